@@ -1,0 +1,4 @@
+//! lapstrake builds OCI images without Docker.
+
+pub mod oci;
+pub mod tree;

@@ -1,0 +1,406 @@
+//! The contents of files: where their bytes are, and how they are read without being fooled.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::Shown;
+use crate::oci::{Digest, Hasher};
+
+/// Where the bytes of a file are. Equal where the bytes are known to be equal.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// In memory: texts of the recipe, accounts, small generated files.
+    Inline(Arc<[u8]>),
+    /// A file of the build context.
+    Host(Arc<HostFile>),
+    /// A stretch of a file that does not change: the spooled tar of an archive or package.
+    Slice(Slice),
+}
+
+/// A file of the build context, as it was when it was found.
+#[derive(Debug)]
+pub struct HostFile {
+    path: PathBuf,
+    identity: FileIdentity,
+    digest: Option<Digest>,
+}
+
+/// A stretch of an open file.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    file: Arc<File>,
+    name: Arc<str>,
+    offset: u64,
+    length: u64,
+    digest: Option<Digest>,
+}
+
+/// What tells whether a file is still the one that was looked at: device, inode, size, mtime and ctime in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Time of the last change of the contents, seconds and nanoseconds.
+    pub mtime: (i64, u32),
+    /// Time of the last change of the inode, seconds and nanoseconds.
+    pub ctime: (i64, u32),
+}
+
+impl FileIdentity {
+    /// From what `fstat` says.
+    pub fn of(stat: &rustix::fs::Stat) -> Self {
+        FileIdentity {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size as u64,
+            mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+            ctime: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+        }
+    }
+}
+
+/// Why contents could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// The file could not be opened.
+    #[error("opening {path}")]
+    Open {
+        /// The file.
+        path: Shown,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not the one that was found when the build looked.
+    #[error("{path} changed while it was read ({how}): build again when nothing writes to it")]
+    Changed {
+        /// The file.
+        path: Shown,
+        /// What is different.
+        how: &'static str,
+    },
+    /// Reading failed.
+    #[error("reading {path}")]
+    Read {
+        /// The file.
+        path: Shown,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl From<ContentError> for io::Error {
+    fn from(error: ContentError) -> Self {
+        io::Error::other(error)
+    }
+}
+
+impl Content {
+    /// Bytes in memory.
+    pub fn inline(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Content::Inline(bytes.into())
+    }
+
+    /// A file of the build context that was found with that identity.
+    pub fn host(path: impl Into<PathBuf>, identity: FileIdentity) -> Self {
+        Content::Host(Arc::new(HostFile { path: path.into(), identity, digest: None }))
+    }
+
+    /// A stretch of an open file that nothing writes to. `name` is for messages.
+    pub fn slice(file: Arc<File>, name: Arc<str>, offset: u64, length: u64) -> Self {
+        Content::Slice(Slice { file, name, offset, length, digest: None })
+    }
+
+    /// The same contents, with their digest known. When they are read, they must give it.
+    #[must_use]
+    pub fn with_digest(self, digest: Digest) -> Self {
+        match self {
+            Content::Inline(bytes) => Content::Inline(bytes),
+            Content::Host(file) => Content::Host(Arc::new(HostFile {
+                path: file.path.clone(),
+                identity: file.identity,
+                digest: Some(digest),
+            })),
+            Content::Slice(slice) => Content::Slice(Slice { digest: Some(digest), ..slice }),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Content::Inline(bytes) => bytes.len() as u64,
+            Content::Host(file) => file.identity.size,
+            Content::Slice(slice) => slice.length,
+        }
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The digest of the bytes, where it is known without reading them.
+    pub fn known_digest(&self) -> Option<Digest> {
+        match self {
+            Content::Inline(bytes) => Some(Digest::of(bytes)),
+            Content::Host(file) => file.digest,
+            Content::Slice(slice) => slice.digest,
+        }
+    }
+
+    /// The file of the build context, where it is one.
+    pub fn host_path(&self) -> Option<&Path> {
+        match self {
+            Content::Host(file) => Some(&file.path),
+            _ => None,
+        }
+    }
+
+    /// A reader of exactly [`Content::len`] bytes. It fails, rather than pads or cuts, where the file is no longer what
+    /// was found: another inode, another length, another time, or (where the digest is known) other bytes.
+    ///
+    /// # Errors
+    /// [`ContentError`]; the reader's own errors carry one too.
+    pub fn open(&self) -> Result<ContentReader, ContentError> {
+        let (kind, digest) = match self {
+            Content::Inline(bytes) => (Reading::Inline(bytes.clone(), 0), None),
+            Content::Host(file) => (Reading::Host(open_host(file)?, file.clone()), file.digest),
+            Content::Slice(slice) => (Reading::Slice(slice.clone(), 0), slice.digest),
+        };
+        Ok(ContentReader { kind, left: self.len(), check: digest.map(|digest| (Hasher::new(), digest)), done: false })
+    }
+
+    /// All the bytes, for small files.
+    ///
+    /// # Errors
+    /// As [`Content::open`]; also where there are more than `limit` bytes.
+    pub fn read_all(&self, limit: u64) -> io::Result<Vec<u8>> {
+        if self.len() > limit {
+            return Err(io::Error::other(format!("the file has {} bytes, and the limit is {limit}", self.len())));
+        }
+        let mut bytes = Vec::with_capacity(self.len() as usize);
+        self.open()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        if let (Content::Host(a), Content::Host(b)) = (self, other)
+            && a.path == b.path
+            && a.identity == b.identity
+        {
+            return true;
+        }
+        if let (Content::Slice(a), Content::Slice(b)) = (self, other)
+            && Arc::ptr_eq(&a.file, &b.file)
+            && (a.offset, a.length) == (b.offset, b.length)
+        {
+            return true;
+        }
+        if self.len() != other.len() {
+            return false;
+        }
+        match (self.known_digest(), other.known_digest()) {
+            (Some(a), Some(b)) => a == b,
+            _ => same_bytes(self, other).unwrap_or(false),
+        }
+    }
+}
+
+impl Eq for Content {}
+
+/// Compares by reading: two sources of one destination are rare, and then usually the same small file.
+fn same_bytes(a: &Content, b: &Content) -> io::Result<bool> {
+    let (mut a, mut b) = (io::BufReader::new(a.open()?), io::BufReader::new(b.open()?));
+    let (mut left, mut right) = ([0; 8192], [0; 8192]);
+    loop {
+        let count = a.read(&mut left)?;
+        if count == 0 {
+            return Ok(b.read(&mut right)? == 0);
+        }
+        b.read_exact(&mut right[..count])?;
+        if left[..count] != right[..count] {
+            return Ok(false);
+        }
+    }
+}
+
+fn open_host(file: &HostFile) -> Result<File, ContentError> {
+    let shown = || Shown::new(file.path.as_os_str().as_encoded_bytes());
+    // NOFOLLOW: what was a file when it was found must not become a link; NONBLOCK: nor a FIFO that hangs the build.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let handle = rustix::fs::open(&file.path, flags, Mode::empty())
+        .map_err(|error| ContentError::Open { path: shown(), source: error.into() })?;
+    let stat =
+        rustix::fs::fstat(&handle).map_err(|error| ContentError::Read { path: shown(), source: error.into() })?;
+    compare(file, &FileIdentity::of(&stat))?;
+    Ok(File::from(handle))
+}
+
+fn compare(file: &HostFile, now: &FileIdentity) -> Result<(), ContentError> {
+    let then = &file.identity;
+    let how = if (then.device, then.inode) != (now.device, now.inode) {
+        "another file took its name"
+    } else if then.size != now.size {
+        "its length is different"
+    } else if then.mtime != now.mtime || then.ctime != now.ctime {
+        "its times are different"
+    } else {
+        return Ok(());
+    };
+    Err(ContentError::Changed { path: Shown::new(file.path.as_os_str().as_encoded_bytes()), how })
+}
+
+enum Reading {
+    Inline(Arc<[u8]>, usize),
+    Host(File, Arc<HostFile>),
+    Slice(Slice, u64),
+}
+
+/// Reads contents; ends after exactly their length, or fails.
+pub struct ContentReader {
+    kind: Reading,
+    left: u64,
+    check: Option<(Hasher, Digest)>,
+    done: bool,
+}
+
+impl ContentReader {
+    fn shown(&self) -> Shown {
+        match &self.kind {
+            Reading::Inline(..) => Shown::new(b"inline text"),
+            Reading::Host(_, file) => Shown::new(file.path.as_os_str().as_encoded_bytes()),
+            Reading::Slice(slice, _) => Shown::new(slice.name.as_bytes()),
+        }
+    }
+
+    /// What must hold once every byte is read.
+    fn finish(&mut self) -> io::Result<()> {
+        self.done = true;
+        if let Reading::Host(handle, file) = &self.kind {
+            let stat = rustix::fs::fstat(handle)
+                .map_err(|error| ContentError::Read { path: self.shown(), source: error.into() })?;
+            compare(file, &FileIdentity::of(&stat))?;
+        }
+        if let Some((hasher, expected)) = self.check.take()
+            && hasher.finish() != expected
+        {
+            return Err(ContentError::Changed { path: self.shown(), how: "its bytes have another digest" }.into());
+        }
+        Ok(())
+    }
+}
+
+impl Read for ContentReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            if !self.done {
+                self.finish()?;
+            }
+            return Ok(0);
+        }
+        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let buffer = &mut buffer[..want];
+        let count = match &mut self.kind {
+            Reading::Inline(bytes, at) => {
+                buffer.copy_from_slice(&bytes[*at..*at + want]);
+                *at += want;
+                Ok(want)
+            }
+            Reading::Host(handle, _) => handle.read(buffer),
+            Reading::Slice(slice, at) => {
+                use std::os::unix::fs::FileExt;
+                let count = slice.file.read_at(buffer, slice.offset + *at);
+                *at += *count.as_ref().unwrap_or(&0) as u64;
+                count
+            }
+        };
+        let count = match count {
+            Ok(0) => return Err(ContentError::Changed { path: self.shown(), how: "it ended early" }.into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(source) => return Err(ContentError::Read { path: self.shown(), source }.into()),
+        };
+        self.left -= count as u64;
+        if let Some((hasher, _)) = &mut self.check {
+            hasher.update(&buffer[..count]);
+        }
+        // Checked with the last bytes, so that a caller who reads just the length still learns of it.
+        if self.left == 0 {
+            self.finish()?;
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn found(path: &Path) -> Content {
+        let stat = rustix::fs::lstat(path).unwrap();
+        Content::host(path, FileIdentity::of(&stat))
+    }
+
+    #[test]
+    fn a_file_that_changes_is_an_error_that_names_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let make = || std::fs::write(&path, b"hello").unwrap();
+
+        make();
+        assert_eq!(found(&path).read_all(10).unwrap(), b"hello");
+
+        let content = found(&path);
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"!").unwrap();
+        assert!(content.read_all(10).unwrap_err().to_string().contains("length"));
+
+        make();
+        let content = found(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(content.read_all(10).unwrap_err().to_string().contains("opening"));
+
+        make();
+        let content = found(&path);
+        std::fs::rename(&path, directory.path().join("g")).unwrap();
+        std::os::unix::fs::symlink("g", &path).unwrap();
+        assert!(content.open().is_err());
+
+        // Shrinks between two reads.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, vec![7; 100_000]).unwrap();
+        let mut reader = found(&path).open().unwrap();
+        reader.read_exact(&mut [0; 10]).unwrap();
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(50).unwrap();
+        let error = io::copy(&mut reader, &mut io::sink()).unwrap_err();
+        assert!(error.to_string().contains("changed while it was read"), "{error}");
+    }
+
+    #[test]
+    fn known_digests_are_checked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        std::fs::write(&path, b"hello").unwrap();
+        assert!(found(&path).with_digest(Digest::of(b"hello")).read_all(10).is_ok());
+        assert!(found(&path).with_digest(Digest::of(b"other")).read_all(10).is_err());
+        let file = Arc::new(File::open(&path).unwrap());
+        let slice = Content::slice(file.clone(), "f".into(), 1, 3);
+        assert_eq!(slice.read_all(10).unwrap(), b"ell");
+        assert_eq!(slice, Content::inline(&b"ell"[..]));
+        assert_ne!(slice, Content::inline(&b"elk"[..]));
+        assert!(Content::slice(file, "f".into(), 4, 3).read_all(10).is_err());
+    }
+}

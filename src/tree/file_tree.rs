@@ -1,0 +1,267 @@
+//! The tree of one layer: what it adds, changes and deletes.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::{Entry, Kind, PathError, Rootfs, TreePath};
+
+/// The entries of a layer in byte order of path, each path once, parents before what they hold.
+///
+/// The order of insertion decides nothing but which of two sources gives a parent that nobody named its owner (the first).
+#[derive(Clone, Debug, Default)]
+pub struct FileTree {
+    entries: BTreeMap<TreePath, Placed>,
+}
+
+#[derive(Clone, Debug)]
+struct Placed {
+    entry: Entry,
+    weight: Weight,
+}
+
+/// Which of two statements about one directory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// A parent that nobody named.
+    Implied,
+    /// Came along with a copy, an archive, a package.
+    Found,
+    /// The recipe names it.
+    Named,
+}
+
+/// Why an entry cannot be placed.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// Two sources of one layer say different things about one path.
+    #[error("{path} comes from two sources with different contents: {first}, and {second}")]
+    Conflict {
+        /// The path.
+        path: TreePath,
+        /// What is there.
+        first: String,
+        /// What should be put there.
+        second: String,
+    },
+    /// Something is to be put below what is no directory in the same layer.
+    #[error("{path} ({below}) cannot be placed below {holder}, which is {what}")]
+    BelowNonDirectory {
+        /// The path.
+        path: TreePath,
+        /// Where it comes from.
+        below: String,
+        /// The path above it.
+        holder: TreePath,
+        /// What stands there.
+        what: String,
+    },
+    /// A directory of the base would become something else, or the other way round.
+    #[error(
+        "{path} is {below} in the base, and {above} would take its place: write `replace = true` in the layer if that is meant"
+    )]
+    Replaces {
+        /// The path.
+        path: TreePath,
+        /// What the base has there.
+        below: String,
+        /// What should be put there.
+        above: String,
+    },
+    /// A hard link's target is not a file of the same layer.
+    #[error("{path} is a hard link to {target}, which is no file of the same layer")]
+    Link {
+        /// The link.
+        path: TreePath,
+        /// Its target.
+        target: TreePath,
+    },
+    /// The name cannot stand in a layer.
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+impl FileTree {
+    /// A tree with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The entries in byte order of path.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Entry)> {
+        self.entries.iter().map(|(path, placed)| (path, &placed.entry))
+    }
+
+    /// The entry at that path.
+    pub fn get(&self, path: &TreePath) -> Option<&Entry> {
+        self.entries.get(path).map(|placed| &placed.entry)
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds an entry that came along with a copy, an archive or a package. The path is taken as it is: see
+    /// [`super::Rootfs::resolve`] for paths that lead through the symlinks of a base.
+    ///
+    /// # Errors
+    /// [`TreeError`] where the path is taken by something else, or lies below what is no directory.
+    pub fn insert(&mut self, path: TreePath, entry: Entry) -> Result<(), TreeError> {
+        self.put(path, entry, Weight::Found)
+    }
+
+    /// Adds a directory that the recipe names: it holds against one that merely came along.
+    ///
+    /// # Errors
+    /// As [`FileTree::insert`].
+    pub fn insert_named(&mut self, path: TreePath, entry: Entry) -> Result<(), TreeError> {
+        self.put(path, entry, Weight::Named)
+    }
+
+    /// Adds the directories above `path` that are neither in this tree nor in `below`, with the mode and owner that
+    /// `like` gives.
+    ///
+    /// # Errors
+    /// As [`FileTree::insert`].
+    pub fn insert_parents(&mut self, path: &TreePath, below: &Rootfs, like: &Entry) -> Result<(), TreeError> {
+        // From the innermost outwards: with the first that exists, all above it do.
+        let mut parent = path.parent();
+        while let Some(directory) = parent.filter(|directory| !directory.is_root()) {
+            if self.entries.get(&directory).is_some_and(|placed| matches!(placed.entry.kind, Kind::Directory))
+                || below.is_directory(&directory)
+            {
+                break;
+            }
+            self.put(directory.clone(), like.clone(), Weight::Implied)?;
+            parent = directory.parent();
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, path: TreePath, entry: Entry, weight: Weight) -> Result<(), TreeError> {
+        path.refuse_whiteout()?;
+        for above in path.ancestors() {
+            if let Some(holder) = self.entries.get(&above)
+                && !matches!(holder.entry.kind, Kind::Directory)
+            {
+                return Err(TreeError::BelowNonDirectory {
+                    below: entry.origin.to_string(),
+                    what: holder.entry.describe(),
+                    holder: above,
+                    path: path.clone(),
+                });
+            }
+        }
+        if !matches!(entry.kind, Kind::Directory)
+            && let Some((below, placed)) = self.below(&path).next()
+        {
+            return Err(TreeError::BelowNonDirectory {
+                path: below.clone(),
+                below: placed.entry.origin.to_string(),
+                what: entry.describe(),
+                holder: path.clone(),
+            });
+        }
+        let Some(there) = self.entries.get_mut(&path) else {
+            self.entries.insert(path, Placed { entry, weight });
+            return Ok(());
+        };
+        let both_directories = matches!((&there.entry.kind, &entry.kind), (Kind::Directory, Kind::Directory));
+        if both_directories && there.weight != weight {
+            if weight > there.weight {
+                *there = Placed { entry, weight };
+            }
+            return Ok(());
+        }
+        if there.entry.same_as(&entry) || (both_directories && weight == Weight::Implied) {
+            return Ok(());
+        }
+        Err(TreeError::Conflict { first: there.entry.describe(), second: entry.describe(), path })
+    }
+
+    /// What lies below that path.
+    fn below(&self, path: &TreePath) -> impl Iterator<Item = (&TreePath, &Placed)> {
+        let prefix = [path.as_bytes(), b"/"].concat();
+        let from = self.entries.range::<[u8], _>((Bound::Included(&prefix[..]), Bound::Unbounded));
+        from.take_while({
+            let prefix = prefix.clone();
+            move |(candidate, _)| candidate.as_bytes().starts_with(&prefix)
+        })
+    }
+
+    /// Checks that every hard link names a file of this tree.
+    ///
+    /// # Errors
+    /// [`TreeError::Link`].
+    pub fn check_links(&self) -> Result<(), TreeError> {
+        for (path, entry) in self.iter() {
+            if let Kind::Hardlink(target) = &entry.kind
+                && !matches!(self.get(target).map(|entry| &entry.kind), Some(Kind::File(_)))
+            {
+                return Err(TreeError::Link { path: path.clone(), target: target.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Content, Origin, Owner};
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    fn file(text: &'static str, origin: &str) -> Entry {
+        Entry::file(Content::inline(text.as_bytes()), 0o644, Owner::ROOT, Origin::new(origin))
+    }
+
+    fn directory(mode: u32) -> Entry {
+        Entry::directory(mode, Owner::ROOT, Origin::new("test"))
+    }
+
+    #[test]
+    fn conflicts_name_both_sources() {
+        let mut tree = FileTree::new();
+        tree.insert(path("etc/x"), file("a", "copy `one`")).unwrap();
+        tree.insert(path("etc/x"), file("a", "copy `two`")).unwrap();
+        let error = tree.insert(path("etc/x"), file("b", "copy `three`")).unwrap_err().to_string();
+        assert!(error.contains("copy `one`") && error.contains("copy `three`"), "{error}");
+    }
+
+    #[test]
+    fn nothing_lies_below_what_is_no_directory() {
+        let mut tree = FileTree::new();
+        tree.insert(path("a"), Entry::symlink(*b"b", Owner::ROOT, Origin::new("symlinks"))).unwrap();
+        assert!(matches!(tree.insert(path("a/x"), file("", "t")), Err(TreeError::BelowNonDirectory { .. })));
+        tree.insert(path("b/c/x"), file("", "t")).unwrap();
+        tree.insert(path("b-c"), file("", "t")).unwrap();
+        assert!(matches!(tree.insert(path("b"), file("", "t")), Err(TreeError::BelowNonDirectory { .. })));
+        assert!(matches!(tree.insert(path("b/.wh.x"), file("", "t")), Err(TreeError::Path(_))));
+    }
+
+    #[test]
+    fn what_is_named_holds_over_what_came_along() {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+            let mut tree = FileTree::new();
+            for step in order {
+                match step {
+                    0 => tree.insert_parents(&path("d/x"), &Rootfs::new(), &directory(0o755)).unwrap(),
+                    1 => tree.insert(path("d"), directory(0o750)).unwrap(),
+                    _ => tree.insert_named(path("d"), directory(0o700)).unwrap(),
+                }
+            }
+            assert_eq!(tree.get(&path("d")).unwrap().mode, 0o700);
+        }
+        let mut tree = FileTree::new();
+        tree.insert(path("d"), directory(0o750)).unwrap();
+        assert!(tree.insert(path("d"), directory(0o755)).is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! Paths inside an image. Every path that enters a tree, from whatever archive, recipe or directory, goes through
+//! [`TreePath::parse`] or [`TreePath::join`]: there is no other way to make one.
+
+use std::fmt;
+
+/// A path inside an image, relative to its root: bytes, no leading or trailing slash, no empty, `.` or `..` component,
+/// no NUL. The root itself is the empty path.
+///
+/// Ordered by bytes, as the entries of a layer are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TreePath(Box<[u8]>);
+
+/// Why bytes are no path inside an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// A `..` component.
+    #[error("path {0} climbs with `..`")]
+    Climbs(Shown),
+    /// A NUL byte.
+    #[error("path {0} holds a NUL byte")]
+    Nul(Shown),
+    /// A component of more than 255 bytes.
+    #[error("path {0} has a component of more than 255 bytes")]
+    LongComponent(Shown),
+    /// More than 4095 bytes.
+    #[error("path {0} has more than 4095 bytes")]
+    Long(Shown),
+    /// An absolute path where a relative one is needed.
+    #[error("path {0} is absolute")]
+    Absolute(Shown),
+    /// A file name that layers use for whiteouts.
+    #[error("path {0} has a name that starts with `.wh.`, which means a deletion inside a layer")]
+    Whiteout(Shown),
+}
+
+/// Bytes made fit for a message: escaped, and cut at 200 characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shown(String);
+
+impl Shown {
+    /// The bytes as they are shown: control bytes, quotes and what is no UTF-8 are escaped.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut text = String::with_capacity(bytes.len() + 2);
+        text.push('`');
+        let mut count = 0;
+        'all: for chunk in bytes.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                count += 1;
+                if count > 200 {
+                    text.push('…');
+                    break 'all;
+                }
+                // Marks that reorder or hide text are shown by number, as control characters are.
+                if c.is_control()
+                    || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+                {
+                    text.extend(c.escape_default());
+                } else {
+                    text.push(c);
+                }
+            }
+            for byte in chunk.invalid() {
+                text.push_str(&format!("\\x{byte:02x}"));
+            }
+        }
+        text.push('`');
+        Shown(text)
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TreePath {
+    /// The root of the image.
+    pub fn root() -> Self {
+        TreePath::default()
+    }
+
+    /// Reads a path as archives and recipes write it: leading and trailing slashes, `./` and doubled slashes fall away.
+    ///
+    /// # Errors
+    /// [`PathError`]: a path that climbs is refused, not cleaned.
+    pub fn parse(bytes: impl AsRef<[u8]>) -> Result<Self, PathError> {
+        let bytes = bytes.as_ref();
+        let shown = || Shown::new(bytes);
+        if bytes.contains(&0) {
+            return Err(PathError::Nul(shown()));
+        }
+        let mut clean = Vec::with_capacity(bytes.len());
+        for component in bytes.split(|byte| *byte == b'/') {
+            match component {
+                b"" | b"." => continue,
+                b".." => return Err(PathError::Climbs(shown())),
+                _ if component.len() > 255 => return Err(PathError::LongComponent(shown())),
+                _ => {}
+            }
+            if !clean.is_empty() {
+                clean.push(b'/');
+            }
+            clean.extend_from_slice(component);
+        }
+        if clean.len() > 4095 {
+            return Err(PathError::Long(shown()));
+        }
+        Ok(TreePath(clean.into()))
+    }
+
+    /// The path of `below` under this one.
+    ///
+    /// # Errors
+    /// Where the whole is longer than a path may be.
+    pub fn join(&self, below: &TreePath) -> Result<Self, PathError> {
+        if self.is_root() {
+            return Ok(below.clone());
+        }
+        if below.is_root() {
+            return Ok(self.clone());
+        }
+        let whole = [&self.0, &b"/"[..], &below.0].concat();
+        if whole.len() > 4095 {
+            return Err(PathError::Long(Shown::new(&whole)));
+        }
+        Ok(TreePath(whole.into()))
+    }
+
+    /// The path of an entry of this directory, by its name.
+    ///
+    /// # Errors
+    /// Where the name is no single component.
+    pub fn child(&self, name: &[u8]) -> Result<Self, PathError> {
+        let name = TreePath::parse(name)?;
+        self.join(&name)
+    }
+
+    /// The bytes, without slashes at either end.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is the image's root.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The last component; `None` for the root.
+    pub fn file_name(&self) -> Option<&[u8]> {
+        self.0.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty())
+    }
+
+    /// The directory that holds this; `None` for the root.
+    pub fn parent(&self) -> Option<TreePath> {
+        if self.is_root() {
+            return None;
+        }
+        let end = self.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        Some(TreePath(self.0[..end].into()))
+    }
+
+    /// Every directory above this one, the outermost first, without the root.
+    pub fn ancestors(&self) -> impl Iterator<Item = TreePath> + '_ {
+        let ends = self.0.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        ends.map(|end| TreePath(self.0[..end].into()))
+    }
+
+    /// The components, outermost first.
+    pub fn components(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|byte| *byte == b'/').filter(|component| !component.is_empty())
+    }
+
+    /// What is left of this path below `directory`; `None` where it is not below it (nor the same).
+    pub fn strip_prefix(&self, directory: &TreePath) -> Option<TreePath> {
+        if directory.is_root() {
+            return Some(self.clone());
+        }
+        match self.0.strip_prefix(directory.as_bytes())? {
+            [] => Some(TreePath::root()),
+            [b'/', rest @ ..] => Some(TreePath(rest.into())),
+            _ => None,
+        }
+    }
+
+    /// Refuses names that mean something else inside a layer.
+    ///
+    /// # Errors
+    /// [`PathError::Whiteout`] where any component starts with `.wh.`.
+    pub fn refuse_whiteout(&self) -> Result<(), PathError> {
+        match self.components().any(|component| component.starts_with(b".wh.")) {
+            true => Err(PathError::Whiteout(Shown::new(&self.0))),
+            false => Ok(()),
+        }
+    }
+
+    /// The path as it is shown in messages, with a leading slash.
+    pub fn shown(&self) -> Shown {
+        Shown::new(&[b"/", &self.0[..]].concat())
+    }
+}
+
+impl std::borrow::Borrow<[u8]> for TreePath {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.shown().0;
+        f.write_str(text.trim_matches('`'))
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.shown(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn cleans_but_never_climbs() {
+        for (text, clean) in
+            [("/a//b/./c/", "a/b/c"), ("./x", "x"), ("/", ""), ("", ""), (".", ""), ("..a/b..", "..a/b..")]
+        {
+            assert_eq!(path(text).as_bytes(), clean.as_bytes());
+        }
+        for bad in ["..", "a/..", "../a", "a/../../x", "/..", "a\0b"] {
+            assert!(TreePath::parse(bad).is_err(), "{bad}");
+        }
+        assert!(TreePath::parse("x".repeat(256)).is_err());
+        assert!(TreePath::parse("x/".repeat(2100)).is_err());
+    }
+
+    #[test]
+    fn knows_its_place() {
+        let p = path("usr/lib/x");
+        assert_eq!(p.parent(), Some(path("usr/lib")));
+        assert_eq!(p.file_name(), Some(&b"x"[..]));
+        assert_eq!(p.ancestors().collect::<Vec<_>>(), [path("usr"), path("usr/lib")]);
+        assert_eq!(p.strip_prefix(&path("usr")), Some(path("lib/x")));
+        assert_eq!(p.strip_prefix(&path("us")), None);
+        assert_eq!(p.strip_prefix(&p), Some(TreePath::root()));
+        assert_eq!(path("usr").parent(), Some(TreePath::root()));
+        assert_eq!(TreePath::root().parent(), None);
+        assert!(path("a/.wh.b/c").refuse_whiteout().is_err());
+        assert!(path("a/.wh").refuse_whiteout().is_ok());
+    }
+
+    #[test]
+    fn messages_hold_no_control_bytes() {
+        let shown = Shown::new(b"a\x1b[31m\n\xff\xe2\x80\xaeb").to_string();
+        assert_eq!(shown, r"`a\u{1b}[31m\n\xff\u{202e}b`");
+    }
+}

@@ -1,0 +1,304 @@
+//! What a stack of layers looks like from above: which paths are there, of what kind, whose, and where their bytes are.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::{Entry, FileTree, Kind, Owner, PathError, Shown, TreePath};
+
+/// The merged view of the layers below the one that is being made. Paths resolve through its symlinks, never out of it.
+#[derive(Clone, Debug, Default)]
+pub struct Rootfs {
+    nodes: BTreeMap<TreePath, Node>,
+}
+
+/// What stands at a path of the merged view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What it is.
+    pub kind: NodeKind,
+    /// Permission bits, setuid, setgid, sticky.
+    pub mode: u32,
+    /// User and group.
+    pub owner: Owner,
+}
+
+/// Kinds of nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeKind {
+    /// A directory.
+    Directory,
+    /// A file, by whatever name.
+    File(Located),
+    /// A symbolic link, with its target.
+    Symlink(Box<[u8]>),
+    /// A device, FIFO or socket: known to be there, never read or copied.
+    Special,
+}
+
+/// Where a file's bytes are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Located {
+    /// In a layer of the base: the layer's number (lowest is 0) and the offset and length in its uncompressed tar.
+    Layer {
+        /// Number of the layer, lowest first.
+        layer: usize,
+        /// Where the bytes start in the uncompressed tar.
+        offset: u64,
+        /// How many there are.
+        length: u64,
+    },
+    /// In a layer that this build makes.
+    Content(super::Content),
+}
+
+/// Why a path leads nowhere in the image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// More than 40 symlinks.
+    #[error("{path} leads through more than 40 symlinks of the base")]
+    Loop {
+        /// The path that was asked for.
+        path: TreePath,
+    },
+    /// A component is a file.
+    #[error("{path} leads through {at}, which is no directory in the base")]
+    NotADirectory {
+        /// The path that was asked for.
+        path: TreePath,
+        /// What is no directory.
+        at: TreePath,
+    },
+    /// A symlink's target cannot be a path.
+    #[error("{path} leads through the symlink {at} of the base, whose target {target} is no path")]
+    Target {
+        /// The path that was asked for.
+        path: TreePath,
+        /// The link.
+        at: TreePath,
+        /// Its target.
+        target: Shown,
+    },
+}
+
+impl Rootfs {
+    /// An empty root: `scratch`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What stands at exactly that path.
+    pub fn get(&self, path: &TreePath) -> Option<&Node> {
+        self.nodes.get(path)
+    }
+
+    /// All paths in byte order.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// What lies below that path, in byte order.
+    pub fn below(&self, path: &TreePath) -> impl Iterator<Item = (&TreePath, &Node)> {
+        let mut prefix = path.as_bytes().to_vec();
+        if !prefix.is_empty() {
+            prefix.push(b'/');
+        }
+        let range = self.nodes.range::<[u8], _>((Bound::Included(&prefix[..]), Bound::Unbounded));
+        range.take_while({
+            let prefix = prefix.clone();
+            move |(candidate, _)| candidate.as_bytes().starts_with(&prefix)
+        })
+    }
+
+    /// Whether that very path is a directory; the root always is.
+    pub fn is_directory(&self, path: &TreePath) -> bool {
+        path.is_root() || matches!(self.get(path), Some(Node { kind: NodeKind::Directory, .. }))
+    }
+
+    /// The path that `path` means once the symlinks above its last component are followed, inside the root. What does
+    /// not exist yet stays as it is written. The last component itself is not followed.
+    ///
+    /// # Errors
+    /// [`ResolveError`] where it leads round in circles or through a file.
+    pub fn resolve_parent(&self, path: &TreePath) -> Result<TreePath, ResolveError> {
+        self.walk(path, false)
+    }
+
+    /// The path that `path` means once all symlinks are followed, the last component's too.
+    ///
+    /// # Errors
+    /// As [`Rootfs::resolve_parent`].
+    pub fn resolve(&self, path: &TreePath) -> Result<TreePath, ResolveError> {
+        self.walk(path, true)
+    }
+
+    fn walk(&self, path: &TreePath, follow_last: bool) -> Result<TreePath, ResolveError> {
+        // Components still to walk, the next one last.
+        let mut todo: Vec<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
+        todo.reverse();
+        let mut here = TreePath::root();
+        let mut links = 0;
+        while let Some(component) = todo.pop() {
+            if component == b".." {
+                here = here.parent().unwrap_or_default();
+                continue;
+            }
+            let next = here.child(&component).map_err(|_: PathError| ResolveError::Loop { path: path.clone() })?;
+            match self.get(&next).map(|node| &node.kind) {
+                Some(NodeKind::Symlink(target)) if follow_last || !todo.is_empty() => {
+                    links += 1;
+                    if links > 40 || todo.len() > 4096 {
+                        return Err(ResolveError::Loop { path: path.clone() });
+                    }
+                    let bad =
+                        || ResolveError::Target { path: path.clone(), at: next.clone(), target: Shown::new(target) };
+                    if target.is_empty() || target.contains(&0) || target.len() > 4095 {
+                        return Err(bad());
+                    }
+                    if target.starts_with(b"/") {
+                        here = TreePath::root();
+                    }
+                    let components = target.split(|byte| *byte == b'/');
+                    let components = components.filter(|part| !part.is_empty() && *part != b".");
+                    todo.extend(components.map(<[u8]>::to_vec).rev());
+                }
+                Some(NodeKind::File(_) | NodeKind::Special) if !todo.is_empty() => {
+                    return Err(ResolveError::NotADirectory { path: path.clone(), at: next });
+                }
+                _ => here = next,
+            }
+        }
+        Ok(here)
+    }
+
+    /// Follows `path` to a regular file.
+    ///
+    /// # Errors
+    /// As [`Rootfs::resolve`]. `Ok(None)` where there is no file.
+    pub fn file(&self, path: &TreePath) -> Result<Option<(TreePath, &Node, &Located)>, ResolveError> {
+        let path = self.resolve(path)?;
+        Ok(match self.get(&path) {
+            Some(node @ Node { kind: NodeKind::File(located), .. }) => Some((path, node, located)),
+            _ => None,
+        })
+    }
+
+    /// Puts a node at a path, as unpacking a layer does: directories over directories change mode and owner, everything
+    /// else takes the place of what is there and below it. Parents that are missing become directories 0755 of root.
+    pub fn put(&mut self, path: TreePath, node: Node) {
+        for above in path.ancestors() {
+            if !self.is_directory(&above) {
+                self.remove(&above);
+                self.nodes.insert(above, Node { kind: NodeKind::Directory, mode: 0o755, owner: Owner::ROOT });
+            }
+        }
+        if node.kind != NodeKind::Directory {
+            self.clear(&path);
+        }
+        self.nodes.insert(path, node);
+    }
+
+    /// Deletes a path and what is below it.
+    pub fn remove(&mut self, path: &TreePath) {
+        self.clear(path);
+        self.nodes.remove(path);
+    }
+
+    /// Deletes what is below a path.
+    pub fn clear(&mut self, path: &TreePath) {
+        let below: Vec<TreePath> = self.below(path).map(|(path, _)| path.clone()).collect();
+        for path in below {
+            self.nodes.remove(&path);
+        }
+    }
+
+    /// The view with a layer of this build on top.
+    pub fn apply(&mut self, layer: &FileTree) {
+        for (path, entry) in layer.iter() {
+            if matches!(entry.kind, Kind::Whiteout) {
+                self.remove(path);
+            }
+        }
+        for (path, entry) in layer.iter() {
+            if let Some(node) = self.node_of(layer, entry) {
+                self.put(path.clone(), node);
+            }
+        }
+    }
+
+    fn node_of(&self, layer: &FileTree, entry: &Entry) -> Option<Node> {
+        let kind = match &entry.kind {
+            Kind::Directory => NodeKind::Directory,
+            Kind::File(content) => NodeKind::File(Located::Content(content.clone())),
+            Kind::Symlink(target) => NodeKind::Symlink(target.clone()),
+            Kind::Hardlink(target) => return self.node_of(layer, layer.get(target)?),
+            Kind::Whiteout => return None,
+        };
+        Some(Node { kind, mode: entry.mode, owner: entry.owner })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Content, Origin};
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    fn node(kind: NodeKind) -> Node {
+        Node { kind, mode: 0o755, owner: Owner::ROOT }
+    }
+
+    fn debian() -> Rootfs {
+        let mut rootfs = Rootfs::new();
+        for directory in ["usr/lib", "run/lock", "var", "tmp"] {
+            rootfs.put(path(directory), node(NodeKind::Directory));
+        }
+        for (link, target) in [
+            ("lib", "usr/lib"),
+            ("var/run", "/run"),
+            ("var/up", "../../../usr"),
+            ("loop", "loop"),
+            ("a", "b"),
+            ("b", "a/x"),
+        ] {
+            rootfs.put(path(link), node(NodeKind::Symlink(target.as_bytes().into())));
+        }
+        rootfs.put(path("file"), node(NodeKind::File(Located::Content(Content::inline(*b"x")))));
+        rootfs
+    }
+
+    #[test]
+    fn paths_lead_through_the_links_and_stay_inside() {
+        let rootfs = debian();
+        for (from, to) in [
+            ("lib/x", "usr/lib/x"),
+            ("var/run/x/y", "run/x/y"),
+            ("var/up/lib/x", "usr/lib/x"),
+            ("lib", "lib"),
+            ("new/x", "new/x"),
+        ] {
+            assert_eq!(rootfs.resolve_parent(&path(from)), Ok(path(to)));
+        }
+        assert_eq!(rootfs.resolve(&path("lib")), Ok(path("usr/lib")));
+        assert!(matches!(rootfs.resolve(&path("loop")), Err(ResolveError::Loop { .. })));
+        assert!(matches!(rootfs.resolve_parent(&path("a/y")), Err(ResolveError::Loop { .. })));
+        assert!(matches!(rootfs.resolve_parent(&path("file/y")), Err(ResolveError::NotADirectory { .. })));
+    }
+
+    #[test]
+    fn layers_replace_and_delete() {
+        let mut rootfs = debian();
+        let origin = Origin::new("test");
+        let mut layer = FileTree::new();
+        layer.insert(path("usr"), Entry::file(Content::inline(*b""), 0o644, Owner::ROOT, origin.clone())).unwrap();
+        let gone = Entry { kind: Kind::Whiteout, ..Entry::directory(0, Owner::ROOT, origin) };
+        layer.insert(path("run"), gone).unwrap();
+        rootfs.apply(&layer);
+        assert!(rootfs.get(&path("usr/lib")).is_none());
+        assert!(rootfs.get(&path("run/lock")).is_none());
+        assert!(rootfs.get(&path("run")).is_none());
+        assert!(rootfs.is_directory(&path("tmp")));
+    }
+}

@@ -1,4 +1,8 @@
 //! lapstrake builds OCI images without Docker.
 
+pub mod content;
 pub mod oci;
+pub mod report;
+pub mod shown;
+pub mod store;
 pub mod tree;

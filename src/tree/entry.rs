@@ -1,6 +1,8 @@
 //! One entry of a tree.
 
-use super::{Content, Origin, Shown, TreePath};
+use super::{Origin, TreePath};
+use crate::content::Content;
+use crate::shown::Shown;
 
 /// The bits of a mode that an entry keeps: permissions, setuid, setgid, sticky.
 pub const MODE_MASK: u32 = 0o7777;

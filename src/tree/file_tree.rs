@@ -212,8 +212,9 @@ impl FileTree {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Content, Origin, Owner};
+    use super::super::{Origin, Owner};
     use super::*;
+    use crate::content::Content;
 
     fn path(text: &str) -> TreePath {
         TreePath::parse(text).unwrap()

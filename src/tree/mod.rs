@@ -1,18 +1,16 @@
 //! File trees in memory: what a layer holds, before it is bytes.
 //!
-//! A [`FileTree`] is metadata only; the contents of files stay where they are until the layer is written ([`Content`]).
+//! A [`FileTree`] is metadata only; the contents of files stay where they are until the layer is written ([`crate::content::Content`]).
 //! [`TreePath`] is the one place where it is decided what a path inside an image may be.
 
-mod content;
 mod entry;
 mod file_tree;
 mod origin;
 mod path;
 mod rootfs;
 
-pub use content::{Content, ContentError, ContentReader, FileIdentity};
 pub use entry::{Capabilities, Entry, Kind, MODE_MASK, Owner};
 pub use file_tree::{FileTree, TreeError};
 pub use origin::Origin;
-pub use path::{PathError, Shown, TreePath};
+pub use path::{PathError, TreePath};
 pub use rootfs::{Located, Node, NodeKind, ResolveError, Rootfs};

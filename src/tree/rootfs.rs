@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::{Entry, FileTree, Kind, Owner, PathError, Shown, TreePath};
+use super::{Entry, FileTree, Kind, Owner, PathError, TreePath};
+use crate::content::Content;
+use crate::shown::Shown;
 
 /// The merged view of the layers below the one that is being made. Paths resolve through its symlinks, never out of it.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +50,7 @@ pub enum Located {
         length: u64,
     },
     /// In a layer that this build makes.
-    Content(super::Content),
+    Content(Content),
 }
 
 /// Why a path leads nowhere in the image.
@@ -239,7 +241,7 @@ impl Rootfs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Content, Origin};
+    use super::super::Origin;
     use super::*;
 
     fn path(text: &str) -> TreePath {

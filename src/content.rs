@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::Shown;
 use crate::oci::{Digest, Hasher};
+use crate::shown::Shown;
 
 /// Where the bytes of a file are. Equal where the bytes are known to be equal.
 #[derive(Clone, Debug)]

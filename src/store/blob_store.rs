@@ -1,0 +1,303 @@
+//! Blobs by digest.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::BlobWriter;
+use crate::content::Content;
+use crate::oci::{Descriptor, Digest};
+
+/// A directory of blobs, shared by all builds that use it at the same time.
+///
+/// Cheap to clone; the shared lock is held until the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct BlobStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    /// Holds the shared lock: nothing is pruned while a build may still need it.
+    _lock: File,
+    /// Where the store is a temporary directory, what removes it at the end.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+/// Why the store could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or directory of the store could not be used.
+    #[error("{action} {path}")]
+    Io {
+        /// What was done.
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// What was written is not what was announced.
+    #[error("the bytes have digest {actual} and length {length}, and {expected} with length {size} was expected")]
+    Mismatch {
+        /// Digest that was announced.
+        expected: Digest,
+        /// Length that was announced.
+        size: u64,
+        /// Digest of what came.
+        actual: Digest,
+        /// Length of what came.
+        length: u64,
+    },
+    /// More bytes than were announced.
+    #[error("there are more bytes than the {size} that were announced for {expected}")]
+    TooLong {
+        /// Digest that was announced.
+        expected: Digest,
+        /// Length that was announced.
+        size: u64,
+    },
+    /// The blob is not there.
+    #[error("blob {0} is not in the cache")]
+    Absent(Digest),
+}
+
+impl StoreError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.to_owned();
+        move |source| StoreError::Io { action, path, source }
+    }
+}
+
+const BLOBS: &str = "blobs-v1";
+const TMP: &str = "tmp";
+
+/// What backup programs look for (the Cache Directory Tagging Specification).
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache made by lapstrake.\n";
+
+impl BlobStore {
+    /// Opens the store in that directory, making it where it is not there yet. Waits while the cache is being pruned.
+    ///
+    /// # Errors
+    /// Where it cannot be made or written to.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::with(root.to_owned(), None)
+    }
+
+    /// A store that is removed when it is no longer used. `parent` is where it is made.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn temporary(parent: &Path) -> Result<Self, StoreError> {
+        let directory = tempfile::Builder::new()
+            .prefix("lapstrake-")
+            .tempdir_in(parent)
+            .map_err(StoreError::io("making a temporary cache in", parent))?;
+        Self::with(directory.path().to_owned(), Some(directory))
+    }
+
+    fn with(root: PathBuf, temporary: Option<tempfile::TempDir>) -> Result<Self, StoreError> {
+        make_directory(&root)?;
+        for below in [BLOBS, TMP] {
+            make_directory(&root.join(below))?;
+        }
+        let tag = root.join("CACHEDIR.TAG");
+        if !tag.exists() {
+            fs::write(&tag, TAG).map_err(StoreError::io("writing", &tag))?;
+        }
+        let lock = lock_file(&root)?;
+        flock(&lock, FlockOperation::LockShared)
+            .map_err(|error| StoreError::io("locking", &root.join("lock"))(error.into()))?;
+        let store = BlobStore { inner: Arc::new(Inner { root, _lock: lock, _temporary: temporary }) };
+        store.collect_abandoned();
+        Ok(store)
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// The directory for unfinished files, on the file system of the store.
+    pub fn tmp(&self) -> PathBuf {
+        self.inner.root.join(TMP)
+    }
+
+    /// A bucket for something that is remembered beside the blobs; the name carries a version.
+    ///
+    /// # Errors
+    /// Where the directory cannot be made.
+    pub fn bucket(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let path = self.inner.root.join(name);
+        make_directory(&path)?;
+        Ok(path)
+    }
+
+    /// Where the blob of that digest is or would be.
+    fn path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.inner.root.join(BLOBS).join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// Whether the blob is there, with the announced length.
+    pub fn contains(&self, descriptor: &Descriptor) -> bool {
+        fs::symlink_metadata(self.path(&descriptor.digest))
+            .is_ok_and(|found| found.is_file() && found.len() == descriptor.size)
+    }
+
+    /// The blob's bytes; whoever reads them to the end learns of it when they are not what the digest says.
+    ///
+    /// # Errors
+    /// Where it is not there, or not of the announced length.
+    pub fn content(&self, descriptor: &Descriptor) -> Result<Content, StoreError> {
+        let path = self.path(&descriptor.digest);
+        // NOFOLLOW and NONBLOCK: whatever was put there, a link leads nowhere and a FIFO hangs nobody.
+        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
+        let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::Absent(descriptor.digest));
+            }
+            Err(error) => return Err(StoreError::io("opening", &path)(error)),
+        };
+        let found = file.metadata().map_err(StoreError::io("reading", &path))?;
+        if !found.is_file() || found.len() != descriptor.size {
+            return Err(StoreError::Absent(descriptor.digest));
+        }
+        let name = format!("blob {}", descriptor.digest).into();
+        Ok(Content::slice(Arc::new(file), name, 0, descriptor.size).with_digest(descriptor.digest))
+    }
+
+    /// The bytes of a document (manifest, index, config), checked.
+    ///
+    /// # Errors
+    /// Where it is not there, damaged (then it is dropped), or too large.
+    pub fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, StoreError> {
+        let content = self.content(descriptor)?;
+        content.read_all(crate::oci::json::MAX_DOCUMENT).map_err(|error| {
+            self.forget(&descriptor.digest);
+            StoreError::io("reading", &self.path(&descriptor.digest))(error)
+        })
+    }
+
+    /// Removes a blob that turned out to be damaged.
+    pub fn forget(&self, digest: &Digest) {
+        let _ = fs::remove_file(self.path(digest));
+    }
+
+    /// Begins to write a blob.
+    ///
+    /// # Errors
+    /// Where no file can be made.
+    pub fn writer(&self) -> Result<BlobWriter, StoreError> {
+        BlobWriter::new(self.clone())
+    }
+
+    /// Writes a small blob at once.
+    ///
+    /// # Errors
+    /// As [`BlobStore::writer`].
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let mut writer = self.writer()?;
+        writer.append(bytes)?;
+        Ok(writer.finish()?.0)
+    }
+
+    /// Puts a finished, synced file under its final name.
+    pub(super) fn publish(&self, file: tempfile::NamedTempFile, digest: &Digest) -> Result<(), StoreError> {
+        let path = self.path(digest);
+        let directory = path.parent().unwrap_or(&path).to_owned();
+        make_directory(&directory)?;
+        file.persist(&path).map_err(|error| StoreError::io("renaming to", &path)(error.error))?;
+        sync_directory(&directory)
+    }
+
+    /// Removes what builds that were killed left behind: files under `tmp/` that nobody holds a lock on.
+    fn collect_abandoned(&self) {
+        let Ok(entries) = fs::read_dir(self.tmp()) else { return };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let Ok(file) = File::open(&path) else { continue };
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            }
+        }
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StoreError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("making the directory", path))
+}
+
+fn lock_file(root: &Path) -> Result<File, StoreError> {
+    let path = root.join("lock");
+    fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(StoreError::io("opening", &path))
+}
+
+/// Makes a rename in a directory last.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    let directory = File::open(path).map_err(StoreError::io("opening", path))?;
+    directory.sync_all().map_err(StoreError::io("syncing", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::MediaType;
+
+    fn store() -> (tempfile::TempDir, BlobStore) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(&directory.path().join("cache")).unwrap();
+        (directory, store)
+    }
+
+    fn descriptor(bytes: &[u8]) -> Descriptor {
+        Descriptor::of(MediaType::Other(String::new()), bytes)
+    }
+
+    #[test]
+    fn what_is_put_is_found() {
+        let (_directory, store) = store();
+        let wanted = descriptor(b"hello");
+        assert!(matches!(store.content(&wanted), Err(StoreError::Absent(_))));
+        assert_eq!(store.put(b"hello").unwrap(), wanted.digest);
+        assert!(store.contains(&wanted));
+        assert_eq!(store.document(&wanted).unwrap(), b"hello");
+        assert_eq!(fs::read_dir(store.tmp()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_damaged_blob_is_absent_or_refused() {
+        let (_directory, store) = store();
+        let wanted = descriptor(b"hello");
+        store.put(b"hello").unwrap();
+        fs::write(store.path(&wanted.digest), b"").unwrap();
+        assert!(!store.contains(&wanted));
+        fs::write(store.path(&wanted.digest), b"hellx").unwrap();
+        assert!(store.document(&wanted).is_err());
+        assert!(!store.contains(&wanted), "a damaged blob is dropped");
+    }
+
+    #[test]
+    fn only_abandoned_files_are_collected() {
+        let (_directory, store) = store();
+        let mut writer = store.writer().unwrap();
+        writer.append(b"half").unwrap();
+        fs::write(store.tmp().join("abandoned"), b"x").unwrap();
+        let again = BlobStore::open(store.root()).unwrap();
+        assert!(!again.tmp().join("abandoned").exists());
+        writer.append(b" done").unwrap();
+        assert_eq!(writer.finish().unwrap().0, Digest::of(b"half done"));
+    }
+}

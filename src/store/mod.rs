@@ -1,0 +1,20 @@
+//! The store: blobs by digest, and what is remembered about them, in one directory that many builds share.
+//!
+//! ```text
+//! CACHE/
+//!   CACHEDIR.TAG        so that backups leave it out
+//!   blobs-v1/ab/cdef…   blobs, by the hexadecimal digits of their SHA-256
+//!   layers-v1/…         what is remembered of layers: key → descriptor and diff ID
+//!   listings-v1/…       what a base's layer holds, by diff ID
+//!   tmp/                unfinished files; what nobody holds a lock on is removed
+//!   lock                shared while a build runs, exclusive while the cache is pruned
+//! ```
+//!
+//! A file under a final name is whole: it is written under `tmp/`, synced, renamed, and its directory synced. A blob of
+//! length zero where the descriptor says otherwise, as a power cut leaves it on some file systems, counts as absent.
+
+mod blob_store;
+mod writer;
+
+pub use blob_store::{BlobStore, StoreError};
+pub use writer::BlobWriter;

@@ -1,0 +1,91 @@
+//! Writing one blob: bytes go to a temporary file and through SHA-256, and the end makes them a blob.
+
+use std::io::{self, Write};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{BlobStore, StoreError};
+use crate::oci::{Descriptor, Digest, Hasher};
+
+/// An unfinished blob. Dropped without [`BlobWriter::finish`], it leaves nothing behind.
+pub struct BlobWriter {
+    store: BlobStore,
+    file: tempfile::NamedTempFile,
+    hasher: Hasher,
+}
+
+impl BlobWriter {
+    pub(super) fn new(store: BlobStore) -> Result<Self, StoreError> {
+        let file = locked_file(&store)?;
+        Ok(BlobWriter { store, file, hasher: Hasher::new() })
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// Where the file cannot be written (a full disk).
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).map_err(StoreError::io("writing", self.file.path()))?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// Bytes so far.
+    pub fn length(&self) -> u64 {
+        self.hasher.length()
+    }
+
+    /// Makes the bytes a blob, whatever their digest. Gives digest and length.
+    ///
+    /// # Errors
+    /// Where the file cannot be synced or renamed.
+    pub fn finish(self) -> Result<(Digest, u64), StoreError> {
+        let length = self.hasher.length();
+        let digest = self.hasher.finish();
+        self.file.as_file().sync_all().map_err(StoreError::io("syncing", self.file.path()))?;
+        self.store.publish(self.file, &digest)?;
+        Ok((digest, length))
+    }
+
+    /// Makes the bytes a blob where they are what was announced.
+    ///
+    /// # Errors
+    /// [`StoreError::Mismatch`] where they are not: then nothing is kept.
+    pub fn finish_as(self, expected: &Descriptor) -> Result<(), StoreError> {
+        let length = self.hasher.length();
+        let actual = self.hasher.clone().finish();
+        if (actual, length) != (expected.digest, expected.size) {
+            return Err(StoreError::Mismatch { expected: expected.digest, size: expected.size, actual, length });
+        }
+        self.finish().map(|_| ())
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.append(buffer).map_err(io::Error::other)?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A temporary file that this process holds the lock of. The lock tells others that somebody is still writing; the kernel
+/// lets go of it however this process ends.
+fn locked_file(store: &BlobStore) -> Result<tempfile::NamedTempFile, StoreError> {
+    let tmp = store.tmp();
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix("blob-")
+            .tempfile_in(&tmp)
+            .map_err(StoreError::io("making a file in", &tmp))?;
+        // Between the making and the locking, another build may take the file for an abandoned one: then make another.
+        let locked = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive).is_ok();
+        let stat = rustix::fs::fstat(&file).map_err(|error| StoreError::io("reading", file.path())(error.into()))?;
+        if locked && stat.st_nlink > 0 {
+            return Ok(file);
+        }
+    }
+}

@@ -5,4 +5,5 @@ pub mod oci;
 pub mod report;
 pub mod shown;
 pub mod store;
+pub mod tar;
 pub mod tree;

@@ -194,19 +194,45 @@ impl FileTree {
         })
     }
 
-    /// Checks that every hard link names a file of this tree.
+    /// Makes the first name of each linked file, in byte order, the file, and all others links to it: a link then never
+    /// stands before its target, whatever the order in which an archive had them.
     ///
     /// # Errors
-    /// [`TreeError::Link`].
-    pub fn check_links(&self) -> Result<(), TreeError> {
+    /// [`TreeError::Link`] where a link's target is no file of this tree.
+    pub fn settle_links(&mut self) -> Result<(), TreeError> {
+        let mut names: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();
         for (path, entry) in self.iter() {
-            if let Kind::Hardlink(target) = &entry.kind
-                && !matches!(self.get(target).map(|entry| &entry.kind), Some(Kind::File(_)))
-            {
-                return Err(TreeError::Link { path: path.clone(), target: target.clone() });
+            if let Kind::Hardlink(first) = &entry.kind {
+                let target = self.link_target(path, first)?;
+                names.entry(target).or_default().push(path.clone());
+            }
+        }
+        for (target, links) in names {
+            let first = links.iter().min().filter(|first| **first < target).unwrap_or(&target).clone();
+            // All names of a file share mode, owner and contents: those of the target hold.
+            let Some(file) = self.get(&target).cloned() else { continue };
+            for name in links.iter().chain([&target]) {
+                let kind = if *name == first { file.kind.clone() } else { Kind::Hardlink(first.clone()) };
+                if let Some(placed) = self.entries.get_mut(name) {
+                    let origin = placed.entry.origin.clone();
+                    placed.entry = Entry { kind, origin, ..file.clone() };
+                }
             }
         }
         Ok(())
+    }
+
+    /// The file that a link means in the end.
+    fn link_target(&self, link: &TreePath, first: &TreePath) -> Result<TreePath, TreeError> {
+        let mut target = first;
+        for _ in 0..40 {
+            match self.get(target).map(|entry| &entry.kind) {
+                Some(Kind::File(_)) => return Ok(target.clone()),
+                Some(Kind::Hardlink(next)) => target = next,
+                _ => break,
+            }
+        }
+        Err(TreeError::Link { path: link.clone(), target: target.clone() })
     }
 }
 
@@ -264,5 +290,25 @@ mod tests {
         let mut tree = FileTree::new();
         tree.insert(path("d"), directory(0o750)).unwrap();
         assert!(tree.insert(path("d"), directory(0o755)).is_err());
+    }
+
+    #[test]
+    fn the_first_name_of_a_linked_file_is_the_file() {
+        let mut tree = FileTree::new();
+        let link = |target: &str| Entry { kind: Kind::Hardlink(path(target)), ..directory(0) };
+        tree.insert(path("z"), file("text", "deb")).unwrap();
+        tree.insert(path("m"), link("z")).unwrap();
+        tree.insert(path("b"), link("m")).unwrap();
+        tree.settle_links().unwrap();
+        assert!(matches!(tree.get(&path("b")).unwrap().kind, Kind::File(_)));
+        for name in ["m", "z"] {
+            let entry = tree.get(&path(name)).unwrap();
+            assert_eq!((&entry.kind, entry.mode), (&Kind::Hardlink(path("b")), 0o644));
+        }
+        for (name, target) in [("self", "self"), ("gone", "nowhere")] {
+            let mut tree = FileTree::new();
+            tree.insert(path(name), link(target)).unwrap();
+            assert!(matches!(tree.settle_links(), Err(TreeError::Link { .. })));
+        }
     }
 }

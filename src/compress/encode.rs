@@ -1,0 +1,405 @@
+//! Compressing a stream on several threads, in order.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use super::Encoding;
+use super::chunk::Cutter;
+
+/// Takes the compressed bytes, in order.
+pub trait Sink: Send {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// Whatever stops the writing.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Why a stream could not be compressed.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// What comes out could not be written.
+    #[error("writing the compressed layer")]
+    Output(#[source] io::Error),
+    /// The compressor failed (out of memory).
+    #[error("compressing the layer: {0}")]
+    Compress(String),
+}
+
+/// Compresses a stream.
+pub struct Encoder;
+
+impl Encoder {
+    /// Compresses everything that `produce` writes into `sink`, on up to `jobs` threads. Bytes depend on the stream and
+    /// the encoding alone. Memory: about four chunks for each job.
+    ///
+    /// # Errors
+    /// What `produce` gives, or an [`EncodeError`] turned into it.
+    pub fn run<E: From<EncodeError>>(
+        encoding: Encoding,
+        jobs: usize,
+        sink: &mut dyn Sink,
+        produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if let Some(mean) = encoding.chunk_length() {
+            return run_chunks(encoding, mean, jobs.max(1), sink, produce);
+        }
+        match encoding {
+            Encoding::GzipSingle { level } => {
+                let builder = flate2::GzBuilder::new().mtime(0).operating_system(255);
+                let mut encoder = builder.write(SinkWriter(sink), flate2::Compression::new(u32::from(level)));
+                produce(&mut encoder)?;
+                encoder.finish().map_err(EncodeError::Output)?;
+                Ok(())
+            }
+            _ => produce(&mut SinkWriter(sink)),
+        }
+    }
+}
+
+struct SinkWriter<'a>(&'a mut dyn Sink);
+
+impl Write for SinkWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.take(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn run_chunks<E: From<EncodeError>>(
+    encoding: Encoding,
+    mean: usize,
+    jobs: usize,
+    sink: &mut dyn Sink,
+    produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    std::thread::scope(|scope| {
+        let mut chunks = Chunks {
+            cutter: Cutter::new(mean),
+            buffer: Vec::new(),
+            encoding,
+            jobs,
+            scope,
+            target: Target::Waiting(sink),
+        };
+        let produced = produce(&mut chunks);
+        // Where the sink failed, the producer only saw that nobody takes its bytes any more: the sink's error comes first.
+        chunks.finish(produced.is_ok())?;
+        produced
+    })
+}
+
+/// Cuts what is written into chunks and hands them to the workers.
+struct Chunks<'scope, 'env> {
+    cutter: Cutter,
+    buffer: Vec<u8>,
+    encoding: Encoding,
+    jobs: usize,
+    scope: &'scope Scope<'scope, 'env>,
+    target: Target<'scope>,
+}
+
+/// Where full chunks go. No thread is started for a stream of one chunk.
+enum Target<'scope> {
+    Waiting(&'scope mut dyn Sink),
+    Running(Running<'scope>),
+    Stopped,
+}
+
+struct Running<'scope> {
+    chunks: SyncSender<(u64, Vec<u8>)>,
+    /// One for each chunk that is under way; the collector takes them back, so that a slow chunk holds the producer up.
+    permits: SyncSender<()>,
+    next: u64,
+    collector: ScopedJoinHandle<'scope, Result<(), EncodeError>>,
+}
+
+impl<'scope> Chunks<'scope, '_> {
+    fn send(&mut self, chunk: Vec<u8>) -> io::Result<()> {
+        if let Target::Waiting(_) = self.target
+            && let Target::Waiting(sink) = std::mem::replace(&mut self.target, Target::Stopped)
+        {
+            self.target = Target::Running(self.start(sink));
+        }
+        let Target::Running(running) = &mut self.target else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let sent = running.permits.send(()).is_ok() && running.chunks.send((running.next, chunk)).is_ok();
+        running.next += 1;
+        if sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+    }
+
+    fn start(&self, sink: &'scope mut dyn Sink) -> Running<'scope> {
+        let (chunks, todo) = sync_channel::<(u64, Vec<u8>)>(self.jobs);
+        let (permits, returned) = sync_channel(2 * self.jobs + 1);
+        let (results, done) = sync_channel(self.jobs);
+        let todo = Arc::new(Mutex::new(todo));
+        for _ in 0..self.jobs {
+            let (todo, results, encoding) = (todo.clone(), results.clone(), self.encoding);
+            self.scope.spawn(move || work(encoding, &todo, &results));
+        }
+        let collector = self.scope.spawn(move || collect(&done, &returned, sink));
+        Running { chunks, permits, next: 0, collector }
+    }
+
+    /// Sends the rest, waits, and tells how it went. Where the producer failed, what is left is dropped.
+    fn finish(mut self, complete: bool) -> Result<(), EncodeError> {
+        let rest = std::mem::take(&mut self.buffer);
+        match self.target {
+            Target::Waiting(sink) if complete => {
+                let bytes = Compressor::new(self.encoding)?.compress(&rest)?;
+                sink.take(&bytes).map_err(EncodeError::Output)
+            }
+            Target::Running(running) => {
+                if complete && !rest.is_empty() {
+                    // Where this fails, the collector knows why.
+                    let _ = running.permits.send(());
+                    let _ = running.chunks.send((running.next, rest));
+                }
+                drop(running.chunks);
+                running.collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }
+            Target::Waiting(_) | Target::Stopped => Ok(()),
+        }
+    }
+}
+
+impl Write for Chunks<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut rest = bytes;
+        while let Some(end) = self.cutter.find(rest) {
+            self.buffer.extend_from_slice(&rest[..end]);
+            rest = &rest[end..];
+            let chunk = std::mem::take(&mut self.buffer);
+            self.send(chunk)?;
+        }
+        self.buffer.extend_from_slice(rest);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Finished = (u64, Result<Vec<u8>, EncodeError>);
+
+/// One worker: compresses chunks until there are no more, or nobody wants them.
+fn work(encoding: Encoding, todo: &Mutex<Receiver<(u64, Vec<u8>)>>, results: &SyncSender<Finished>) {
+    let mut compressor = Compressor::new(encoding);
+    loop {
+        let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((number, chunk)) = next else { return };
+        let result = match &mut compressor {
+            Ok(compressor) => compressor.compress(&chunk),
+            Err(error) => Err(EncodeError::Compress(error.to_string())),
+        };
+        if results.send((number, result)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Puts what the workers give into order, and writes it.
+fn collect(done: &Receiver<Finished>, permits: &Receiver<()>, sink: &mut dyn Sink) -> Result<(), EncodeError> {
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    for (number, result) in done {
+        early.insert(number, result?);
+        while let Some(bytes) = early.remove(&next) {
+            sink.take(&bytes).map_err(EncodeError::Output)?;
+            next += 1;
+            let _ = permits.recv();
+        }
+    }
+    Ok(())
+}
+
+/// Compresses one chunk at a time, each as if it were the first.
+enum Compressor {
+    Gzip { own: libdeflater::Compressor, stored: libdeflater::Compressor, probe: libdeflater::Compressor },
+    Zstd(zstd::bulk::Compressor<'static>),
+}
+
+impl Compressor {
+    fn new(encoding: Encoding) -> Result<Self, EncodeError> {
+        let deflate = |level: u8| {
+            libdeflater::CompressionLvl::new(i32::from(level))
+                .map(libdeflater::Compressor::new)
+                .map_err(|_| EncodeError::Compress(format!("there is no gzip level {level}")))
+        };
+        match encoding {
+            Encoding::Zstd { level } => zstd::bulk::Compressor::new(i32::from(level))
+                .map(Compressor::Zstd)
+                .map_err(|error| EncodeError::Compress(error.to_string())),
+            Encoding::Gzip { level } | Encoding::GzipSingle { level } => {
+                Ok(Compressor::Gzip { own: deflate(level)?, stored: deflate(0)?, probe: deflate(1)? })
+            }
+            Encoding::None => Err(EncodeError::Compress("there is nothing to compress".to_owned())),
+        }
+    }
+
+    fn compress(&mut self, chunk: &[u8]) -> Result<Vec<u8>, EncodeError> {
+        match self {
+            Compressor::Zstd(compressor) => {
+                compressor.compress(chunk).map_err(|error| EncodeError::Compress(error.to_string()))
+            }
+            Compressor::Gzip { own, stored, probe } => {
+                let compressor = if is_incompressible(probe, chunk) { stored } else { own };
+                let mut bytes = vec![0; compressor.gzip_compress_bound(chunk.len())];
+                let length = compressor
+                    .gzip_compress(chunk, &mut bytes)
+                    .map_err(|error| EncodeError::Compress(format!("{error:?}")))?;
+                bytes.truncate(length);
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+/// How much of a chunk is tried before it is compressed, in pieces spread over it.
+const PROBES: usize = 4;
+const PROBE: usize = 16 << 10;
+
+/// Whether compressing is a waste of time: four pieces of 16 KiB, spread over the chunk, shrink by less than 3 % when they
+/// are compressed quickly. Decided by content alone, and part of format 1. Small chunks are always compressed.
+fn is_incompressible(probe: &mut libdeflater::Compressor, chunk: &[u8]) -> bool {
+    if chunk.len() < 2 * PROBES * PROBE {
+        return false;
+    }
+    let step = (chunk.len() - PROBE) / (PROBES - 1);
+    let mut bytes = vec![0; probe.deflate_compress_bound(PROBE)];
+    let mut total = 0;
+    for start in (0..PROBES).map(|number| number * step) {
+        match probe.deflate_compress(&chunk[start..start + PROBE], &mut bytes) {
+            Ok(length) => total += length,
+            Err(_) => return false,
+        }
+    }
+    total * 100 >= PROBES * PROBE * 97
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::super::Decoder;
+    use super::super::chunk::tests::noise;
+    use super::*;
+    use crate::oci::Digest;
+
+    impl Sink for Vec<u8> {
+        fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+            self.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    fn encode(encoding: Encoding, jobs: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Encoder::run(encoding, jobs, &mut out, |write| {
+            for piece in bytes.chunks(70_001) {
+                write.write_all(piece).map_err(EncodeError::Output)?;
+            }
+            Ok::<_, EncodeError>(())
+        })
+        .unwrap();
+        out
+    }
+
+    /// Text that compresses, noise that does not, and zeros.
+    fn sample(length: usize) -> Vec<u8> {
+        let words: Vec<String> =
+            noise(4000, 3).chunks(2).map(|pair| format!("{:x} word{} ", pair[0], pair[1])).collect();
+        let mut bytes: Vec<u8> = words.concat().into_bytes().into_iter().cycle().take(length / 2).collect();
+        bytes.extend(noise(length / 4, 5));
+        bytes.resize(length, 0);
+        bytes
+    }
+
+    const ALL: [Encoding; 5] = [
+        Encoding::None,
+        Encoding::GZIP,
+        Encoding::Gzip { level: 1 },
+        Encoding::GzipSingle { level: 6 },
+        Encoding::ZSTD,
+    ];
+
+    #[test]
+    fn the_number_of_threads_plays_no_part() {
+        let bytes = sample(12 << 20);
+        for encoding in ALL {
+            let one = encode(encoding, 1, &bytes);
+            for jobs in [2, 5] {
+                assert_eq!(Digest::of(&encode(encoding, jobs, &bytes)), Digest::of(&one), "{encoding:?}");
+            }
+            let mut back = Vec::new();
+            Decoder::new(&one[..], encoding.compression()).read_to_end(&mut back).unwrap();
+            assert!(back == bytes, "{encoding:?}");
+        }
+    }
+
+    /// The encoders' bytes, held on every platform. If this fails, digests of existing images change: that takes a new
+    /// format number.
+    #[test]
+    fn golden_bytes_of_every_encoder() {
+        let bytes = sample(3 << 20);
+        let found: Vec<String> = ALL[1..]
+            .iter()
+            .map(|encoding| format!("{} {}", encoding.id(), Digest::of(&encode(*encoding, 2, &bytes)).short()))
+            .collect();
+        insta::assert_snapshot!(found.join("\n"), @r"
+        gzip/libdeflate-1.26/6/1MiB 9fda57eeba98
+        gzip/libdeflate-1.26/1/1MiB 1f55ad641e0a
+        gzip/zlib-rs-0.6/6/single 93cacfdf3392
+        zstd/libzstd-1.5.7/3/8MiB dc653a722df1
+        ");
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_stored() {
+        let random = noise(1 << 20, 9);
+        let mut compressor = Compressor::new(Encoding::GZIP).unwrap();
+        let stored = compressor.compress(&random).unwrap();
+        assert!(stored.len() < random.len() + 200);
+        let Compressor::Gzip { probe, .. } = &mut compressor else { panic!() };
+        assert!(is_incompressible(probe, &random));
+        assert!(!is_incompressible(probe, &sample(1 << 20)));
+        assert!(!is_incompressible(probe, b""));
+    }
+
+    struct Full(usize);
+
+    impl Sink for Full {
+        fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_and_a_failing_producer_are_told_as_they_are() {
+        for encoding in ALL {
+            let bytes = noise(20 << 20, 1);
+            let result = Encoder::run(encoding, 2, &mut Full(3 << 20), |write| {
+                for piece in bytes.chunks(1 << 16) {
+                    write.write_all(piece).map_err(EncodeError::Output)?;
+                }
+                Ok(())
+            });
+            let Err(EncodeError::Output(error)) = result else { panic!("{encoding:?}: {result:?}") };
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{encoding:?}");
+
+            let result = Encoder::run(encoding, 2, &mut Vec::new(), |write| {
+                write.write_all(&bytes[..5 << 20]).map_err(EncodeError::Output)?;
+                Err(EncodeError::Compress("stop".to_owned()))
+            });
+            assert!(matches!(result, Err(EncodeError::Compress(text)) if text == "stop"));
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! lapstrake builds OCI images without Docker.
 
+pub mod base;
 pub mod compress;
 pub mod content;
 pub mod oci;

@@ -245,6 +245,22 @@ fn lock_file(root: &Path) -> Result<File, StoreError> {
         .map_err(StoreError::io("opening", &path))
 }
 
+/// Writes a whole file, or leaves what was there: beside the target, synced, renamed, directory synced. Mode 0600.
+///
+/// # Errors
+/// Where any of that fails.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let directory = path.parent().unwrap_or(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(".lapstrake-")
+        .tempfile_in(directory)
+        .map_err(StoreError::io("making a file in", directory))?;
+    io::Write::write_all(&mut file, bytes).map_err(StoreError::io("writing", file.path()))?;
+    file.as_file().sync_all().map_err(StoreError::io("syncing", file.path()))?;
+    file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
+    sync_directory(directory)
+}
+
 /// Makes a rename in a directory last.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
     let directory = File::open(path).map_err(StoreError::io("opening", path))?;

@@ -16,5 +16,5 @@
 mod blob_store;
 mod writer;
 
-pub use blob_store::{BlobStore, StoreError};
+pub use blob_store::{BlobStore, StoreError, replace_file};
 pub use writer::BlobWriter;

@@ -1,0 +1,220 @@
+//! A stack of layers: an image's, from the lowest up, with the merged view of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use super::listing::{Listing, ListingError};
+use crate::compress::Decoder;
+use crate::content::Content;
+use crate::oci::{Compression, Descriptor, DiffId};
+use crate::report::{Phase, Reporter};
+use crate::store::{BlobStore, StoreError};
+use crate::tree::{FileTree, Located, Rootfs};
+
+/// Gives the stored bytes of layers: a layout, an archive, a registry. They are asked for only where something has to be
+/// read out of a layer.
+pub trait LayerBytes: Send + Sync {
+    /// The bytes of the blob; reading them to the end fails where they are not what the digest says.
+    ///
+    /// # Errors
+    /// Where they cannot be had.
+    fn layer(&self, descriptor: &Descriptor) -> Result<Content, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// One layer of a stack.
+#[derive(Clone)]
+pub struct StackLayer {
+    /// The stored blob.
+    pub descriptor: Descriptor,
+    /// Digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// Where the blob's bytes are.
+    pub bytes: Arc<dyn LayerBytes>,
+}
+
+/// Layers from the lowest up, and what they look like from above.
+#[derive(Clone, Default)]
+pub struct LayerStack {
+    layers: Vec<StackLayer>,
+    rootfs: Rootfs,
+}
+
+/// Why a base cannot be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// A layer's bytes cannot be had.
+    #[error("reading layer {digest} of the base")]
+    Bytes {
+        /// Which.
+        digest: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A layer's contents are refused.
+    #[error("reading layer {digest} of the base")]
+    Listing {
+        /// Which.
+        digest: String,
+        /// Why.
+        source: ListingError,
+    },
+    /// A layer is of a kind that cannot be read.
+    #[error("layer {digest} of the base is of the media type {media_type}, which is no layer that can be read")]
+    MediaType {
+        /// Which.
+        digest: String,
+        /// Its media type.
+        media_type: String,
+    },
+    /// A file of a layer cannot be read.
+    #[error("reading a file of layer {digest} of the base")]
+    File {
+        /// Which layer.
+        digest: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl LayerStack {
+    /// A stack of no layers: `scratch`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The layers, lowest first.
+    pub fn layers(&self) -> &[StackLayer] {
+        &self.layers
+    }
+
+    /// What they look like from above.
+    pub fn rootfs(&self) -> &Rootfs {
+        &self.rootfs
+    }
+
+    /// Puts a finished layer on top whose tree is known.
+    pub fn push(&mut self, layer: StackLayer, tree: &FileTree) {
+        self.layers.push(layer);
+        self.rootfs.apply(tree);
+    }
+
+    /// Puts layers of a base on top; each is read once, or known from an earlier build.
+    ///
+    /// # Errors
+    /// [`BaseError`].
+    pub fn push_base(
+        &mut self,
+        layers: Vec<StackLayer>,
+        store: &BlobStore,
+        reporter: &Reporter,
+    ) -> Result<(), BaseError> {
+        for layer in layers {
+            let digest = layer.descriptor.digest.to_string();
+            let refused = |source| BaseError::Listing { digest: digest.clone(), source };
+            let listing = match Listing::load(store, layer.diff_id) {
+                Some(listing) => listing,
+                None => {
+                    let listing = scan(&layer, reporter)?;
+                    listing.save(store)?;
+                    listing
+                }
+            };
+            listing.apply(&mut self.rootfs, self.layers.len()).map_err(refused)?;
+            self.layers.push(layer);
+        }
+        Ok(())
+    }
+
+    /// Contents of files, ready to be read: those of layers are decompressed into one temporary file, each layer read
+    /// once, whatever the number of files.
+    ///
+    /// # Errors
+    /// [`BaseError`].
+    pub fn extract(&self, wanted: &[&Located], store: &BlobStore) -> Result<Vec<Content>, BaseError> {
+        let mut spans: BTreeMap<usize, BTreeSet<(u64, u64)>> = BTreeMap::new();
+        for located in wanted {
+            if let Located::Layer { layer, offset, length } = located {
+                spans.entry(*layer).or_default().insert((*offset, *length));
+            }
+        }
+        let mut found: BTreeMap<(usize, u64), Content> = BTreeMap::new();
+        for (number, spans) in spans {
+            let Some(layer) = self.layers.get(number) else { continue };
+            let failed = |source| BaseError::File { digest: layer.descriptor.digest.to_string(), source };
+            let (content, compression) = open(layer)?;
+            let reader = content.open().map_err(|error| failed(error.into()))?;
+            let mut decoder = Decoder::new(reader, compression);
+            let spool = tempfile::tempfile_in(store.tmp()).map_err(failed)?;
+            let mut out = std::io::BufWriter::new(&spool);
+            let mut places = Vec::new();
+            let (mut position, mut written) = (0, 0);
+            for (offset, length) in spans {
+                let skip = offset.saturating_sub(position);
+                std::io::copy(&mut decoder.by_ref().take(skip), &mut std::io::sink()).map_err(failed)?;
+                let copied = std::io::copy(&mut decoder.by_ref().take(length), &mut out).map_err(failed)?;
+                if copied != length {
+                    return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
+                }
+                places.push((offset, written, length));
+                position = offset + length;
+                written += length;
+            }
+            // To the end, so that the blob's digest is checked before anything of it is used.
+            std::io::copy(&mut decoder, &mut std::io::sink()).map_err(failed)?;
+            out.flush().map_err(failed)?;
+            drop(out);
+            let spool = Arc::new(spool);
+            let name: Arc<str> = format!("layer {}", layer.descriptor.digest).into();
+            for (offset, at, length) in places {
+                found.insert((number, offset), Content::slice(spool.clone(), name.clone(), at, length));
+            }
+        }
+        let content = |located: &&Located| match located {
+            Located::Content(content) => Some(content.clone()),
+            Located::Layer { length: 0, .. } => Some(Content::inline(Vec::new())),
+            Located::Layer { layer, offset, .. } => found.get(&(*layer, *offset)).cloned(),
+        };
+        let missing = || BaseError::File { digest: "?".to_owned(), source: std::io::ErrorKind::NotFound.into() };
+        wanted.iter().map(|located| content(located).ok_or_else(missing)).collect()
+    }
+}
+
+fn open(layer: &StackLayer) -> Result<(Content, Compression), BaseError> {
+    let digest = layer.descriptor.digest.to_string();
+    let compression = layer.descriptor.media_type.compression().ok_or_else(|| BaseError::MediaType {
+        digest: digest.clone(),
+        media_type: layer.descriptor.media_type.to_string(),
+    })?;
+    let content = layer.bytes.layer(&layer.descriptor).map_err(|source| BaseError::Bytes { digest, source })?;
+    Ok((content, compression))
+}
+
+fn scan(layer: &StackLayer, reporter: &Reporter) -> Result<Listing, BaseError> {
+    let digest = layer.descriptor.digest.to_string();
+    let (content, compression) = open(layer)?;
+    let task = reporter.task(
+        Phase::Unpack,
+        format!("base layer {}", layer.descriptor.digest.short()),
+        Some(layer.descriptor.size),
+    );
+    let reader = content.open().map_err(|error| BaseError::File { digest: digest.clone(), source: error.into() })?;
+    let counted = Counted { inner: reader, advance: |bytes| task.advance(bytes) };
+    Listing::scan(counted, compression, layer.diff_id).map_err(|source| BaseError::Listing { digest, source })
+}
+
+struct Counted<R, F> {
+    inner: R,
+    advance: F,
+}
+
+impl<R: Read, F: Fn(u64)> Read for Counted<R, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        (self.advance)(count as u64);
+        Ok(count)
+    }
+}

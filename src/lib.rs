@@ -3,6 +3,8 @@
 pub mod base;
 pub mod compress;
 pub mod content;
+pub mod key;
+pub mod layer;
 pub mod oci;
 pub mod report;
 pub mod shown;

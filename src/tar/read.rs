@@ -545,7 +545,7 @@ mod tests {
 
     fn bytes_of(tree: &FileTree) -> Vec<u8> {
         let mut bytes = Vec::new();
-        write_tree(tree, &mut bytes, |_| {}).unwrap();
+        write_tree(tree, &mut bytes, &mut ()).unwrap();
         bytes
     }
 

@@ -35,13 +35,32 @@ pub enum WriteError {
     Output(#[source] io::Error),
 }
 
-/// Writes a tree as a tar. `seen` is told the digest of each file's contents as they pass.
+/// Sees what passes while a tree is written: each entry, then the bytes of its contents.
+pub trait Observer {
+    /// An entry begins.
+    fn entry(&mut self, path: &TreePath, entry: &Entry);
+    /// More bytes of its contents.
+    fn contents(&mut self, bytes: &[u8]);
+}
+
+/// Sees nothing.
+impl Observer for () {
+    fn entry(&mut self, _: &TreePath, _: &Entry) {}
+    fn contents(&mut self, _: &[u8]) {}
+}
+
+/// Writes a tree as a tar. Hard links must have been settled ([`FileTree::settle_links`]).
 ///
 /// # Errors
 /// [`WriteError`]: files that change while they are read are an error, never padded or cut.
-pub fn write_tree(tree: &FileTree, out: &mut impl Write, mut progress: impl FnMut(u64)) -> Result<(), WriteError> {
+pub fn write_tree(
+    tree: &FileTree,
+    out: &mut (impl Write + ?Sized),
+    observer: &mut impl Observer,
+) -> Result<(), WriteError> {
     let mut buffer = vec![0; 128 << 10];
     for (path, entry) in ordered(tree) {
+        observer.entry(path, entry);
         let mut header = Vec::with_capacity(BLOCK as usize);
         write_header(&mut header, path, entry);
         out.write_all(&header).map_err(WriteError::Output)?;
@@ -58,7 +77,7 @@ pub fn write_tree(tree: &FileTree, out: &mut impl Write, mut progress: impl FnMu
                 Err(error) => return Err(failed(error)),
             };
             out.write_all(&buffer[..count]).map_err(WriteError::Output)?;
-            progress(count as u64);
+            observer.contents(&buffer[..count]);
             left -= count as u64;
         }
         out.write_all(&[0; BLOCK as usize][..padding(content.len()) as usize]).map_err(WriteError::Output)?;
@@ -82,7 +101,7 @@ pub fn tar_length(tree: &FileTree) -> u64 {
 
 /// The entries in the order of a layer: byte order of the path, where a deletion stands under the name that it has in the
 /// layer, and hard links never before their target.
-fn ordered(tree: &FileTree) -> impl Iterator<Item = (&TreePath, &Entry)> {
+pub fn ordered(tree: &FileTree) -> impl Iterator<Item = (&TreePath, &Entry)> {
     // Deletions sort by another name than the path they delete; hard links are made with the target first by whoever
     // makes them, or are turned round here.
     let mut entries: Vec<(&TreePath, &Entry)> = tree.iter().collect();
@@ -241,7 +260,7 @@ fn octal(field: &mut [u8], value: u64) {
 /// As [`write_tree`].
 pub fn diff_id(tree: &FileTree) -> Result<crate::oci::DiffId, WriteError> {
     let mut hasher = crate::oci::Hasher::new();
-    write_tree(tree, &mut hasher, |_| {})?;
+    write_tree(tree, &mut hasher, &mut ())?;
     let digest: Digest = hasher.finish();
     Ok(crate::oci::DiffId(digest))
 }

@@ -1,0 +1,227 @@
+//! From a tree to a layer: a finished blob in the store, with its diff ID.
+
+use std::io;
+
+use crate::compress::{EncodeError, Encoder, Encoding, Sink};
+use crate::key::{KeyHasher, LayerKey};
+use crate::oci::{Descriptor, DiffId, Digest, Family, Hasher, MediaType, annotation, json};
+use crate::report::{Phase, Reporter, Task};
+use crate::store::{BlobStore, BlobWriter, StoreError, replace_file};
+use crate::tar::{Observer, WriteError, tar_length, write_tree};
+use crate::tree::{Entry, FileTree, TreePath};
+
+/// A finished blob plus diff ID, and the key that it was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The stored blob, with key and diff ID as annotations.
+    pub descriptor: Descriptor,
+    /// Digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// What it was made from.
+    pub key: LayerKey,
+    /// Whether it was there already.
+    pub reused: bool,
+}
+
+/// How layers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerForm {
+    /// Compression and level.
+    pub encoding: Encoding,
+    /// Whose media types.
+    pub family: Family,
+}
+
+/// Why a layer could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// The tar could not be written.
+    #[error(transparent)]
+    Tar(#[from] WriteError),
+    /// It could not be compressed.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file changed between the two times it was read.
+    #[error("files changed between being looked at and being written: build again when nothing writes to the context")]
+    Changed,
+}
+
+/// Whether layers that are remembered may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// A layer with the same key is taken as it is.
+    Allowed,
+    /// Everything is written anew.
+    Never,
+}
+
+/// Makes the layer of a tree, or finds it.
+///
+/// # Errors
+/// [`LayerError`]: where contents change meanwhile, nothing is remembered.
+pub fn make(
+    tree: &FileTree,
+    form: LayerForm,
+    name: &str,
+    store: &BlobStore,
+    jobs: usize,
+    reuse: Reuse,
+    reporter: &Reporter,
+) -> Result<Layer, LayerError> {
+    let mut known = None;
+    if reuse == Reuse::Allowed && remembers_any(store)? {
+        let key = LayerKey::of(tree, form.encoding)?;
+        if let Some((diff_id, digest, size)) = recall(store, key)? {
+            let descriptor = Descriptor::new(MediaType::Other(String::new()), digest, size);
+            if store.contains(&descriptor) {
+                return Ok(finished(form, digest, size, diff_id, key, true));
+            }
+        }
+        known = Some(key);
+    }
+
+    let task = reporter.task(Phase::Compress, name, Some(tar_length(tree)));
+    let mut writer = StoreSink { writer: store.writer()?, failed: None };
+    let mut hashing = Hashing { key: KeyHasher::new(form.encoding), task: &task };
+    let mut diff_id = Hasher::new();
+    let written = Encoder::run(form.encoding, jobs, &mut writer, |out| {
+        let mut tee = Tee { out, hasher: &mut diff_id };
+        write_tree(tree, &mut tee, &mut hashing).map_err(LayerError::from)
+    });
+    if let Some(error) = writer.failed {
+        return Err(error.into());
+    }
+    written?;
+    let key = hashing.key.finish();
+    if known.is_some_and(|known| known != key) {
+        return Err(LayerError::Changed);
+    }
+    let diff_id = DiffId(diff_id.finish());
+    let (digest, size) = writer.writer.finish()?;
+    remember(store, key, diff_id, digest, size)?;
+    Ok(finished(form, digest, size, diff_id, key, false))
+}
+
+fn finished(form: LayerForm, digest: Digest, size: u64, diff_id: DiffId, key: LayerKey, reused: bool) -> Layer {
+    let media_type = MediaType::Layer(form.family, form.encoding.compression());
+    let descriptor = Descriptor::new(media_type, digest, size)
+        .annotated(annotation::LAYER_KEY, key.to_string())
+        .annotated(annotation::LAYER_DIFF_ID, diff_id.to_string());
+    Layer { descriptor, diff_id, key, reused }
+}
+
+/// The bucket of what is remembered of layers; the number changes with its form.
+const BUCKET: &str = "layers-v1";
+
+/// What is remembered under a key.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Remembered {
+    diff_id: DiffId,
+    digest: Digest,
+    size: u64,
+}
+
+fn remembers_any(store: &BlobStore) -> Result<bool, StoreError> {
+    let bucket = store.bucket(BUCKET)?;
+    Ok(std::fs::read_dir(bucket).is_ok_and(|mut entries| entries.next().is_some()))
+}
+
+fn recall(store: &BlobStore, key: LayerKey) -> Result<Option<(DiffId, Digest, u64)>, StoreError> {
+    let path = store.bucket(BUCKET)?.join(key.hex());
+    let found: Option<Remembered> = std::fs::read(path).ok().and_then(|bytes| json::parse(&bytes).ok());
+    Ok(found.map(|found| (found.diff_id, found.digest, found.size)))
+}
+
+fn remember(store: &BlobStore, key: LayerKey, diff_id: DiffId, digest: Digest, size: u64) -> Result<(), StoreError> {
+    let bytes = json::canonical(&Remembered { diff_id, digest, size }).unwrap_or_default();
+    replace_file(&store.bucket(BUCKET)?.join(key.hex()), &bytes)
+}
+
+/// Puts compressed bytes into the store; keeps the error that stopped it as it was.
+struct StoreSink {
+    writer: BlobWriter,
+    failed: Option<StoreError>,
+}
+
+impl Sink for StoreSink {
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.append(bytes).map_err(|error| {
+            self.failed = Some(error);
+            io::ErrorKind::Other.into()
+        })
+    }
+}
+
+/// Makes the key and the progress from what passes.
+struct Hashing<'a> {
+    key: KeyHasher,
+    task: &'a Task,
+}
+
+impl Observer for Hashing<'_> {
+    fn entry(&mut self, path: &TreePath, entry: &Entry) {
+        self.key.entry(path, entry);
+    }
+
+    fn contents(&mut self, bytes: &[u8]) {
+        self.key.contents(bytes);
+        self.task.advance(bytes.len() as u64);
+    }
+}
+
+struct Tee<'a> {
+    out: &'a mut dyn io::Write,
+    hasher: &'a mut Hasher,
+}
+
+impl io::Write for Tee<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Content;
+    use crate::tree::{Origin, Owner};
+
+    const FORM: LayerForm = LayerForm { encoding: Encoding::GZIP, family: Family::Oci };
+
+    fn tree(text: &str) -> FileTree {
+        let mut tree = FileTree::new();
+        let entry = Entry::file(Content::inline(text.as_bytes()), 0o644, Owner::ROOT, Origin::new("test"));
+        tree.insert(TreePath::parse("etc/motd").unwrap(), entry).unwrap();
+        tree
+    }
+
+    #[test]
+    fn the_second_time_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(directory.path()).unwrap();
+        let make = |text: &str, reuse| make(&tree(text), FORM, "test", &store, 2, reuse, &Reporter::silent()).unwrap();
+        let first = make("hello\n", Reuse::Allowed);
+        assert!(!first.reused);
+        assert_eq!(first.diff_id, crate::tar::write::diff_id(&tree("hello\n")).unwrap());
+        assert_eq!(first.descriptor.annotations[annotation::LAYER_DIFF_ID], first.diff_id.to_string());
+
+        let second = make("hello\n", Reuse::Allowed);
+        assert_eq!(Layer { reused: false, ..second.clone() }, first);
+        assert!(second.reused);
+        assert!(!make("hello\n", Reuse::Never).reused);
+        assert!(!make("other\n", Reuse::Allowed).reused);
+
+        // A blob that is gone is made again.
+        store.forget(&first.descriptor.digest);
+        assert_eq!(make("hello\n", Reuse::Allowed), first);
+    }
+}

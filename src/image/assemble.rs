@@ -1,0 +1,273 @@
+//! Putting an image together.
+
+use std::collections::BTreeMap;
+
+use crate::oci::{
+    Compression, Descriptor, DiffId, Digest, Encoded, Family, History, ImageConfig, Index, JsonError, Manifest,
+    MediaType, Platform, annotation,
+};
+
+use super::Settings;
+
+/// The most layers that Docker can load.
+pub const MAX_LAYERS: usize = 127;
+
+/// What an image stands on.
+#[derive(Clone, Debug)]
+pub struct ImageBase {
+    /// Its config.
+    pub config: ImageConfig,
+    /// Its layers, lowest first.
+    pub layers: Vec<Descriptor>,
+    /// Its reference and the digest of its manifest, where it has one that others can find.
+    pub name: Option<(String, Digest)>,
+}
+
+impl ImageBase {
+    /// No base at all.
+    pub fn scratch(platform: &Platform) -> Self {
+        ImageBase { config: ImageConfig::scratch(platform), layers: Vec::new(), name: None }
+    }
+}
+
+/// A layer that goes on top, with the line that tells what it is.
+#[derive(Clone, Debug)]
+pub struct ImageLayer {
+    /// The stored blob.
+    pub descriptor: Descriptor,
+    /// Digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// What was done, for the history.
+    pub created_by: String,
+}
+
+/// A finished image for one platform.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The manifest.
+    pub manifest: Encoded<Manifest>,
+    /// The config; its digest is the image ID.
+    pub config: Encoded<ImageConfig>,
+    /// The platform.
+    pub platform: Platform,
+}
+
+impl Image {
+    /// The image as what another one stands on. `name` is its reference, where others can find it.
+    pub fn as_base(&self, name: Option<String>) -> ImageBase {
+        ImageBase {
+            config: (*self.config).clone(),
+            layers: self.manifest.layers.clone(),
+            name: name.map(|name| (name, self.manifest.digest())),
+        }
+    }
+}
+
+/// Why an image cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Too many layers.
+    #[error(
+        "the image would have {count} layers ({base} of them its base's), and {MAX_LAYERS} is the most that Docker loads: \
+         join some layers of the recipe into one"
+    )]
+    TooManyLayers {
+        /// All of them.
+        count: usize,
+        /// Those of the base.
+        base: usize,
+    },
+    /// The base contradicts itself.
+    #[error("the base's config does not fit its manifest: {0}")]
+    Base(String),
+    /// A layer cannot be told in Docker's words.
+    #[error(
+        "layer {0} of the base is compressed with zstd, which `format = \"docker\"` has no media type for: use `format = \"oci\"`"
+    )]
+    Zstd(Digest),
+    /// The documents could not be written.
+    #[error("writing the image's documents")]
+    Json(#[from] JsonError),
+}
+
+/// Puts an image together. `created` is RFC 3339; `annotations` are the manifest's (in Docker's format they become labels).
+///
+/// # Errors
+/// [`ImageError`].
+pub fn assemble(
+    base: &ImageBase,
+    settings: &Settings,
+    layers: &[ImageLayer],
+    annotations: &BTreeMap<String, String>,
+    created: &str,
+    family: Family,
+    platform: &Platform,
+) -> Result<Image, ImageError> {
+    let count = base.layers.len() + layers.len();
+    if count > MAX_LAYERS {
+        return Err(ImageError::TooManyLayers { count, base: base.layers.len() });
+    }
+    let mut config = base.config.clone();
+    check_base(base, &config)?;
+
+    let mut annotations = annotations.clone();
+    if let Some((name, digest)) = &base.name {
+        let or_insert = |annotations: &mut BTreeMap<String, String>, key: &str, value: String| {
+            annotations.entry(key.to_owned()).or_insert(value);
+        };
+        or_insert(&mut annotations, annotation::BASE_NAME, name.clone());
+        or_insert(&mut annotations, annotation::BASE_DIGEST, digest.to_string());
+    }
+    let mut settings = settings.clone();
+    if family == Family::Docker {
+        // Docker's manifests have no annotations; labels are where people look for them.
+        for (key, value) in std::mem::take(&mut annotations) {
+            settings.labels.entry(key).or_insert(Some(value));
+        }
+    }
+
+    let line = |created_by: &str, empty_layer: bool| History {
+        created: Some(created.to_owned()),
+        created_by: Some(created_by.to_owned()),
+        comment: Some("lapstrake".to_owned()),
+        empty_layer,
+        ..History::default()
+    };
+    if config.history.is_empty() {
+        // A base without a history gets one line for each layer, so that lines and layers go on fitting.
+        config.history = base.layers.iter().map(|layer| line(&format!("base layer {}", layer.digest), false)).collect();
+    }
+    for layer in layers {
+        config.rootfs.diff_ids.push(layer.diff_id);
+        config.history.push(line(&layer.created_by, false));
+    }
+    for step in settings.apply(&mut config.config) {
+        config.history.push(line(step.created_by.as_deref().unwrap_or_default(), true));
+    }
+    config.created = Some(created.to_owned());
+    config.architecture = platform.architecture.clone();
+    config.os = platform.os.clone();
+    config.variant = platform.variant.clone().or(config.variant);
+
+    let config = Encoded::new(MediaType::Config(family), config)?;
+    let stored = base.layers.iter().chain(layers.iter().map(|layer| &layer.descriptor));
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(MediaType::Manifest(family)),
+        config: config.descriptor().clone(),
+        layers: stored.map(|layer| in_family(layer, family)).collect::<Result<_, _>>()?,
+        annotations,
+        extra: BTreeMap::new(),
+    };
+    let manifest = Encoded::new(MediaType::Manifest(family), manifest)?;
+    Ok(Image { manifest, config, platform: platform.clone() })
+}
+
+/// The index of images for several platforms, in the order of the recipe.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn index_of(
+    images: &[Image],
+    family: Family,
+    annotations: &BTreeMap<String, String>,
+) -> Result<Encoded<Index>, ImageError> {
+    let entry =
+        |image: &Image| Descriptor { platform: Some(image.platform.clone()), ..image.manifest.descriptor().clone() };
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(MediaType::Index(family)),
+        manifests: images.iter().map(entry).collect(),
+        annotations: if family == Family::Oci { annotations.clone() } else { BTreeMap::new() },
+        extra: BTreeMap::new(),
+    };
+    Ok(Encoded::new(MediaType::Index(family), index)?)
+}
+
+fn in_family(layer: &Descriptor, family: Family) -> Result<Descriptor, ImageError> {
+    if family == Family::Docker && layer.media_type.compression() == Some(Compression::Zstd) {
+        return Err(ImageError::Zstd(layer.digest));
+    }
+    Ok(Descriptor { media_type: layer.media_type.in_family(family), ..layer.clone() })
+}
+
+fn check_base(base: &ImageBase, config: &ImageConfig) -> Result<(), ImageError> {
+    let layers = base.layers.len();
+    let diff_ids = config.rootfs.diff_ids.len();
+    if layers != diff_ids {
+        return Err(ImageError::Base(format!("it has {layers} layers and {diff_ids} diff IDs")));
+    }
+    let lines = config.history.iter().filter(|line| !line.empty_layer).count();
+    // The history is optional; where there is one, it tells of every layer.
+    if !config.history.is_empty() && lines != layers {
+        return Err(ImageError::Base(format!("it has {layers} layers, and its history tells of {lines}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Change;
+    use super::*;
+
+    fn layer(text: &str) -> ImageLayer {
+        ImageLayer {
+            descriptor: Descriptor::of(MediaType::Layer(Family::Oci, Compression::Gzip), text.as_bytes()),
+            diff_id: DiffId(Digest::of(text.as_bytes())),
+            created_by: format!("copy {text}"),
+        }
+    }
+
+    fn build(base: &ImageBase, layers: &[ImageLayer], family: Family) -> Result<Image, ImageError> {
+        let settings = Settings { user: Change::Set("1:1".to_owned()), ..Settings::default() };
+        let annotations = [("a".to_owned(), "b".to_owned())].into();
+        let platform = Platform::linux("amd64");
+        assemble(base, &settings, layers, &annotations, "1980-01-02T00:00:00Z", family, &platform)
+    }
+
+    #[test]
+    fn a_service_stands_on_its_base() {
+        let scratch = ImageBase::scratch(&Platform::linux("amd64"));
+        let base = build(&scratch, &[layer("one")], Family::Oci).unwrap();
+        let service =
+            build(&base.as_base(Some("r.example.com/base:1".to_owned())), &[layer("two")], Family::Oci).unwrap();
+        assert_eq!(service.config.rootfs.diff_ids.len(), 2);
+        let lines: Vec<_> =
+            service.config.history.iter().map(|line| (line.created_by.as_deref().unwrap(), line.empty_layer)).collect();
+        assert_eq!(lines, [("copy one", false), ("USER 1:1", true), ("copy two", false)]);
+        assert_eq!(service.manifest.annotations[annotation::BASE_NAME], "r.example.com/base:1");
+        assert_eq!(service.manifest.annotations[annotation::BASE_DIGEST], base.manifest.digest().to_string());
+        assert_eq!(service.manifest.layers[0], base.manifest.layers[0]);
+    }
+
+    #[test]
+    fn dockers_words_and_labels() {
+        let scratch = ImageBase::scratch(&Platform::linux("amd64"));
+        let image = build(&scratch, &[layer("one")], Family::Docker).unwrap();
+        assert_eq!(image.manifest.layers[0].media_type, MediaType::Layer(Family::Docker, Compression::Gzip));
+        assert_eq!(image.manifest.media_type, Some(MediaType::Manifest(Family::Docker)));
+        assert!(image.manifest.annotations.is_empty());
+        assert_eq!(image.config.config.labels["a"], "b");
+        let mut zstd = layer("z");
+        zstd.descriptor.media_type = MediaType::Layer(Family::Oci, Compression::Zstd);
+        assert!(matches!(build(&scratch, &[zstd], Family::Docker), Err(ImageError::Zstd(_))));
+    }
+
+    #[test]
+    fn bases_that_contradict_themselves_and_towers_are_refused() {
+        let mut base = ImageBase::scratch(&Platform::linux("amd64"));
+        base.config.rootfs.diff_ids.push(DiffId(Digest::of(b"x")));
+        assert!(matches!(build(&base, &[], Family::Oci), Err(ImageError::Base(_))));
+        base.layers.push(layer("x").descriptor);
+        assert_eq!(build(&base, &[], Family::Oci).unwrap().config.history.len(), 2);
+        base.config.history = vec![History::default(), History::default()];
+        assert!(matches!(build(&base, &[], Family::Oci), Err(ImageError::Base(_))));
+        base.config.history.pop();
+        let tower = |count| vec![layer("l"); count];
+        assert!(build(&base, &tower(126), Family::Oci).is_ok());
+        assert!(matches!(
+            build(&base, &tower(127), Family::Oci),
+            Err(ImageError::TooManyLayers { count: 128, base: 1 })
+        ));
+    }
+}

@@ -74,8 +74,8 @@ impl StoreError {
     }
 }
 
-const BLOBS: &str = "blobs-v1";
-const TMP: &str = "tmp";
+pub(super) const BLOBS: &str = "blobs-v1";
+pub(super) const TMP: &str = "tmp";
 
 /// What backup programs look for (the Cache Directory Tagging Specification).
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache made by lapstrake.\n";
@@ -169,6 +169,7 @@ impl BlobStore {
         if !found.is_file() || found.len() != descriptor.size {
             return Err(StoreError::Absent(descriptor.digest));
         }
+        note_use(&file, &found);
         let name = format!("blob {}", descriptor.digest).into();
         Ok(Content::slice(Arc::new(file), name, 0, descriptor.size).with_digest(descriptor.digest))
     }
@@ -230,11 +231,11 @@ impl BlobStore {
     }
 }
 
-fn make_directory(path: &Path) -> Result<(), StoreError> {
+pub(super) fn make_directory(path: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("making the directory", path))
 }
 
-fn lock_file(root: &Path) -> Result<File, StoreError> {
+pub(super) fn lock_file(root: &Path) -> Result<File, StoreError> {
     let path = root.join("lock");
     fs::OpenOptions::new()
         .create(true)
@@ -259,6 +260,15 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     file.as_file().sync_all().map_err(StoreError::io("syncing", file.path()))?;
     file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
     sync_directory(directory)
+}
+
+/// Notes that a file was used, for [`super::Upkeep::prune`], at most once an hour. A read-only cache stays as it is.
+fn note_use(file: &File, metadata: &fs::Metadata) {
+    let now = std::time::SystemTime::now();
+    let age = metadata.modified().ok().and_then(|used| now.duration_since(used).ok());
+    if age.is_some_and(|age| age.as_secs() > 3600) {
+        let _ = file.set_modified(now);
+    }
 }
 
 /// Makes a rename in a directory last.

@@ -14,7 +14,9 @@
 //! length zero where the descriptor says otherwise, as a power cut leaves it on some file systems, counts as absent.
 
 mod blob_store;
+mod upkeep;
 mod writer;
 
 pub use blob_store::{BlobStore, StoreError, replace_file};
+pub use upkeep::{Removed, Upkeep, Usage};
 pub use writer::BlobWriter;

@@ -9,6 +9,7 @@ pub mod layer;
 pub mod oci;
 pub mod report;
 pub mod shown;
+pub mod source;
 pub mod store;
 pub mod tar;
 pub mod tree;

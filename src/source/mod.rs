@@ -1,0 +1,3 @@
+//! Where the entries of a layer come from: one module for each kind of source.
+
+pub mod archive;

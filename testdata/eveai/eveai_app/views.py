@@ -43,6 +43,7 @@ def enqueue():
 
 @pages.get("/tasks/<uuid:task_id>")
 def result(task_id):
-    task = queue.AsyncResult(str(task_id))
-    state = task.state
-    return jsonify(id=str(task_id), state=state, result=task.result if state == "SUCCESS" else None)
+    # One look at the backend. An AsyncResult would subscribe to the answer, for a page that asks again anyway.
+    task = queue.backend.get_task_meta(str(task_id))
+    done = task["status"] == "SUCCESS"
+    return jsonify(id=str(task_id), state=task["status"], result=task["result"] if done else None)

@@ -22,8 +22,8 @@ def on_worker_shutting_down(**_):
 
 @signals.worker_process_init.connect
 def leave_stopping_to_the_parent(**_):
-    # `tini -g` signals the whole group. A pool process that died of it would take its task along; ignoring it, the
-    # task is finished and the parent ends the pool.
+    # With CELERY_POOL=prefork: `tini -g` signals the whole group. A pool process that died of it would take its task
+    # along; ignoring it, the task is finished and the parent ends the pool.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 

@@ -26,9 +26,10 @@ web)
         --log-level "$loglevel"
     ;;
 worker)
+    # Threads: the tasks wait for others most of the time, one process stops at once, and no semaphores in /dev/shm.
     exec celery --app "${CELERY_APP:-eveai_workers}" worker \
-        --pool "${CELERY_POOL:-prefork}" \
-        --concurrency "${CELERY_CONCURRENCY:-2}" \
+        --pool "${CELERY_POOL:-threads}" \
+        --concurrency "${CELERY_CONCURRENCY:-4}" \
         --queues "${CELERY_QUEUES:-eveai}" \
         --max-tasks-per-child "${CELERY_MAX_TASKS_PER_CHILD:-1000}" \
         --without-gossip --without-mingle \

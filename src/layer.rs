@@ -2,11 +2,11 @@
 
 use std::io;
 
-use crate::compress::{EncodeError, Encoder, Encoding, Sink};
+use crate::compress::{ChunkId, EncodeError, Encoder, Encoding, KnownChunks, Sink};
 use crate::key::{KeyHasher, LayerKey};
 use crate::oci::{Descriptor, DiffId, Digest, Family, Hasher, MediaType, annotation, json};
 use crate::report::{Phase, Reporter, Task};
-use crate::store::{BlobStore, BlobWriter, StoreError, replace_file};
+use crate::store::{BlobStore, BlobWriter, ChunkIndex, ChunkSpan, StoreError, replace_file};
 use crate::tar::{Observer, WriteError, tar_length, write_tree};
 use crate::tree::{Entry, FileTree, TreePath};
 
@@ -71,7 +71,7 @@ pub fn make(
     reuse: Reuse,
     reporter: &Reporter,
 ) -> Result<Layer, LayerError> {
-    let mut known = None;
+    let mut expected = None;
     if reuse == Reuse::Allowed && remembers_any(store)? {
         let key = LayerKey::of(tree, form.encoding)?;
         if let Some((diff_id, digest, size)) = recall(store, key)? {
@@ -80,14 +80,16 @@ pub fn make(
                 return Ok(finished(form, digest, size, diff_id, key, true));
             }
         }
-        known = Some(key);
+        expected = Some(key);
     }
 
     let task = reporter.task(Phase::Compress, name, Some(tar_length(tree)));
-    let mut writer = StoreSink { writer: store.writer()?, failed: None };
+    let chunks = ChunkIndex::open(store)?;
+    let found: &dyn KnownChunks = if reuse == Reuse::Allowed { &chunks } else { &() };
+    let mut writer = StoreSink { writer: store.writer()?, chunks: Vec::new(), failed: None };
     let mut hashing = Hashing { key: KeyHasher::new(form.encoding), task: &task };
     let mut diff_id = Hasher::new();
-    let written = Encoder::run(form.encoding, jobs, &mut writer, |out| {
+    let written = Encoder::run(form.encoding, jobs, found, &mut writer, |out| {
         let mut tee = Tee { out, hasher: &mut diff_id };
         write_tree(tree, &mut tee, &mut hashing).map_err(LayerError::from)
     });
@@ -96,11 +98,12 @@ pub fn make(
     }
     written?;
     let key = hashing.key.finish();
-    if known.is_some_and(|known| known != key) {
+    if expected.is_some_and(|expected| expected != key) {
         return Err(LayerError::Changed);
     }
     let diff_id = DiffId(diff_id.finish());
     let (digest, size) = writer.writer.finish()?;
+    chunks.note(&digest, &writer.chunks);
     remember(store, key, diff_id, digest, size)?;
     Ok(finished(form, digest, size, diff_id, key, false))
 }
@@ -143,11 +146,17 @@ fn remember(store: &BlobStore, key: LayerKey, diff_id: DiffId, digest: Digest, s
 /// Puts compressed bytes into the store; keeps the error that stopped it as it was.
 struct StoreSink {
     writer: BlobWriter,
+    /// Where each chunk lies in the blob.
+    chunks: Vec<ChunkSpan>,
     failed: Option<StoreError>,
 }
 
 impl Sink for StoreSink {
-    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn take(&mut self, bytes: &[u8], chunk: Option<ChunkId>) -> io::Result<()> {
+        if let Some(id) = chunk {
+            let check = *blake3::hash(bytes).as_bytes();
+            self.chunks.push(ChunkSpan { id, offset: self.writer.length(), length: bytes.len() as u64, check });
+        }
         self.writer.append(bytes).map_err(|error| {
             self.failed = Some(error);
             io::ErrorKind::Other.into()
@@ -219,6 +228,37 @@ mod tests {
         assert!(second.reused);
         assert!(!make("hello\n", Reuse::Never).reused);
         assert!(!make("other\n", Reuse::Allowed).reused);
+
+        // A changed file in a large tree: all but the chunks next to it are found in the layer before.
+        let large = |change: &str| {
+            let mut tree = tree("x");
+            for number in 0..200 {
+                let text = if number == 100 {
+                    change.to_owned()
+                } else {
+                    (0..500)
+                        .map(|part| blake3::hash(format!("{number} {part}").as_bytes()).to_hex().to_string())
+                        .collect()
+                };
+                let entry = Entry::file(Content::inline(text.into_bytes()), 0o644, Owner::ROOT, Origin::new("test"));
+                tree.insert(TreePath::parse(format!("large/{number:03}")).unwrap(), entry).unwrap();
+            }
+            tree
+        };
+        let before = super::make(&large("a"), FORM, "test", &store, 2, Reuse::Allowed, &Reporter::silent()).unwrap();
+        let known = || {
+            walkdir::WalkDir::new(store.bucket("chunks-v1").unwrap())
+                .into_iter()
+                .filter(|e| e.as_ref().unwrap().file_type().is_file())
+                .count()
+        };
+        let chunks = known();
+        assert!(chunks > 4, "{chunks}");
+        let after = super::make(&large("b"), FORM, "test", &store, 2, Reuse::Allowed, &Reporter::silent()).unwrap();
+        assert_ne!(before.descriptor.digest, after.descriptor.digest);
+        assert!(known() <= chunks + 2, "{} then {}", chunks, known());
+        let anew = super::make(&large("b"), FORM, "test", &store, 2, Reuse::Never, &Reporter::silent()).unwrap();
+        assert_eq!(anew, after, "found or made, the bytes are the same");
 
         // A blob that is gone is made again.
         store.forget(&first.descriptor.digest);

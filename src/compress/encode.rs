@@ -11,11 +11,38 @@ use super::chunk::Cutter;
 
 /// Takes the compressed bytes, in order.
 pub trait Sink: Send {
-    /// Takes the next bytes.
+    /// Takes the next bytes. Where they are one whole chunk of several, its id is given too.
     ///
     /// # Errors
     /// Whatever stops the writing.
-    fn take(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn take(&mut self, bytes: &[u8], chunk: Option<ChunkId>) -> io::Result<()>;
+}
+
+/// What a compressed chunk is made from: the BLAKE3 of the encoding's id and the plain bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChunkId(pub [u8; 32]);
+
+impl ChunkId {
+    fn of(encoding: Encoding, chunk: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(encoding.id().as_bytes());
+        hasher.update(b"\0");
+        hasher.update(chunk);
+        ChunkId(*hasher.finalize().as_bytes())
+    }
+}
+
+/// Compressed chunks of earlier layers.
+pub trait KnownChunks: Sync {
+    /// The compressed bytes of that chunk, checked, where they are known.
+    fn find(&self, chunk: ChunkId) -> Option<Vec<u8>>;
+}
+
+/// Knows nothing.
+impl KnownChunks for () {
+    fn find(&self, _: ChunkId) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Why a stream could not be compressed.
@@ -34,18 +61,19 @@ pub struct Encoder;
 
 impl Encoder {
     /// Compresses everything that `produce` writes into `sink`, on up to `jobs` threads. Bytes depend on the stream and
-    /// the encoding alone. Memory: about four chunks for each job.
+    /// the encoding alone; chunks that are `known` are not compressed again. Memory: about four chunks for each job.
     ///
     /// # Errors
     /// What `produce` gives, or an [`EncodeError`] turned into it.
     pub fn run<E: From<EncodeError>>(
         encoding: Encoding,
         jobs: usize,
+        known: &dyn KnownChunks,
         sink: &mut dyn Sink,
         produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<(), E> {
         if let Some(mean) = encoding.chunk_length() {
-            return run_chunks(encoding, mean, jobs.max(1), sink, produce);
+            return run_chunks(Work { encoding, known }, mean, jobs.max(1), sink, produce);
         }
         match encoding {
             Encoding::GzipSingle { level } => {
@@ -64,7 +92,7 @@ struct SinkWriter<'a>(&'a mut dyn Sink);
 
 impl Write for SinkWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.take(bytes)?;
+        self.0.take(bytes, None)?;
         Ok(bytes.len())
     }
 
@@ -73,22 +101,23 @@ impl Write for SinkWriter<'_> {
     }
 }
 
-fn run_chunks<E: From<EncodeError>>(
+/// What every worker needs.
+#[derive(Clone, Copy)]
+struct Work<'a> {
     encoding: Encoding,
+    known: &'a dyn KnownChunks,
+}
+
+fn run_chunks<E: From<EncodeError>>(
+    work: Work<'_>,
     mean: usize,
     jobs: usize,
     sink: &mut dyn Sink,
     produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
     std::thread::scope(|scope| {
-        let mut chunks = Chunks {
-            cutter: Cutter::new(mean),
-            buffer: Vec::new(),
-            encoding,
-            jobs,
-            scope,
-            target: Target::Waiting(sink),
-        };
+        let mut chunks =
+            Chunks { cutter: Cutter::new(mean), buffer: Vec::new(), work, jobs, scope, target: Target::Waiting(sink) };
         let produced = produce(&mut chunks);
         // Where the sink failed, the producer only saw that nobody takes its bytes any more: the sink's error comes first.
         chunks.finish(produced.is_ok())?;
@@ -100,7 +129,7 @@ fn run_chunks<E: From<EncodeError>>(
 struct Chunks<'scope, 'env> {
     cutter: Cutter,
     buffer: Vec<u8>,
-    encoding: Encoding,
+    work: Work<'scope>,
     jobs: usize,
     scope: &'scope Scope<'scope, 'env>,
     target: Target<'scope>,
@@ -140,8 +169,8 @@ impl<'scope> Chunks<'scope, '_> {
         let (results, done) = sync_channel(self.jobs);
         let todo = Arc::new(Mutex::new(todo));
         for _ in 0..self.jobs {
-            let (todo, results, encoding) = (todo.clone(), results.clone(), self.encoding);
-            self.scope.spawn(move || work(encoding, &todo, &results));
+            let (todo, results, work) = (todo.clone(), results.clone(), self.work);
+            self.scope.spawn(move || compress_chunks(work, &todo, &results));
         }
         let collector = self.scope.spawn(move || collect(&done, &returned, sink));
         Running { chunks, permits, next: 0, collector }
@@ -152,8 +181,8 @@ impl<'scope> Chunks<'scope, '_> {
         let rest = std::mem::take(&mut self.buffer);
         match self.target {
             Target::Waiting(sink) if complete => {
-                let bytes = Compressor::new(self.encoding)?.compress(&rest)?;
-                sink.take(&bytes).map_err(EncodeError::Output)
+                let bytes = Compressor::new(self.work.encoding)?.compress(&rest)?;
+                sink.take(&bytes, None).map_err(EncodeError::Output)
             }
             Target::Running(running) => {
                 if complete && !rest.is_empty() {
@@ -187,19 +216,21 @@ impl Write for Chunks<'_, '_> {
     }
 }
 
-type Finished = (u64, Result<Vec<u8>, EncodeError>);
+type Finished = (u64, ChunkId, Result<Vec<u8>, EncodeError>);
 
 /// One worker: compresses chunks until there are no more, or nobody wants them.
-fn work(encoding: Encoding, todo: &Mutex<Receiver<(u64, Vec<u8>)>>, results: &SyncSender<Finished>) {
-    let mut compressor = Compressor::new(encoding);
+fn compress_chunks(work: Work<'_>, todo: &Mutex<Receiver<(u64, Vec<u8>)>>, results: &SyncSender<Finished>) {
+    let mut compressor = Compressor::new(work.encoding);
     loop {
         let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((number, chunk)) = next else { return };
-        let result = match &mut compressor {
-            Ok(compressor) => compressor.compress(&chunk),
-            Err(error) => Err(EncodeError::Compress(error.to_string())),
+        let id = ChunkId::of(work.encoding, &chunk);
+        let result = match (work.known.find(id), &mut compressor) {
+            (Some(bytes), _) => Ok(bytes),
+            (None, Ok(compressor)) => compressor.compress(&chunk),
+            (None, Err(error)) => Err(EncodeError::Compress(error.to_string())),
         };
-        if results.send((number, result)).is_err() {
+        if results.send((number, id, result)).is_err() {
             return;
         }
     }
@@ -209,10 +240,10 @@ fn work(encoding: Encoding, todo: &Mutex<Receiver<(u64, Vec<u8>)>>, results: &Sy
 fn collect(done: &Receiver<Finished>, permits: &Receiver<()>, sink: &mut dyn Sink) -> Result<(), EncodeError> {
     let mut early = BTreeMap::new();
     let mut next = 0;
-    for (number, result) in done {
-        early.insert(number, result?);
-        while let Some(bytes) = early.remove(&next) {
-            sink.take(&bytes).map_err(EncodeError::Output)?;
+    for (number, id, result) in done {
+        early.insert(number, (id, result?));
+        while let Some((id, bytes)) = early.remove(&next) {
+            sink.take(&bytes, Some(id)).map_err(EncodeError::Output)?;
             next += 1;
             let _ = permits.recv();
         }
@@ -294,7 +325,7 @@ mod tests {
     use crate::oci::Digest;
 
     impl Sink for Vec<u8> {
-        fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        fn take(&mut self, bytes: &[u8], _: Option<ChunkId>) -> io::Result<()> {
             self.extend_from_slice(bytes);
             Ok(())
         }
@@ -302,7 +333,7 @@ mod tests {
 
     fn encode(encoding: Encoding, jobs: usize, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        Encoder::run(encoding, jobs, &mut out, |write| {
+        Encoder::run(encoding, jobs, &(), &mut out, |write| {
             for piece in bytes.chunks(70_001) {
                 write.write_all(piece).map_err(EncodeError::Output)?;
             }
@@ -376,7 +407,7 @@ mod tests {
     struct Full(usize);
 
     impl Sink for Full {
-        fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        fn take(&mut self, bytes: &[u8], _: Option<ChunkId>) -> io::Result<()> {
             self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
             Ok(())
         }
@@ -386,7 +417,7 @@ mod tests {
     fn a_full_disk_and_a_failing_producer_are_told_as_they_are() {
         for encoding in ALL {
             let bytes = noise(20 << 20, 1);
-            let result = Encoder::run(encoding, 2, &mut Full(3 << 20), |write| {
+            let result = Encoder::run(encoding, 2, &(), &mut Full(3 << 20), |write| {
                 for piece in bytes.chunks(1 << 16) {
                     write.write_all(piece).map_err(EncodeError::Output)?;
                 }
@@ -395,7 +426,7 @@ mod tests {
             let Err(EncodeError::Output(error)) = result else { panic!("{encoding:?}: {result:?}") };
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{encoding:?}");
 
-            let result = Encoder::run(encoding, 2, &mut Vec::new(), |write| {
+            let result = Encoder::run(encoding, 2, &(), &mut Vec::new(), |write| {
                 write.write_all(&bytes[..5 << 20]).map_err(EncodeError::Output)?;
                 Err(EncodeError::Compress("stop".to_owned()))
             });

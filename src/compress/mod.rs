@@ -8,7 +8,7 @@ mod decode;
 mod encode;
 
 pub use decode::{DecodeLimit, Decoder, detect};
-pub use encode::{EncodeError, Encoder, Sink};
+pub use encode::{ChunkId, EncodeError, Encoder, KnownChunks, Sink};
 
 use crate::oci::Compression;
 

@@ -139,7 +139,7 @@ impl BlobStore {
     }
 
     /// Where the blob of that digest is or would be.
-    fn path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.inner.root.join(BLOBS).join(&hex[..2]).join(&hex[2..])
     }

@@ -5,6 +5,7 @@
 //!   CACHEDIR.TAG        so that backups leave it out
 //!   blobs-v1/ab/cdef…   blobs, by the hexadecimal digits of their SHA-256
 //!   layers-v1/…         what is remembered of layers: key → descriptor and diff ID
+//!   chunks-v1/ab/…      where compressed chunks lie in blobs, by what they are made from
 //!   listings-v1/…       what a base's layer holds, by diff ID
 //!   tmp/                unfinished files; what nobody holds a lock on is removed
 //!   lock                shared while a build runs, exclusive while the cache is pruned
@@ -14,9 +15,11 @@
 //! length zero where the descriptor says otherwise, as a power cut leaves it on some file systems, counts as absent.
 
 mod blob_store;
+mod chunks;
 mod upkeep;
 mod writer;
 
 pub use blob_store::{BlobStore, StoreError, replace_file};
+pub use chunks::{ChunkIndex, ChunkSpan};
 pub use upkeep::{Removed, Upkeep, Usage};
 pub use writer::BlobWriter;

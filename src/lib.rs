@@ -3,9 +3,13 @@
 pub mod base;
 pub mod compress;
 pub mod content;
+pub mod context;
+pub mod host;
+pub mod nearest;
 pub mod oci;
 pub mod report;
 pub mod shown;
+pub mod source;
 pub mod store;
 pub mod tar;
 pub mod tree;

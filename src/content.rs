@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::host::HostDirectory;
 use crate::oci::{Digest, Hasher};
 use crate::shown::Shown;
 
@@ -22,16 +23,69 @@ pub enum Content {
 }
 
 /// A file of the build context, as it was when it was found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HostFile {
-    path: PathBuf,
+    place: HostPlace,
     identity: FileIdentity,
     digest: Option<Digest>,
 }
 
-/// A stretch of an open file.
+/// How a file of the machine is found again.
 #[derive(Clone, Debug)]
-pub struct Slice {
+enum HostPlace {
+    /// By a path from the root or the working directory.
+    Path(Box<PathBuf>),
+    /// By its name in a directory that it shares with its neighbours.
+    Within(Arc<HostDirectory>, Box<[u8]>),
+}
+
+impl HostFile {
+    /// A file that was found in a directory with that identity.
+    pub fn within(directory: Arc<HostDirectory>, name: impl Into<Box<[u8]>>, identity: FileIdentity) -> Self {
+        HostFile { place: HostPlace::Within(directory, name.into()), identity, digest: None }
+    }
+
+    /// Where it is on the machine.
+    pub fn path(&self) -> PathBuf {
+        match &self.place {
+            HostPlace::Path(path) => path.to_path_buf(),
+            HostPlace::Within(directory, name) => directory.root().host_path(&directory.child(name)),
+        }
+    }
+
+    /// The directory and the name, where it was found in one.
+    pub fn directory(&self) -> Option<(&HostDirectory, &[u8])> {
+        match &self.place {
+            HostPlace::Path(_) => None,
+            HostPlace::Within(directory, name) => Some((directory, name)),
+        }
+    }
+
+    /// What it was when it was found.
+    pub fn identity(&self) -> &FileIdentity {
+        &self.identity
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::new(self.path().as_os_str().as_encoded_bytes())
+    }
+
+    fn open(&self) -> rustix::io::Result<rustix::fd::OwnedFd> {
+        // NOFOLLOW: what was a file when it was found must not become a link; NONBLOCK: nor a FIFO that hangs the build.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        match &self.place {
+            HostPlace::Path(path) => rustix::fs::open(path.as_path(), flags, Mode::empty()),
+            HostPlace::Within(directory, name) => directory.root().open_at(&directory.child(name), flags),
+        }
+    }
+}
+
+/// A stretch of an open file. Small, since trees hold very many contents.
+#[derive(Clone, Debug)]
+pub struct Slice(Arc<Stretch>);
+
+#[derive(Clone, Debug)]
+struct Stretch {
     file: Arc<File>,
     name: Arc<str>,
     offset: u64,
@@ -110,12 +164,13 @@ impl Content {
 
     /// A file of the build context that was found with that identity.
     pub fn host(path: impl Into<PathBuf>, identity: FileIdentity) -> Self {
-        Content::Host(Arc::new(HostFile { path: path.into(), identity, digest: None }))
+        let place = HostPlace::Path(Box::new(path.into()));
+        Content::Host(Arc::new(HostFile { place, identity, digest: None }))
     }
 
     /// A stretch of an open file that nothing writes to. `name` is for messages.
     pub fn slice(file: Arc<File>, name: Arc<str>, offset: u64, length: u64) -> Self {
-        Content::Slice(Slice { file, name, offset, length, digest: None })
+        Content::Slice(Slice(Arc::new(Stretch { file, name, offset, length, digest: None })))
     }
 
     /// The same contents, with their digest known. When they are read, they must give it.
@@ -123,12 +178,14 @@ impl Content {
     pub fn with_digest(self, digest: Digest) -> Self {
         match self {
             Content::Inline(bytes) => Content::Inline(bytes),
-            Content::Host(file) => Content::Host(Arc::new(HostFile {
-                path: file.path.clone(),
-                identity: file.identity,
-                digest: Some(digest),
-            })),
-            Content::Slice(slice) => Content::Slice(Slice { digest: Some(digest), ..slice }),
+            Content::Host(mut file) => {
+                Arc::make_mut(&mut file).digest = Some(digest);
+                Content::Host(file)
+            }
+            Content::Slice(mut slice) => {
+                Arc::make_mut(&mut slice.0).digest = Some(digest);
+                Content::Slice(slice)
+            }
         }
     }
 
@@ -137,7 +194,7 @@ impl Content {
         match self {
             Content::Inline(bytes) => bytes.len() as u64,
             Content::Host(file) => file.identity.size,
-            Content::Slice(slice) => slice.length,
+            Content::Slice(slice) => slice.0.length,
         }
     }
 
@@ -151,14 +208,14 @@ impl Content {
         match self {
             Content::Inline(bytes) => Some(Digest::of(bytes)),
             Content::Host(file) => file.digest,
-            Content::Slice(slice) => slice.digest,
+            Content::Slice(slice) => slice.0.digest,
         }
     }
 
     /// The file of the build context, where it is one.
-    pub fn host_path(&self) -> Option<&Path> {
+    pub fn host_file(&self) -> Option<&HostFile> {
         match self {
-            Content::Host(file) => Some(&file.path),
+            Content::Host(file) => Some(file),
             _ => None,
         }
     }
@@ -172,7 +229,7 @@ impl Content {
         let (kind, digest) = match self {
             Content::Inline(bytes) => (Reading::Inline(bytes.clone(), 0), None),
             Content::Host(file) => (Reading::Host(open_host(file)?, file.clone()), file.digest),
-            Content::Slice(slice) => (Reading::Slice(slice.clone(), 0), slice.digest),
+            Content::Slice(slice) => (Reading::Slice(slice.clone(), 0), slice.0.digest),
         };
         Ok(ContentReader { kind, left: self.len(), check: digest.map(|digest| (Hasher::new(), digest)), done: false })
     }
@@ -194,14 +251,14 @@ impl Content {
 impl PartialEq for Content {
     fn eq(&self, other: &Self) -> bool {
         if let (Content::Host(a), Content::Host(b)) = (self, other)
-            && a.path == b.path
             && a.identity == b.identity
+            && a.path() == b.path()
         {
             return true;
         }
         if let (Content::Slice(a), Content::Slice(b)) = (self, other)
-            && Arc::ptr_eq(&a.file, &b.file)
-            && (a.offset, a.length) == (b.offset, b.length)
+            && Arc::ptr_eq(&a.0.file, &b.0.file)
+            && (a.0.offset, a.0.length) == (b.0.offset, b.0.length)
         {
             return true;
         }
@@ -234,13 +291,9 @@ fn same_bytes(a: &Content, b: &Content) -> io::Result<bool> {
 }
 
 fn open_host(file: &HostFile) -> Result<File, ContentError> {
-    let shown = || Shown::new(file.path.as_os_str().as_encoded_bytes());
-    // NOFOLLOW: what was a file when it was found must not become a link; NONBLOCK: nor a FIFO that hangs the build.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let handle = rustix::fs::open(&file.path, flags, Mode::empty())
-        .map_err(|error| ContentError::Open { path: shown(), source: error.into() })?;
+    let handle = file.open().map_err(|error| ContentError::Open { path: file.shown(), source: error.into() })?;
     let stat =
-        rustix::fs::fstat(&handle).map_err(|error| ContentError::Read { path: shown(), source: error.into() })?;
+        rustix::fs::fstat(&handle).map_err(|error| ContentError::Read { path: file.shown(), source: error.into() })?;
     compare(file, &FileIdentity::of(&stat))?;
     Ok(File::from(handle))
 }
@@ -256,7 +309,7 @@ fn compare(file: &HostFile, now: &FileIdentity) -> Result<(), ContentError> {
     } else {
         return Ok(());
     };
-    Err(ContentError::Changed { path: Shown::new(file.path.as_os_str().as_encoded_bytes()), how })
+    Err(ContentError::Changed { path: file.shown(), how })
 }
 
 enum Reading {
@@ -277,8 +330,8 @@ impl ContentReader {
     fn shown(&self) -> Shown {
         match &self.kind {
             Reading::Inline(..) => Shown::new(b"inline text"),
-            Reading::Host(_, file) => Shown::new(file.path.as_os_str().as_encoded_bytes()),
-            Reading::Slice(slice, _) => Shown::new(slice.name.as_bytes()),
+            Reading::Host(_, file) => file.shown(),
+            Reading::Slice(slice, _) => Shown::new(slice.0.name.as_bytes()),
         }
     }
 
@@ -321,7 +374,7 @@ impl Read for ContentReader {
             Reading::Host(handle, _) => handle.read(buffer),
             Reading::Slice(slice, at) => {
                 use std::os::unix::fs::FileExt;
-                let count = slice.file.read_at(buffer, slice.offset + *at);
+                let count = slice.0.file.read_at(buffer, slice.0.offset + *at);
                 *at += *count.as_ref().unwrap_or(&0) as u64;
                 count
             }
@@ -347,6 +400,7 @@ impl Read for ContentReader {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::path::Path;
 
     use super::*;
 

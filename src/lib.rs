@@ -3,9 +3,12 @@
 pub mod base;
 pub mod compress;
 pub mod content;
+pub mod context;
+pub mod host;
 pub mod image;
 pub mod key;
 pub mod layer;
+pub mod nearest;
 pub mod oci;
 pub mod report;
 pub mod shown;

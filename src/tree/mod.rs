@@ -7,10 +7,12 @@ mod entry;
 mod file_tree;
 mod origin;
 mod path;
+mod place;
 mod rootfs;
 
 pub use entry::{Capabilities, Entry, Kind, MODE_MASK, Owner};
 pub use file_tree::{FileTree, TreeError};
 pub use origin::Origin;
 pub use path::{PathError, TreePath};
+pub use place::{PlaceError, Placer};
 pub use rootfs::{Located, Node, NodeKind, ResolveError, Rootfs};

@@ -1,0 +1,169 @@
+//! Directories of the machine that a build reads from, held open so that no path is looked up twice by name from `/`.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::shown::Shown;
+
+/// What one system call takes: longer paths are opened piece by piece.
+const MAX_CALL: usize = 4000;
+
+/// A directory below which files are found and opened, as the build context is. Nothing that is opened through it lies
+/// outside of it: no symlink is followed, whoever puts one there and whenever.
+#[derive(Debug)]
+pub struct HostRoot {
+    path: PathBuf,
+    handle: OwnedFd,
+}
+
+impl HostRoot {
+    /// Opens a directory; its own path may lead through symlinks.
+    ///
+    /// # Errors
+    /// Where it is not there, is no directory or cannot be searched.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Arc<Self>> {
+        let path = path.into();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(CWD, &path, flags, Mode::empty())?;
+        Ok(Arc::new(HostRoot { path, handle }))
+    }
+
+    /// The path that it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path on the machine of what lies at `relative` below.
+    pub fn host_path(&self, relative: &[u8]) -> PathBuf {
+        if relative.is_empty() { self.path.clone() } else { self.path.join(OsStr::from_bytes(relative)) }
+    }
+
+    /// That path, fit for a message.
+    pub fn shown(&self, relative: &[u8]) -> Shown {
+        Shown::new(self.host_path(relative).as_os_str().as_bytes())
+    }
+
+    /// Opens what lies at `relative` (components parted by single slashes, none of them `..`; empty for the root
+    /// itself), of any length.
+    ///
+    /// # Errors
+    /// `ELOOP` or `ENOTDIR` where a component is a symlink; else as `openat`.
+    pub fn open_at(&self, relative: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut above: Option<OwnedFd> = None;
+        let mut rest = relative;
+        while rest.len() > MAX_CALL {
+            let cut = rest[..MAX_CALL].iter().rposition(|byte| *byte == b'/').ok_or(Errno::NAMETOOLONG)?;
+            let at = above.as_ref().map_or(self.handle.as_fd(), |handle| handle.as_fd());
+            above =
+                Some(step(at, &rest[..cut], OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC)?);
+            rest = &rest[cut + 1..];
+        }
+        let at = above.as_ref().map_or(self.handle.as_fd(), |handle| handle.as_fd());
+        step(at, if rest.is_empty() { b"." } else { rest }, flags)
+    }
+}
+
+/// One open below a directory, through no symlink.
+fn step(at: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    match rustix::fs::openat2(at, path, flags, Mode::empty(), resolve) {
+        // Kernels before 5.6, gVisor, and seccomp profiles that do not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => step_by_step(at, path, flags),
+        result => result,
+    }
+}
+
+/// The same with `openat` alone: component by component.
+fn step_by_step(at: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let mut above: Option<OwnedFd> = None;
+    let mut components = path.split(|byte| *byte == b'/').peekable();
+    while let Some(component) = components.next() {
+        let at = above.as_ref().map_or(at, |handle| handle.as_fd());
+        if components.peek().is_none() {
+            return rustix::fs::openat(at, component, flags, Mode::empty());
+        }
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        above = Some(rustix::fs::openat(at, component, directory, Mode::empty())?);
+    }
+    Err(Errno::NOENT)
+}
+
+/// A directory below a root; what it holds shares it.
+#[derive(Debug)]
+pub struct HostDirectory {
+    root: Arc<HostRoot>,
+    path: Box<[u8]>,
+}
+
+impl HostDirectory {
+    /// The directory at `path`, relative to the root; empty for the root itself.
+    pub fn new(root: Arc<HostRoot>, path: impl Into<Box<[u8]>>) -> Self {
+        HostDirectory { root, path: path.into() }
+    }
+
+    /// What it lies below.
+    pub fn root(&self) -> &Arc<HostRoot> {
+        &self.root
+    }
+
+    /// Its path relative to the root.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// The path of an entry, relative to the root.
+    pub fn child(&self, name: &[u8]) -> Vec<u8> {
+        if self.path.is_empty() { name.to_vec() } else { [&self.path, &b"/"[..], name].concat() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_below_and_never_outside() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().join("context");
+        std::fs::create_dir_all(base.join("a/b")).unwrap();
+        std::fs::write(base.join("a/b/f"), "x").unwrap();
+        std::fs::write(directory.path().join("secret"), "s").unwrap();
+        std::os::unix::fs::symlink("a", base.join("link")).unwrap();
+        std::os::unix::fs::symlink("..", base.join("out")).unwrap();
+        let root = HostRoot::open(&base).unwrap();
+        assert!(root.open_at(b"a/b/f", OFlags::RDONLY).is_ok());
+        assert!(root.open_at(b"", OFlags::RDONLY | OFlags::DIRECTORY).is_ok());
+        for path in ["link/b/f", "out/secret", "link", "nothing"] {
+            assert!(root.open_at(path.as_bytes(), OFlags::RDONLY).is_err(), "{path}");
+            assert!(step_by_step(root.handle.as_fd(), path.as_bytes(), OFlags::RDONLY | OFlags::NOFOLLOW).is_err());
+        }
+        assert!(step_by_step(root.handle.as_fd(), b"a/b/f", OFlags::RDONLY).is_ok());
+    }
+
+    #[test]
+    fn opens_paths_of_any_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = HostRoot::open(directory.path()).unwrap();
+        let name = "d".repeat(200);
+        let mut path = Vec::new();
+        for _ in 0..63 {
+            let above = root.open_at(&path, OFlags::PATH | OFlags::DIRECTORY).unwrap();
+            rustix::fs::mkdirat(&above, name.as_str(), Mode::from_raw_mode(0o755)).unwrap();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name.as_bytes());
+        }
+        assert!(path.len() > 12_600);
+        assert!(root.open_at(&path, OFlags::RDONLY | OFlags::DIRECTORY).is_ok());
+        assert!(root.open_at(&[&path[..], b"/x"].concat(), OFlags::RDONLY).is_err());
+    }
+}

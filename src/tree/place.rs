@@ -99,6 +99,14 @@ impl<'a> Placer<'a> {
         self.insert(path, entry, true)
     }
 
+    /// Places a deletion; the path is taken as it is, and needs no parents, since what is deleted has them.
+    ///
+    /// # Errors
+    /// Where the layer itself puts something there or below.
+    pub fn place_deletion(&mut self, path: &TreePath, entry: Entry) -> Result<(), PlaceError> {
+        Ok(self.tree.insert(path.clone(), entry)?)
+    }
+
     fn insert(&mut self, path: TreePath, entry: Entry, named: bool) -> Result<TreePath, PlaceError> {
         let parent = Entry::directory(self.parent_mode, self.parent_owner, entry.origin.clone());
         self.tree.insert_parents(&path, self.below, &parent)?;

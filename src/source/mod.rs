@@ -3,3 +3,4 @@
 pub mod archive;
 pub mod caps;
 pub mod files;
+pub mod users;

@@ -1,6 +1,5 @@
 //! Where the entries of a layer come from: one module for each kind of source.
 
 pub mod archive;
-pub mod caps;
 pub mod files;
 pub mod users;

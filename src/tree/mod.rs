@@ -14,5 +14,5 @@ pub use entry::{Capabilities, Entry, Kind, MODE_MASK, Owner};
 pub use file_tree::{FileTree, TreeError};
 pub use origin::Origin;
 pub use path::{PathError, TreePath};
-pub use place::{PlaceError, Placer};
+pub use place::{NamedDirectory, PlaceError, Placer, nearest_path};
 pub use rootfs::{Located, Node, NodeKind, ResolveError, Rootfs};

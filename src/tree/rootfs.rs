@@ -82,6 +82,17 @@ pub enum ResolveError {
     },
 }
 
+/// A few words on what stands there, for messages about conflicts.
+pub(super) fn describe(node: &Node) -> String {
+    let word = match &node.kind {
+        NodeKind::Symlink(target) => return format!("a symlink to {}", Shown::new(target)),
+        NodeKind::Directory => "directory",
+        NodeKind::File(_) => "file",
+        NodeKind::Special => "device, FIFO or socket",
+    };
+    format!("a {word} of mode {:04o} and owner {}", node.mode, node.owner)
+}
+
 impl Rootfs {
     /// An empty root: `scratch`.
     pub fn new() -> Self {
@@ -122,7 +133,7 @@ impl Rootfs {
     /// # Errors
     /// [`ResolveError`] where it leads round in circles or through a file.
     pub fn resolve_parent(&self, path: &TreePath) -> Result<TreePath, ResolveError> {
-        self.walk(path, false)
+        self.walk(path, false, &FileTree::new())
     }
 
     /// The path that `path` means once all symlinks are followed, the last component's too.
@@ -130,10 +141,11 @@ impl Rootfs {
     /// # Errors
     /// As [`Rootfs::resolve_parent`].
     pub fn resolve(&self, path: &TreePath) -> Result<TreePath, ResolveError> {
-        self.walk(path, true)
+        self.walk(path, true, &FileTree::new())
     }
 
-    fn walk(&self, path: &TreePath, follow_last: bool) -> Result<TreePath, ResolveError> {
+    /// Resolves in the view that a layer on top gives: what the layer has is no symlink of the base any more.
+    pub(super) fn walk(&self, path: &TreePath, follow_last: bool, on_top: &FileTree) -> Result<TreePath, ResolveError> {
         // Components still to walk, the next one last.
         let mut todo: Vec<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
         todo.reverse();
@@ -145,7 +157,8 @@ impl Rootfs {
                 continue;
             }
             let next = here.child(&component).map_err(|_: PathError| ResolveError::Loop { path: path.clone() })?;
-            match self.get(&next).map(|node| &node.kind) {
+            let below = self.get(&next).filter(|_| on_top.get(&next).is_none());
+            match below.map(|node| &node.kind) {
                 Some(NodeKind::Symlink(target)) if follow_last || !todo.is_empty() => {
                     links += 1;
                     if links > 40 || todo.len() > 4096 {

@@ -99,6 +99,11 @@ impl LayerStack {
     /// Puts a finished layer on top whose tree is known.
     pub fn push(&mut self, layer: StackLayer, tree: &FileTree) {
         self.layers.push(layer);
+        self.look(tree);
+    }
+
+    /// Puts a tree on top of the view alone, as if it were a layer.
+    pub fn look(&mut self, tree: &FileTree) {
         self.rootfs.apply(tree);
     }
 

@@ -2,4 +2,5 @@
 
 pub mod archive;
 pub mod files;
+pub mod image;
 pub mod users;

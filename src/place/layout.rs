@@ -1,0 +1,301 @@
+//! A layout: the image specification's directory of blobs (image-spec, image-layout.md).
+//!
+//! ```text
+//! DIR/
+//!   oci-layout          {"imageLayoutVersion":"1.0.0"}
+//!   index.json          what is there, under which names; written last
+//!   blobs/sha256/HEX    every blob that the index leads to, and no other
+//! ```
+//!
+//! A directory that lapstrake wrote carries a mark in its index, the digest of what is listed. Only such a directory, an
+//! empty one, or one in which lapstrake was interrupted before the first index, is written into.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+use super::archive_writer::copy;
+use super::listing::{self, BLOBS, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, Listing};
+use super::output::OutputError;
+use super::source::{BlobSource, ImageSource, Root, SourceError};
+use super::{Artifact, Place};
+use crate::content::Content;
+use crate::oci::json::MAX_DOCUMENT;
+use crate::oci::{Descriptor, Digest, Hasher};
+use crate::report::Task;
+use crate::shown::Shown;
+
+/// How unfinished files are called.
+const UNFINISHED: &str = ".lapstrake-";
+
+/// A layout directory, read.
+#[derive(Debug)]
+pub struct Layout {
+    directory: PathBuf,
+    handle: File,
+    place: Shown,
+    listing: Listing,
+}
+
+impl Layout {
+    /// Opens a layout.
+    ///
+    /// # Errors
+    /// Where the directory is none.
+    pub fn open(directory: &Path) -> Result<Self, SourceError> {
+        let place = Place::Layout { directory: directory.to_owned(), pick: None };
+        let place = Shown::new(place.to_string().as_bytes());
+        let handle = match open_directory(directory) {
+            Ok(handle) => handle,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let reason = "is no directory: an archive is written `archive:FILE`".to_owned();
+                return Err(SourceError::Kind { place, reason });
+            }
+            Err(error) => return Err(SourceError::io("opening", directory)(error)),
+        };
+        let read = |name: &str| match read_small(&handle, directory, name) {
+            Err(SourceError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let reason = format!("is no layout: {name} is not there");
+                Err(SourceError::Kind { place: place.clone(), reason })
+            }
+            other => other,
+        };
+        let listing = Listing::read(&read(LAYOUT_FILE)?, read(INDEX_FILE)?, &place)?;
+        Ok(Layout { directory: directory.to_owned(), handle, place, listing })
+    }
+}
+
+fn open_directory(directory: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(directory, flags, Mode::empty())?.into())
+}
+
+/// Opens a regular file of a layout: a link leads nowhere, and a FIFO hangs nobody.
+fn open_regular(handle: &File, directory: &Path, name: &str) -> Result<(File, u64), SourceError> {
+    let path = directory.join(name);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file: File = rustix::fs::openat(handle, name, flags, Mode::empty())
+        .map_err(|error| match error {
+            rustix::io::Errno::LOOP => SourceError::io("opening", &path)(io::Error::other("it is a symlink")),
+            error => SourceError::io("opening", &path)(error.into()),
+        })?
+        .into();
+    let found = file.metadata().map_err(SourceError::io("reading", &path))?;
+    if !found.is_file() {
+        return Err(SourceError::io("opening", &path)(io::Error::other("it is no regular file")));
+    }
+    Ok((file, found.len()))
+}
+
+fn read_small(handle: &File, directory: &Path, name: &str) -> Result<Vec<u8>, SourceError> {
+    let (file, _) = open_regular(handle, directory, name)?;
+    let mut bytes = Vec::new();
+    let path = directory.join(name);
+    file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(SourceError::io("reading", &path))?;
+    Ok(bytes)
+}
+
+impl BlobSource for Layout {
+    fn blob(&self, descriptor: &Descriptor) -> Result<Content, SourceError> {
+        let digest = descriptor.digest;
+        let (file, length) = match open_regular(&self.handle, &self.directory, &listing::blob_path(&digest)) {
+            Err(SourceError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(SourceError::Absent { digest, place: self.place.clone() });
+            }
+            other => other?,
+        };
+        if length != descriptor.size {
+            let reason = format!("has {length} bytes, and its descriptor says {}", descriptor.size);
+            return Err(SourceError::Damaged { item: digest.to_string(), place: self.place.clone(), reason });
+        }
+        let name = format!("{digest} in {}", self.place).into();
+        Ok(Content::slice(Arc::new(file), name, 0, length).with_digest(digest))
+    }
+}
+
+impl ImageSource for Layout {
+    fn roots(&self) -> Result<Vec<Root>, SourceError> {
+        Ok(self.listing.roots())
+    }
+
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, SourceError> {
+        listing::document(self, &self.listing, descriptor)
+    }
+}
+
+/// Writes the images into a directory, which holds exactly them afterwards.
+///
+/// Blobs that are there already are kept where their bytes are right (they are read, not believed); the index is renamed
+/// into place when everything that it lists is on the disk; what it no longer lists is removed after that. Two builds that
+/// write to one directory wait for each other.
+pub(super) fn write(directory: &Path, artifacts: &[Artifact], task: &Task) -> Result<(), OutputError> {
+    let index = listing::write(artifacts, true)?;
+    let made = !directory.exists();
+    make_directory(directory)?;
+    if made && let Some(parent) = directory.parent() {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        sync(parent)?;
+    }
+    let handle = open_directory(directory).map_err(OutputError::io("opening", directory))?;
+    // Where the file system has no locks on directories (NFS), there is nobody to wait for.
+    if let Err(error @ rustix::io::Errno::INTR) = flock(&handle, FlockOperation::LockExclusive) {
+        return Err(OutputError::io("locking", directory)(error.into()));
+    }
+    let before = survey(directory)?;
+    let blobs = directory.join(BLOBS);
+    make_directory(&blobs)?;
+    if !before.has_layout_file {
+        put(directory, &directory.join(LAYOUT_FILE), &mut |file| write_all(file, LAYOUT_TEXT))?;
+    }
+    let mut wanted: BTreeMap<Digest, &Descriptor> = BTreeMap::new();
+    let descriptors = artifacts.iter().flat_map(|artifact| {
+        let documents = artifact.documents().into_iter().map(|document| document.descriptor());
+        documents.chain(artifact.blobs()).map(move |descriptor| (artifact, descriptor))
+    });
+    for (artifact, descriptor) in descriptors {
+        if wanted.insert(descriptor.digest, descriptor).is_some() {
+            continue;
+        }
+        let path = directory.join(listing::blob_path(&descriptor.digest));
+        if before.blobs.contains(&descriptor.digest.hex()) && holds(&path, descriptor, task) {
+            continue;
+        }
+        let content = artifact.content(descriptor)?;
+        put(directory, &path, &mut |file| {
+            copy(descriptor, &content, &mut |bytes| {
+                file.write_all(bytes).map_err(OutputError::io("writing", &path))?;
+                task.advance(bytes.len() as u64);
+                Ok(())
+            })
+        })?;
+    }
+    // The names of the blobs must be on the disk before that of the index that leads to them.
+    for path in [&blobs, &directory.join("blobs"), directory] {
+        sync(path)?;
+    }
+    put(directory, &directory.join(INDEX_FILE), &mut |file| write_all(file, &index))?;
+    sync(directory)?;
+    for hex in before.blobs.iter() {
+        let used = format!("sha256:{hex}").parse::<Digest>().is_ok_and(|digest| wanted.contains_key(&digest));
+        if !used {
+            let path = blobs.join(hex);
+            fs::remove_file(&path).map_err(OutputError::io("removing", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is in a directory before it is written to.
+struct Survey {
+    has_layout_file: bool,
+    /// Names of blobs, in hexadecimal digits.
+    blobs: BTreeSet<String>,
+}
+
+/// Looks at what is there, and refuses what lapstrake did not make. Files that an interrupted run left are removed.
+fn survey(directory: &Path) -> Result<Survey, OutputError> {
+    let mut found = Survey { has_layout_file: false, blobs: BTreeSet::new() };
+    let not_ours = |item: String| OutputError::NotOurs { directory: directory.to_owned(), item };
+    let shown = |name: &std::ffi::OsStr| Shown::new(name.as_encoded_bytes()).to_string();
+    let (mut has_index, mut has_blobs) = (false, false);
+    for entry in list(directory)? {
+        let kind = entry.file_type().map_err(OutputError::io("reading", &entry.path()))?;
+        let name = entry.file_name();
+        match name.to_str() {
+            Some(LAYOUT_FILE) if kind.is_file() => found.has_layout_file = true,
+            Some(INDEX_FILE) if kind.is_file() => has_index = true,
+            Some("blobs") if kind.is_dir() => has_blobs = true,
+            Some(name) if name.starts_with(UNFINISHED) && kind.is_file() => {
+                fs::remove_file(entry.path()).map_err(OutputError::io("removing", &entry.path()))?;
+            }
+            _ => return Err(not_ours(shown(&name))),
+        }
+    }
+    if has_index {
+        if !found.has_layout_file {
+            return Err(not_ours(format!("{INDEX_FILE} without {LAYOUT_FILE}")));
+        }
+        let layout = Layout::open(directory)?;
+        if !layout.listing.is_ours() {
+            return Err(not_ours(format!("an {INDEX_FILE} that something else wrote or changed")));
+        }
+    } else if has_blobs && !found.has_layout_file {
+        return Err(not_ours("`blobs`".to_owned()));
+    }
+    if !has_blobs {
+        return Ok(found);
+    }
+    for entry in list(&directory.join("blobs"))? {
+        let kind = entry.file_type().map_err(OutputError::io("reading", &entry.path()))?;
+        if entry.file_name() != "sha256" || !kind.is_dir() {
+            return Err(not_ours(format!("blobs/{}", shown(&entry.file_name()).trim_matches('`'))));
+        }
+        for blob in list(&entry.path())? {
+            let kind = blob.file_type().map_err(OutputError::io("reading", &blob.path()))?;
+            let name = blob.file_name().into_string().unwrap_or_default();
+            if !kind.is_file() || format!("sha256:{name}").parse::<Digest>().is_err() {
+                return Err(not_ours(format!("{BLOBS}/{}", shown(&blob.file_name()).trim_matches('`'))));
+            }
+            found.blobs.insert(name);
+        }
+    }
+    Ok(found)
+}
+
+fn list(directory: &Path) -> Result<Vec<fs::DirEntry>, OutputError> {
+    let failed = || OutputError::io("reading", directory);
+    fs::read_dir(directory).map_err(failed())?.collect::<Result<_, _>>().map_err(failed())
+}
+
+/// Whether the file holds the blob, by its bytes.
+fn holds(path: &Path, descriptor: &Descriptor, task: &Task) -> bool {
+    let Ok(mut file) = File::open(path) else { return false };
+    if !file.metadata().is_ok_and(|found| found.len() == descriptor.size) {
+        return false;
+    }
+    let mut hasher = Hasher::new();
+    if io::copy(&mut file, &mut hasher).is_err() || hasher.finish() != descriptor.digest {
+        return false;
+    }
+    task.advance(descriptor.size);
+    true
+}
+
+fn write_all(file: &mut dyn Write, bytes: &[u8]) -> Result<(), OutputError> {
+    file.write_all(bytes).map_err(OutputError::Stream)
+}
+
+/// Writes a file under another name, and renames it when it is on the disk.
+fn put(
+    directory: &Path,
+    path: &Path,
+    write: &mut dyn FnMut(&mut dyn Write) -> Result<(), OutputError>,
+) -> Result<(), OutputError> {
+    let mut file = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(directory)
+        .map_err(OutputError::io("making a file in", directory))?;
+    write(&mut file)?;
+    file.as_file().sync_all().map_err(OutputError::io("syncing", path))?;
+    file.persist(path).map_err(|error| OutputError::io("renaming to", path)(error.error))?;
+    Ok(())
+}
+
+fn make_directory(path: &Path) -> Result<(), OutputError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(OutputError::io("making the directory", path))
+}
+
+fn sync(directory: &Path) -> Result<(), OutputError> {
+    let handle = File::open(directory).map_err(OutputError::io("opening", directory))?;
+    handle.sync_all().map_err(OutputError::io("syncing", directory))
+}

@@ -1,0 +1,188 @@
+//! `index.json` and `oci-layout`: what a layout holds, and under which names (image-spec, image-layout.md).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::artifact::tagged;
+use super::output::OutputError;
+use super::source::{BlobSource, ListedName, Root, SourceError};
+use super::{Artifact, Document};
+use crate::oci::{Descriptor, Digest, Encoded, Family, Index, JsonError, MediaType, Reference, annotation, json};
+use crate::shown::Shown;
+
+/// The file that says that a directory is a layout.
+pub(super) const LAYOUT_FILE: &str = "oci-layout";
+/// The file that lists the images.
+pub(super) const INDEX_FILE: &str = "index.json";
+/// Where the blobs are.
+pub(super) const BLOBS: &str = "blobs/sha256";
+/// What [`LAYOUT_FILE`] holds.
+pub(super) const LAYOUT_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// The annotation by which lapstrake knows the index of a layout directory as its own: the digest of what is listed.
+const MARK: &str = "dev.lapstrake.layout";
+
+/// The path of a blob inside a layout.
+pub(super) fn blob_path(digest: &Digest) -> String {
+    format!("{BLOBS}/{}", digest.hex())
+}
+
+/// What a layout lists, read.
+#[derive(Clone, Debug)]
+pub(super) struct Listing {
+    index: Encoded<Index>,
+    roots: Vec<Root>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LayoutFile {
+    image_layout_version: String,
+}
+
+impl Listing {
+    /// Reads the two files of a layout.
+    pub(super) fn read(layout: &[u8], index: Vec<u8>, place: &Shown) -> Result<Self, SourceError> {
+        let wrong = |item: &'static str| {
+            move |source: JsonError| SourceError::Document { item: item.to_owned(), place: place.clone(), source }
+        };
+        let version = json::parse::<LayoutFile>(layout).map_err(wrong(LAYOUT_FILE))?.image_layout_version;
+        if version != "1.0.0" {
+            return Err(SourceError::Kind {
+                place: place.clone(),
+                reason: format!("is a layout of version {}, and only 1.0.0 is known", Shown::new(version.as_bytes())),
+            });
+        }
+        let index = Index::read(&MediaType::Index(Family::Oci), index).map_err(wrong(INDEX_FILE))?;
+        let roots = roots(&index);
+        Ok(Listing { index, roots })
+    }
+
+    /// The images.
+    pub(super) fn roots(&self) -> Vec<Root> {
+        self.roots.clone()
+    }
+
+    /// Whether lapstrake wrote the index, and nobody changed what it lists.
+    pub(super) fn is_ours(&self) -> bool {
+        mark(&self.index.manifests).is_ok_and(|mark| self.index.annotations.get(MARK) == Some(&mark))
+    }
+
+    /// The bytes of the index itself, where the descriptor means that.
+    pub(super) fn own_document(&self, descriptor: &Descriptor) -> Option<Vec<u8>> {
+        (descriptor.digest == self.index.digest()).then(|| self.index.bytes().to_vec())
+    }
+}
+
+/// The images of an index, each once. Where it lists one unnamed manifest for each of several platforms (as some tools write
+/// a single image), the index itself is the image.
+fn roots(index: &Encoded<Index>) -> Vec<Root> {
+    let unnamed = |entry: &Descriptor| {
+        !entry.annotations.contains_key(annotation::REF_NAME)
+            && !entry.annotations.contains_key(annotation::CONTAINERD_NAME)
+    };
+    let entries = &index.manifests;
+    let platforms: Option<BTreeSet<String>> =
+        entries.iter().map(|entry| entry.platform.as_ref().map(|platform| platform.to_string())).collect();
+    if entries.len() > 1
+        && entries.iter().all(unnamed)
+        && platforms
+            .is_some_and(|platforms| platforms.iter().filter(|platform| *platform != "unknown/unknown").count() > 1)
+    {
+        return vec![Root { descriptor: index.descriptor().clone(), names: Vec::new() }];
+    }
+    let mut roots: Vec<Root> = Vec::new();
+    for entry in entries {
+        let mut descriptor = entry.clone();
+        let name = descriptor.annotations.remove(annotation::REF_NAME);
+        let containerd = descriptor.annotations.remove(annotation::CONTAINERD_NAME);
+        let listed = (name.is_some() || containerd.is_some()).then_some(ListedName { name, containerd });
+        match roots.iter_mut().find(|root| root.descriptor.digest == descriptor.digest) {
+            Some(root) => root.names.extend(listed),
+            None => roots.push(Root { descriptor, names: listed.into_iter().collect() }),
+        }
+    }
+    roots
+}
+
+fn mark(manifests: &[Descriptor]) -> Result<String, JsonError> {
+    Ok(Digest::of(&json::canonical(manifests)?).to_string())
+}
+
+/// The index of a layout that holds these images. `marked` makes it known as lapstrake's own.
+pub(super) fn write(artifacts: &[Artifact], marked: bool) -> Result<Vec<u8>, OutputError> {
+    let mut taken = BTreeSet::new();
+    let mut manifests = Vec::new();
+    for artifact in artifacts {
+        let root = artifact.root();
+        let mut descriptor = Descriptor::new(root.media_type.clone(), root.digest, root.size);
+        if let Some(Document::Manifest(image)) = artifact.root_document() {
+            descriptor.platform = image.platform().filter(|platform| !platform.os.is_empty());
+        }
+        let names = names(artifact);
+        for name in &names {
+            if !taken.insert(name.plain.clone()) {
+                return Err(OutputError::SameName { name: name.plain.clone() });
+            }
+        }
+        match &names[..] {
+            [] => manifests.push(descriptor),
+            _ => manifests.extend(names.iter().map(|name| {
+                let named = descriptor.clone().annotated(annotation::REF_NAME, &name.plain);
+                match &name.full {
+                    Some(full) => named.annotated(annotation::CONTAINERD_NAME, full.to_string()),
+                    None => named,
+                }
+            })),
+        }
+    }
+    let mut annotations = BTreeMap::new();
+    if marked {
+        annotations.insert(MARK.to_owned(), mark(&manifests).map_err(OutputError::Json)?);
+    }
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(MediaType::Index(Family::Oci)),
+        manifests,
+        annotations,
+        extra: BTreeMap::new(),
+    };
+    json::canonical(&index).map_err(OutputError::Json)
+}
+
+/// A name as archives and layouts hold it.
+pub(super) struct WrittenName {
+    /// `org.opencontainers.image.ref.name`.
+    pub(super) plain: String,
+    /// The full reference, for loaders that need one.
+    pub(super) full: Option<Reference>,
+}
+
+/// The names of an image, as semantics 27 has them: full references (`latest` where no tag is said); without any, the
+/// image's name in the recipe, whose full reference is the one that Docker makes of it.
+pub(super) fn names(artifact: &Artifact) -> Vec<WrittenName> {
+    if artifact.names.is_empty() {
+        let full = artifact.fallback.reference().map(|reference| tagged(&reference));
+        return artifact.fallback.text().map(|plain| WrittenName { plain, full }).into_iter().collect();
+    }
+    let mut names: Vec<WrittenName> = Vec::new();
+    for name in artifact.names.iter().map(tagged) {
+        if !names.iter().any(|known| known.full.as_ref() == Some(&name)) {
+            names.push(WrittenName { plain: name.to_string(), full: Some(name) });
+        }
+    }
+    names
+}
+
+/// A small file of a blob source: what [`super::ImageSource::document`] of a layout gives.
+pub(super) fn document<S: BlobSource>(
+    source: &S,
+    listing: &Listing,
+    descriptor: &Descriptor,
+) -> Result<Vec<u8>, SourceError> {
+    match listing.own_document(descriptor) {
+        Some(bytes) => Ok(bytes),
+        None => super::source::read_document(source, descriptor),
+    }
+}

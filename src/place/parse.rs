@@ -1,0 +1,534 @@
+//! The grammar of places.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{ArchiveKind, FilePlace, Pick, Place};
+use crate::oci::{Digest, DigestError, ReferenceError};
+use crate::shown::Shown;
+
+/// Why a text is no place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// Nothing there.
+    #[error("no place is given: {FORMS}")]
+    Empty,
+    /// A path that does not say what it should be.
+    #[error("{text} does not say what it is: write {suggestion}")]
+    Bare {
+        /// What was given.
+        text: Shown,
+        /// What could be meant.
+        suggestion: String,
+    },
+    /// A kind of place that is not supported.
+    #[error("{text} is not a place for images here: {advice}")]
+    Unsupported {
+        /// What was given.
+        text: Shown,
+        /// What to do instead.
+        advice: String,
+    },
+    /// Looks like a kind of place, misspelt.
+    #[error("{text} starts with no known kind of place: did you mean `{suggestion}:`?")]
+    Kind {
+        /// What was given.
+        text: Shown,
+        /// The nearest kind.
+        suggestion: &'static str,
+    },
+    /// No path after the colon.
+    #[error("{text} names no {what}: write {kind}:{example}")]
+    NoPath {
+        /// What was given.
+        text: Shown,
+        /// `directory` or `file`.
+        what: &'static str,
+        /// The kind.
+        kind: &'static str,
+        /// A path of its kind.
+        example: &'static str,
+    },
+    /// What names the image is not of the grammar.
+    #[error("the image name {name} in {text} {reason}")]
+    Name {
+        /// What was given.
+        text: Shown,
+        /// The name in it.
+        name: Shown,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// What follows `@` is no digest.
+    #[error("in {text}")]
+    Digest {
+        /// What was given.
+        text: Shown,
+        /// Why it is no digest.
+        source: DigestError,
+    },
+    /// A directory on standard output.
+    #[error("a layout is a directory and cannot go to standard output: use `archive:-` or `oci-archive:-`")]
+    LayoutToStandard,
+    /// The `type=…` form is not well-formed.
+    #[error("the output {text} {reason}")]
+    Form {
+        /// What was given.
+        text: Shown,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// None of the kinds, and no reference.
+    #[error("{text} is no place: {FORMS}")]
+    Reference {
+        /// What was given.
+        text: Shown,
+        /// Why it is no reference.
+        source: ReferenceError,
+    },
+}
+
+const FORMS: &str = "a place is oci:DIR, oci-archive:FILE, docker-archive:FILE, archive:FILE, registry/name:tag, or -";
+
+/// Kinds of places that are written in front of a colon.
+const KINDS: [&str; 4] = ["oci", "oci-archive", "docker-archive", "archive"];
+
+/// What other tools write in front of a colon, and what to do here.
+const ELSEWHERE: [(&str, &str); 8] = [
+    ("docker-daemon", "no daemon is spoken to; use `docker-archive:FILE` with `docker save` or `docker load`"),
+    ("containers-storage", "podman's storage is not opened; use `archive:FILE` with `podman save` or `podman load`"),
+    ("dir", "that layout has no specification; use `oci:DIR`"),
+    ("tarball", "use `archive:FILE`"),
+    ("file", "use `archive:FILE` or `oci:DIR`"),
+    ("http", "a registry is written without a scheme"),
+    ("https", "a registry is written without a scheme"),
+    ("oci-layout", "use `oci:DIR`"),
+];
+
+const KEYS: [&str; 5] = ["type", "dest", "name", "push", "tar"];
+
+impl Place {
+    /// Reads a place.
+    ///
+    /// # Errors
+    /// [`PlaceError`] says what is wrong, and what to write.
+    pub fn parse(text: &str) -> Result<Place, PlaceError> {
+        let shown = || Shown::new(text.as_bytes());
+        if text.is_empty() {
+            return Err(PlaceError::Empty);
+        }
+        if text == "-" {
+            return Ok(Place::Archive { kind: ArchiveKind::Hybrid, file: FilePlace::Standard, pick: None });
+        }
+        if text.split_once('=').is_some_and(|(key, _)| KEYS.contains(&key.trim_start_matches('"'))) {
+            return parse_form(text);
+        }
+        if let Some(reference) = text.strip_prefix("docker://") {
+            return parse_reference(text, reference);
+        }
+        if let Some((kind, rest)) = text.split_once(':') {
+            if KINDS.contains(&kind) {
+                return parse_kind(text, kind, rest);
+            }
+            if let Some((_, advice)) = ELSEWHERE.iter().find(|(word, _)| *word == kind) {
+                return Err(PlaceError::Unsupported { text: shown(), advice: (*advice).to_owned() });
+            }
+        }
+        if let Some((kind, rest)) = text.split_once(':')
+            && !kind.contains(['/', '.', '@'])
+            && !rest.starts_with(|c: char| c.is_ascii_digit())
+            && let Some(suggestion) = nearest(kind, &KINDS)
+        {
+            return Err(PlaceError::Kind { text: shown(), suggestion });
+        }
+        let looks_like_file = [".tar", ".tgz", ".tar.gz", ".tar.zst"].iter().any(|end| text.ends_with(end));
+        if text.starts_with(['/', '.', '~']) || looks_like_file {
+            let directory = format!("`oci:{text}` (a directory)");
+            let file = format!("`archive:{text}` (a file)");
+            let suggestion = if looks_like_file { file } else { format!("{directory} or {file}") };
+            return Err(PlaceError::Bare { text: shown(), suggestion });
+        }
+        if !text.contains(['/', ':', '@']) {
+            let suggestion = format!(
+                "`oci:{text}` (a directory), `archive:{text}` (a file) or `docker.io/library/{text}` (a registry)"
+            );
+            return Err(PlaceError::Bare { text: shown(), suggestion });
+        }
+        parse_reference(text, text)
+    }
+}
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        Place::parse(text)
+    }
+}
+
+fn parse_reference(text: &str, reference: &str) -> Result<Place, PlaceError> {
+    match reference.parse() {
+        Ok(reference) => Ok(Place::Registry(reference)),
+        // Its text is not repeated: it holds a password.
+        Err(source @ ReferenceError::Credentials) => {
+            Err(PlaceError::Reference { text: Shown::new(b"the reference"), source })
+        }
+        Err(source) => Err(PlaceError::Reference { text: Shown::new(text.as_bytes()), source }),
+    }
+}
+
+fn parse_kind(text: &str, kind: &str, rest: &str) -> Result<Place, PlaceError> {
+    let shown = || Shown::new(text.as_bytes());
+    if rest.starts_with("//") && kind == "oci" {
+        let advice = "`oci:` is followed by a directory; a registry is written without a scheme".to_owned();
+        return Err(PlaceError::Unsupported { text: shown(), advice });
+    }
+    let (path, pick) = match rest.split_once(':') {
+        Some((path, pick)) => (path, Some(parse_pick(text, pick)?)),
+        None => (rest, None),
+    };
+    let archive = |kind| archive_place(text, kind, path, pick.clone());
+    match kind {
+        "oci-archive" => archive(ArchiveKind::Oci),
+        "docker-archive" => archive(ArchiveKind::Docker),
+        "archive" => archive(ArchiveKind::Hybrid),
+        _ => layout_place(text, path, pick),
+    }
+}
+
+fn layout_place(text: &str, path: &str, pick: Option<Pick>) -> Result<Place, PlaceError> {
+    match path {
+        "" => Err(PlaceError::NoPath {
+            text: Shown::new(text.as_bytes()),
+            what: "directory",
+            kind: "oci",
+            example: "./lapstrake-out",
+        }),
+        "-" => Err(PlaceError::LayoutToStandard),
+        _ => Ok(Place::Layout { directory: PathBuf::from(path), pick }),
+    }
+}
+
+fn archive_place(text: &str, kind: ArchiveKind, path: &str, pick: Option<Pick>) -> Result<Place, PlaceError> {
+    let file = match path {
+        "" => {
+            return Err(PlaceError::NoPath {
+                text: Shown::new(text.as_bytes()),
+                what: "file",
+                kind: kind.word(),
+                example: "image.tar",
+            });
+        }
+        "-" => FilePlace::Standard,
+        _ => FilePlace::Path(PathBuf::from(path)),
+    };
+    Ok(Place::Archive { kind, file, pick })
+}
+
+fn parse_pick(text: &str, pick: &str) -> Result<Pick, PlaceError> {
+    let bad =
+        |reason| PlaceError::Name { text: Shown::new(text.as_bytes()), name: Shown::new(pick.as_bytes()), reason };
+    if let Some(rest) = pick.strip_prefix('@') {
+        if !rest.is_empty() && rest.len() <= 6 && rest.bytes().all(|byte| byte.is_ascii_digit()) {
+            return rest.parse().map(Pick::Position).map_err(|_| bad("is no position"));
+        }
+        return match rest.parse::<Digest>() {
+            Ok(digest) => Ok(Pick::Digest(digest)),
+            Err(source) => Err(PlaceError::Digest { text: Shown::new(text.as_bytes()), source }),
+        };
+    }
+    if pick.is_empty() {
+        return Err(bad("is empty: leave the last colon out where no image is named"));
+    }
+    if !valid_name(pick) {
+        return Err(bad("is not of letters, digits and `-._:@/+`, starting and ending with a letter or digit"));
+    }
+    Ok(Pick::Name(pick.to_owned()))
+}
+
+/// A little wider than the image specification's grammar of `ref.name`, since repositories may hold `__`.
+pub(super) fn valid_name(name: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    name.len() <= 512
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:@/+".contains(byte))
+}
+
+/// Reads the form that buildx knows: fields of a CSV line.
+fn parse_form(text: &str) -> Result<Place, PlaceError> {
+    let bad = |reason: String| PlaceError::Form { text: Shown::new(text.as_bytes()), reason };
+    let (mut kind, mut dest, mut name, mut push, mut tar) = (None, None, None, None, None);
+    for field in fields(text).ok_or_else(|| bad("has a quote that does not end".to_owned()))? {
+        let Some((key, value)) = field.split_once('=') else {
+            return Err(bad(format!("has a part without `=`: {}", Shown::new(field.as_bytes()))));
+        };
+        let slot = match key {
+            "type" => &mut kind,
+            "dest" => &mut dest,
+            "name" => &mut name,
+            "push" => &mut push,
+            "tar" => &mut tar,
+            "compression" | "compression-level" | "force-compression" | "oci-mediatypes" => {
+                return Err(bad(format!("sets `{key}`, which belongs to the image: write it in the recipe")));
+            }
+            _ => {
+                let hint = nearest(key, &KEYS).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+                return Err(bad(format!("has the unknown key {}{hint}", Shown::new(key.as_bytes()))));
+            }
+        };
+        if slot.replace(value.to_owned()).is_some() {
+            return Err(bad(format!("has the key `{key}` twice")));
+        }
+    }
+    let flag = |key: &str, value: Option<String>| match value.as_deref() {
+        None => Ok(None),
+        Some("true" | "1") => Ok(Some(true)),
+        Some("false" | "0") => Ok(Some(false)),
+        Some(other) => Err(bad(format!("has `{key}={other}`, which is neither true nor false"))),
+    };
+    let (push, tar) = (flag("push", push)?, flag("tar", tar)?);
+    let kind = kind.ok_or_else(|| bad("has no `type=`".to_owned()))?;
+    let refuse = |key: &str, given: bool| match given {
+        true => Err(bad(format!("has `{key}=`, which means nothing with `type={kind}`"))),
+        false => Ok(()),
+    };
+    let pick = |name: Option<String>| name.map(|name| parse_pick(text, &name)).transpose();
+    let many = name.as_deref().is_some_and(|name| name.contains(','));
+    if many {
+        return Err(bad("names several images: write one `-o` for each name, or use `--tag`".to_owned()));
+    }
+    match kind.as_str() {
+        "oci" | "docker" | "archive" => {
+            refuse("push", push == Some(true))?;
+            let archive = match kind.as_str() {
+                "oci" => ArchiveKind::Oci,
+                "docker" => ArchiveKind::Docker,
+                _ => ArchiveKind::Hybrid,
+            };
+            if tar == Some(false) {
+                if archive != ArchiveKind::Oci {
+                    return Err(bad(format!("has `tar=false`, which means nothing with `type={kind}`")));
+                }
+                return layout_place(text, &dest.unwrap_or_default(), pick(name)?);
+            }
+            let dest = match (dest, archive) {
+                (Some(dest), _) => dest,
+                (None, ArchiveKind::Docker) => {
+                    return Err(bad(
+                        "has no `dest=FILE`; no daemon is spoken to: `docker load` reads the file".to_owned()
+                    ));
+                }
+                (None, _) => "-".to_owned(),
+            };
+            archive_place(text, archive, &dest, pick(name)?)
+        }
+        "image" | "registry" => {
+            refuse("dest", dest.is_some())?;
+            refuse("tar", tar.is_some())?;
+            if push == Some(false) || (kind == "image" && push.is_none()) {
+                let reason =
+                    format!("is `type={kind}` without `push=true`: there is no image store here to leave it in");
+                return Err(bad(reason));
+            }
+            match name {
+                Some(name) => parse_reference(text, &name),
+                None => Ok(Place::OwnNames),
+            }
+        }
+        "local" | "tar" => Err(bad(format!(
+            "is `type={kind}`, a root filesystem, which lapstrake does not write: use `oci:DIR` or `archive:FILE`"
+        ))),
+        _ => {
+            let known = ["oci", "docker", "archive", "image", "registry"];
+            let hint = nearest(&kind, &known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+            let kind = Shown::new(kind.as_bytes());
+            Err(bad(format!("has the unknown type {kind}{hint}: there are oci, docker, archive, image, registry")))
+        }
+    }
+}
+
+/// The fields of one CSV line (RFC 4180); `None` where a quote does not end.
+fn fields(text: &str) -> Option<Vec<String>> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let field = fields.last_mut()?;
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                field.push('"');
+            }
+            '"' if quoted || field.is_empty() => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            _ => field.push(c),
+        }
+    }
+    (!quoted).then_some(fields)
+}
+
+/// `key=value` as one field of a CSV line.
+pub(super) fn field(key: &str, value: &str) -> String {
+    if value.contains([',', '"', '\n', '\r']) {
+        format!("\"{key}={}\"", value.replace('"', "\"\""))
+    } else {
+        format!("{key}={value}")
+    }
+}
+
+/// The word that is at most two changes away (one, for short words).
+fn nearest(word: &str, words: &[&'static str]) -> Option<&'static str> {
+    let most = if word.len() <= 5 { 1 } else { 2 };
+    words
+        .iter()
+        .map(|known| (distance(word, known), *known))
+        .filter(|(far, _)| *far <= most)
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// Levenshtein's distance, for short words.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len() > 32 {
+        return usize::MAX;
+    }
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut corner = i;
+        let mut left = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let above = row[j + 1];
+            let here = (corner + usize::from(from != *to)).min(above + 1).min(left + 1);
+            row[j] = left;
+            corner = above;
+            left = here;
+        }
+        if let Some(last) = row.last_mut() {
+            *last = left;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let error = Place::parse(text).expect_err(text);
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        format!("{error}{source}")
+    }
+
+    #[test]
+    fn the_forms_that_people_write() {
+        for (text, shown) in [
+            ("oci:out", "oci:out"),
+            ("oci:/a/b:latest", "oci:/a/b:latest"),
+            ("oci:out:registry.example.com/a/b:1", "oci:out:registry.example.com/a/b:1"),
+            ("oci:out:@2", "oci:out:@2"),
+            ("oci-archive:x.tar", "oci-archive:x.tar"),
+            ("docker-archive:x.tar:me/app:1", "docker-archive:x.tar:me/app:1"),
+            ("archive:x.tar", "archive:x.tar"),
+            ("-", "archive:-"),
+            ("docker-archive:-", "docker-archive:-"),
+            ("oci-archive:-:a", "oci-archive:-:a"),
+            ("registry.example.com/a", "registry.example.com/a"),
+            ("localhost:5000/a:b", "localhost:5000/a:b"),
+            ("debian:12", "docker.io/library/debian:12"),
+            ("docker://debian", "docker.io/library/debian"),
+            ("type=oci,dest=x.tar", "oci-archive:x.tar"),
+            ("dest=x.tar,type=docker,name=a:b", "docker-archive:x.tar:a:b"),
+            ("type=oci,dest=out,tar=false", "oci:out"),
+            ("type=oci", "oci-archive:-"),
+            ("type=docker,dest=-", "docker-archive:-"),
+            ("type=oci,tar=false,\"dest=a,b:c\"", "type=oci,tar=false,\"dest=a,b:c\""),
+            ("type=image,name=localhost:5000/a:b,push=true", "localhost:5000/a:b"),
+            ("type=registry,name=localhost:5000/a", "localhost:5000/a"),
+            ("type=registry", "type=registry"),
+            ("type=image,push=true", "type=registry"),
+            ("type=archive,dest=a:b.tar", "type=archive,dest=a:b.tar"),
+        ] {
+            let place = Place::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(place.to_string(), shown, "{text}");
+            assert_eq!(Place::parse(shown), Ok(place), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_rest_is_told_what_to_write() {
+        for (text, said) in [
+            ("", "no place is given"),
+            ("./out", "write `oci:./out` (a directory) or `archive:./out` (a file)"),
+            ("out.tar", "write `archive:out.tar` (a file)"),
+            ("out", "`oci:out` (a directory), `archive:out` (a file) or `docker.io/library/out` (a registry)"),
+            ("oci:", "`oci:` names no directory: write oci:./lapstrake-out"),
+            ("archive:", "names no file: write archive:image.tar"),
+            ("oci:-", "cannot go to standard output"),
+            ("type=oci,tar=false,dest=-", "cannot go to standard output"),
+            ("oci:x:", "is empty: leave the last colon out"),
+            ("oci:x:a b", "is not of letters"),
+            ("oci:x:../a", "is not of letters"),
+            ("oci:x:@sha256:12", "is not 64 lower-case"),
+            ("oci://r.example.com/x", "followed by a directory"),
+            ("oci-archve:x.tar", "did you mean `oci-archive:`?"),
+            ("docker-archiv:x", "did you mean `docker-archive:`?"),
+            ("ocii:x", "did you mean `oci:`?"),
+            ("docker-daemon:x:y", "`docker load`"),
+            ("containers-storage:x", "`podman load`"),
+            ("dir:x", "use `oci:DIR`"),
+            ("https://r.example.com/x", "without a scheme"),
+            ("r.example.com/UPPER", "lower-case"),
+            ("type=oci,dst=x", "unknown key `dst` (did you mean `dest`?)"),
+            ("type=ocl,dest=x", "unknown type `ocl` (did you mean `oci`?)"),
+            ("type=local,dest=x", "a root filesystem"),
+            ("type=docker", "no `dest=FILE`"),
+            ("type=docker,tar=false,dest=x", "means nothing with `type=docker`"),
+            ("type=image,name=a/b", "without `push=true`"),
+            ("type=image,\"name=a/b,c/d\",push=true", "one `-o` for each name"),
+            ("type=oci,type=oci", "`type` twice"),
+            ("type=oci,\"dest=x", "a quote that does not end"),
+            ("type=oci,compression=zstd", "belongs to the image"),
+            ("dest=x", "has no `type=`"),
+            ("type=oci,tar=maybe,dest=x", "neither true nor false"),
+        ] {
+            let shown = error(text);
+            assert!(shown.contains(said), "{text}: {shown}");
+        }
+        let secret = error("user:hunter2@r.example.com/a");
+        assert!(!secret.contains("hunter2"), "{secret}");
+        assert!(!error("oci:x:\u{1b}[31m").contains('\u{1b}'));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_back(text in "(oci|archive|oci-archive|docker-archive|type=oci,dest=|registry.example.com/)?:?[-a-z0-9:,=\"@/. ]{0,30}") {
+            if let Ok(place) = Place::parse(&text) {
+                prop_assert_eq!(Place::parse(&place.to_string()), Ok(place));
+            }
+        }
+
+        #[test]
+        fn any_path_reads_back(path in "[^\0]{1,20}", kind in 0..4) {
+            let file = FilePlace::Path(PathBuf::from(&path));
+            let place = match kind {
+                0 => Place::Layout { directory: PathBuf::from(&path), pick: None },
+                1 => Place::Archive { kind: ArchiveKind::Oci, file, pick: Some(Pick::Position(3)) },
+                2 => Place::Archive { kind: ArchiveKind::Docker, file, pick: None },
+                _ => Place::Archive { kind: ArchiveKind::Hybrid, file, pick: Some(Pick::Name("a".to_owned())) },
+            };
+            prop_assume!(path != "-");
+            prop_assert_eq!(Place::parse(&place.to_string()), Ok(place));
+        }
+
+        #[test]
+        fn never_panics(text in "\\PC{0,60}") {
+            let _ = Place::parse(&text);
+        }
+    }
+}

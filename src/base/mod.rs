@@ -7,4 +7,4 @@ mod listing;
 mod stack;
 
 pub use listing::{Listing, ListingError};
-pub use stack::{BaseError, LayerBytes, LayerStack, StackLayer};
+pub use stack::{BaseError, LayerStack, StackLayer};

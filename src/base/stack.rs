@@ -8,19 +8,10 @@ use super::listing::{Listing, ListingError};
 use crate::compress::Decoder;
 use crate::content::Content;
 use crate::oci::{Compression, Descriptor, DiffId};
+use crate::place::{BlobSource, SourceError};
 use crate::report::{Phase, Reporter};
 use crate::store::{BlobStore, StoreError};
 use crate::tree::{FileTree, Located, Rootfs};
-
-/// Gives the stored bytes of layers: a layout, an archive, a registry. They are asked for only where something has to be
-/// read out of a layer.
-pub trait LayerBytes: Send + Sync {
-    /// The bytes of the blob; reading them to the end fails where they are not what the digest says.
-    ///
-    /// # Errors
-    /// Where they cannot be had.
-    fn layer(&self, descriptor: &Descriptor) -> Result<Content, Box<dyn std::error::Error + Send + Sync>>;
-}
 
 /// One layer of a stack.
 #[derive(Clone)]
@@ -30,7 +21,7 @@ pub struct StackLayer {
     /// Digest of the uncompressed tar.
     pub diff_id: DiffId,
     /// Where the blob's bytes are.
-    pub bytes: Arc<dyn LayerBytes>,
+    pub bytes: Arc<dyn BlobSource>,
 }
 
 /// Layers from the lowest up, and what they look like from above.
@@ -49,7 +40,7 @@ pub enum BaseError {
         /// Which.
         digest: String,
         /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: SourceError,
     },
     /// A layer's contents are refused.
     #[error("reading layer {digest} of the base")]
@@ -194,7 +185,7 @@ fn open(layer: &StackLayer) -> Result<(Content, Compression), BaseError> {
         digest: digest.clone(),
         media_type: layer.descriptor.media_type.to_string(),
     })?;
-    let content = layer.bytes.layer(&layer.descriptor).map_err(|source| BaseError::Bytes { digest, source })?;
+    let content = layer.bytes.blob(&layer.descriptor).map_err(|source| BaseError::Bytes { digest, source })?;
     Ok((content, compression))
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn tar_of(files: &[(&str, &str)]) -> Vec<u8> {
         tree.insert(TreePath::parse(path).unwrap(), entry).unwrap();
     }
     let mut tar = Vec::new();
-    write_tree(&tree, &mut tar, |_| {}).unwrap();
+    write_tree(&tree, &mut tar, &mut ()).unwrap();
     tar
 }
 

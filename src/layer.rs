@@ -4,11 +4,12 @@ use std::io;
 
 use crate::compress::{ChunkId, EncodeError, Encoder, Encoding, KnownChunks, Sink};
 use crate::key::{KeyHasher, LayerKey};
+use crate::machine;
 use crate::oci::{Descriptor, DiffId, Digest, Family, Hasher, MediaType, annotation, json};
 use crate::report::{Phase, Reporter, Task};
 use crate::store::{BlobStore, BlobWriter, ChunkIndex, ChunkSpan, StoreError, replace_file};
-use crate::tar::{Observer, WriteError, tar_length, write_tree};
-use crate::tree::{Entry, FileTree, TreePath};
+use crate::tar::{Observer, WriteError, read_tree, tar_length, write_tree};
+use crate::tree::{Entry, FileTree, Kind, Origin, TreePath};
 
 /// A finished blob plus diff ID, and the key that it was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,21 @@ pub enum LayerError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A program for another machine.
+    #[error(
+        "{path} ({origin}) is a program for {found}, and the image is for another machine ({wanted}): copy the one that \
+         fits (paths may hold `{{arch}}`), or leave it out with `exclude`"
+    )]
+    Machine {
+        /// Where it would land.
+        path: TreePath,
+        /// Where it comes from.
+        origin: String,
+        /// The machine that it is for.
+        found: String,
+        /// The machine of the image.
+        wanted: String,
+    },
     /// A file changed between the two times it was read.
     #[error("files changed between being looked at and being written: build again when nothing writes to the context")]
     Changed,
@@ -58,13 +74,16 @@ pub enum Reuse {
     Never,
 }
 
-/// Makes the layer of a tree, or finds it.
+/// Makes the layer of a tree, or finds it. `machine` is the ELF machine of the image's platform: programs for others are
+/// refused.
 ///
 /// # Errors
 /// [`LayerError`]: where contents change meanwhile, nothing is remembered.
+#[expect(clippy::too_many_arguments, reason = "each is another kind of thing, and there is one caller")]
 pub fn make(
     tree: &FileTree,
     form: LayerForm,
+    machine: Option<u16>,
     name: &str,
     store: &BlobStore,
     jobs: usize,
@@ -73,7 +92,9 @@ pub fn make(
 ) -> Result<Layer, LayerError> {
     let mut expected = None;
     if reuse == Reuse::Allowed && remembers_any(store)? {
-        let key = LayerKey::of(tree, form.encoding)?;
+        let mut hashing = Hashing::new(form.encoding, machine, None);
+        read_tree(tree, &mut hashing)?;
+        let key = hashing.finish()?;
         if let Some((diff_id, digest, size)) = recall(store, key)? {
             let descriptor = Descriptor::new(MediaType::Other(String::new()), digest, size);
             if store.contains(&descriptor) {
@@ -87,7 +108,7 @@ pub fn make(
     let chunks = ChunkIndex::open(store)?;
     let found: &dyn KnownChunks = if reuse == Reuse::Allowed { &chunks } else { &() };
     let mut writer = StoreSink { writer: store.writer()?, chunks: Vec::new(), failed: None };
-    let mut hashing = Hashing { key: KeyHasher::new(form.encoding), task: &task };
+    let mut hashing = Hashing::new(form.encoding, machine, Some(&task));
     let mut diff_id = Hasher::new();
     let written = Encoder::run(form.encoding, jobs, found, &mut writer, |out| {
         let mut tee = Tee { out, hasher: &mut diff_id };
@@ -97,7 +118,7 @@ pub fn make(
         return Err(error.into());
     }
     written?;
-    let key = hashing.key.finish();
+    let key = hashing.finish()?;
     if expected.is_some_and(|expected| expected != key) {
         return Err(LayerError::Changed);
     }
@@ -164,20 +185,52 @@ impl Sink for StoreSink {
     }
 }
 
-/// Makes the key and the progress from what passes.
+/// Makes the key and the progress from what passes, and looks at what kind of programs there are.
 struct Hashing<'a> {
     key: KeyHasher,
-    task: &'a Task,
+    task: Option<&'a Task>,
+    machine: Option<u16>,
+    /// The file that begins to pass.
+    fresh: Option<(TreePath, Origin)>,
+    refused: Option<LayerError>,
+}
+
+impl<'a> Hashing<'a> {
+    fn new(encoding: Encoding, machine: Option<u16>, task: Option<&'a Task>) -> Self {
+        Hashing { key: KeyHasher::new(encoding), task, machine, fresh: None, refused: None }
+    }
+
+    fn finish(self) -> Result<LayerKey, LayerError> {
+        match self.refused {
+            Some(error) => Err(error),
+            None => Ok(self.key.finish()),
+        }
+    }
 }
 
 impl Observer for Hashing<'_> {
     fn entry(&mut self, path: &TreePath, entry: &Entry) {
+        self.fresh = matches!(entry.kind, Kind::File(_)).then(|| (path.clone(), entry.origin.clone()));
         self.key.entry(path, entry);
     }
 
     fn contents(&mut self, bytes: &[u8]) {
+        if let (Some((path, origin)), Some(wanted)) = (self.fresh.take(), self.machine)
+            && self.refused.is_none()
+            && let Some(found) = machine::of_program(bytes)
+            && !machine::runs(wanted, found)
+        {
+            self.refused = Some(LayerError::Machine {
+                path,
+                origin: origin.to_string(),
+                found: machine::name(found),
+                wanted: machine::name(wanted),
+            });
+        }
         self.key.contents(bytes);
-        self.task.advance(bytes.len() as u64);
+        if let Some(task) = self.task {
+            task.advance(bytes.len() as u64);
+        }
     }
 }
 
@@ -202,7 +255,7 @@ impl io::Write for Tee<'_> {
 mod tests {
     use super::*;
     use crate::content::Content;
-    use crate::tree::{Origin, Owner};
+    use crate::tree::Owner;
 
     const FORM: LayerForm = LayerForm { encoding: Encoding::GZIP, family: Family::Oci };
 
@@ -217,7 +270,8 @@ mod tests {
     fn the_second_time_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlobStore::open(directory.path()).unwrap();
-        let make = |text: &str, reuse| make(&tree(text), FORM, "test", &store, 2, reuse, &Reporter::silent()).unwrap();
+        let make =
+            |text: &str, reuse| make(&tree(text), FORM, None, "test", &store, 2, reuse, &Reporter::silent()).unwrap();
         let first = make("hello\n", Reuse::Allowed);
         assert!(!first.reused);
         assert_eq!(first.diff_id, crate::tar::write::diff_id(&tree("hello\n")).unwrap());
@@ -245,7 +299,8 @@ mod tests {
             }
             tree
         };
-        let before = super::make(&large("a"), FORM, "test", &store, 2, Reuse::Allowed, &Reporter::silent()).unwrap();
+        let before =
+            super::make(&large("a"), FORM, None, "test", &store, 2, Reuse::Allowed, &Reporter::silent()).unwrap();
         let known = || {
             walkdir::WalkDir::new(store.bucket("chunks-v1").unwrap())
                 .into_iter()
@@ -254,10 +309,11 @@ mod tests {
         };
         let chunks = known();
         assert!(chunks > 4, "{chunks}");
-        let after = super::make(&large("b"), FORM, "test", &store, 2, Reuse::Allowed, &Reporter::silent()).unwrap();
+        let after =
+            super::make(&large("b"), FORM, None, "test", &store, 2, Reuse::Allowed, &Reporter::silent()).unwrap();
         assert_ne!(before.descriptor.digest, after.descriptor.digest);
         assert!(known() <= chunks + 2, "{} then {}", chunks, known());
-        let anew = super::make(&large("b"), FORM, "test", &store, 2, Reuse::Never, &Reporter::silent()).unwrap();
+        let anew = super::make(&large("b"), FORM, None, "test", &store, 2, Reuse::Never, &Reporter::silent()).unwrap();
         assert_eq!(anew, after, "found or made, the bytes are the same");
 
         // A blob that is gone is made again.

@@ -8,6 +8,7 @@ pub mod host;
 pub mod image;
 pub mod key;
 pub mod layer;
+pub mod machine;
 pub mod nearest;
 pub mod oci;
 pub mod place;

@@ -58,12 +58,57 @@ pub fn write_tree(
     out: &mut (impl Write + ?Sized),
     observer: &mut impl Observer,
 ) -> Result<(), WriteError> {
+    walk_tree(tree, |path, entry, piece| {
+        let written = match piece {
+            Piece::Begin => {
+                observer.entry(path, entry);
+                let mut header = Vec::with_capacity(BLOCK as usize);
+                write_header(&mut header, path, entry);
+                out.write_all(&header)
+            }
+            Piece::Contents(bytes) => {
+                observer.contents(bytes);
+                out.write_all(bytes)
+            }
+            Piece::End(length) => out.write_all(&[0; BLOCK as usize][..padding(length) as usize]),
+        };
+        written.map_err(WriteError::Output)
+    })?;
+    out.write_all(&[0; 2 * BLOCK as usize]).map_err(WriteError::Output)
+}
+
+/// Shows an observer what [`write_tree`] would, and writes nothing.
+///
+/// # Errors
+/// As [`write_tree`].
+pub fn read_tree(tree: &FileTree, observer: &mut impl Observer) -> Result<(), WriteError> {
+    walk_tree(tree, |path, entry, piece| {
+        match piece {
+            Piece::Begin => observer.entry(path, entry),
+            Piece::Contents(bytes) => observer.contents(bytes),
+            Piece::End(_) => {}
+        }
+        Ok(())
+    })
+}
+
+/// What comes of an entry, in this order.
+enum Piece<'a> {
+    Begin,
+    /// More bytes of a file.
+    Contents(&'a [u8]),
+    /// The end of a file of that length.
+    End(u64),
+}
+
+/// Goes through the entries in the order of a layer, and through the contents of files.
+fn walk_tree(
+    tree: &FileTree,
+    mut see: impl FnMut(&TreePath, &Entry, Piece<'_>) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
     let mut buffer = vec![0; 128 << 10];
     for (path, entry) in ordered(tree) {
-        observer.entry(path, entry);
-        let mut header = Vec::with_capacity(BLOCK as usize);
-        write_header(&mut header, path, entry);
-        out.write_all(&header).map_err(WriteError::Output)?;
+        see(path, entry, Piece::Begin)?;
         let Kind::File(content) = &entry.kind else { continue };
         let failed = |source| WriteError::Content { path: path.clone(), origin: entry.origin.to_string(), source };
         let mut reader = content.open().map_err(|error| failed(error.into()))?;
@@ -76,13 +121,12 @@ pub fn write_tree(
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(failed(error)),
             };
-            out.write_all(&buffer[..count]).map_err(WriteError::Output)?;
-            observer.contents(&buffer[..count]);
+            see(path, entry, Piece::Contents(&buffer[..count]))?;
             left -= count as u64;
         }
-        out.write_all(&[0; BLOCK as usize][..padding(content.len()) as usize]).map_err(WriteError::Output)?;
+        see(path, entry, Piece::End(content.len()))?;
     }
-    out.write_all(&[0; 2 * BLOCK as usize]).map_err(WriteError::Output)
+    Ok(())
 }
 
 /// The length of the tree's tar in bytes, without reading any contents.
@@ -101,7 +145,7 @@ pub fn tar_length(tree: &FileTree) -> u64 {
 
 /// The entries in the order of a layer: byte order of the path, where a deletion stands under the name that it has in the
 /// layer, and hard links never before their target.
-pub fn ordered(tree: &FileTree) -> impl Iterator<Item = (&TreePath, &Entry)> {
+fn ordered(tree: &FileTree) -> impl Iterator<Item = (&TreePath, &Entry)> {
     // Deletions sort by another name than the path they delete; hard links are made with the target first by whoever
     // makes them, or are turned round here.
     let mut entries: Vec<(&TreePath, &Entry)> = tree.iter().collect();

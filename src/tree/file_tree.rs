@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::{Entry, Kind, PathError, Rootfs, TreePath};
+use super::{Capabilities, Entry, Kind, PathError, Rootfs, TreePath};
 
 /// The entries of a layer in byte order of path, each path once, parents before what they hold.
 ///
@@ -191,6 +191,17 @@ impl FileTree {
             let prefix = prefix.clone();
             move |(candidate, _)| candidate.as_bytes().starts_with(&prefix)
         })
+    }
+
+    /// Gives a file of this tree capabilities; `false` where there is no such file.
+    pub fn set_capabilities(&mut self, path: &TreePath, capabilities: &Capabilities) -> bool {
+        match self.entries.get_mut(path) {
+            Some(Placed { entry: entry @ Entry { kind: Kind::File(_), .. }, .. }) => {
+                entry.capabilities = Some(capabilities.clone());
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Makes the first name of each linked file, in byte order, the file, and all others links to it: a link then never

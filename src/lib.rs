@@ -2,7 +2,9 @@
 
 pub mod compress;
 pub mod content;
+pub mod net;
 pub mod oci;
+pub mod registry;
 pub mod report;
 pub mod shown;
 pub mod store;

@@ -234,6 +234,32 @@ impl Content {
         Ok(ContentReader { kind, left: self.len(), check: digest.map(|digest| (Hasher::new(), digest)), done: false })
     }
 
+    /// A reader of exactly `length` bytes from `offset` on. As [`Content::open`], but a known digest is not checked: it
+    /// is that of the whole.
+    ///
+    /// # Errors
+    /// [`ContentError`]; also where the contents end before that.
+    pub fn open_part(&self, offset: u64, length: u64) -> Result<ContentReader, ContentError> {
+        let mut reader = self.open()?;
+        if offset.checked_add(length).is_none_or(|end| end > self.len()) {
+            return Err(ContentError::Changed { path: reader.shown(), how: "it ended early" });
+        }
+        reader.check = None;
+        reader.left = length;
+        match &mut reader.kind {
+            Reading::Inline(_, at) => *at = usize::try_from(offset).unwrap_or(usize::MAX),
+            Reading::Slice(_, at) => *at = offset,
+            Reading::Host(handle, file) => {
+                use std::io::Seek;
+                handle.seek(io::SeekFrom::Start(offset)).map_err(|source| ContentError::Read {
+                    path: Shown::new(file.path.as_os_str().as_encoded_bytes()),
+                    source,
+                })?;
+            }
+        }
+        Ok(reader)
+    }
+
     /// All the bytes, for small files.
     ///
     /// # Errors
@@ -456,5 +482,25 @@ mod tests {
         assert_eq!(slice, Content::inline(&b"ell"[..]));
         assert_ne!(slice, Content::inline(&b"elk"[..]));
         assert!(Content::slice(file, "f".into(), 4, 3).read_all(10).is_err());
+    }
+
+    #[test]
+    fn parts_are_read_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let file = Arc::new(File::open(&path).unwrap());
+        for content in [found(&path), Content::inline(&b"0123456789"[..]), Content::slice(file, "f".into(), 0, 10)] {
+            let content = content.with_digest(Digest::of(b"0123456789"));
+            let read = |offset, length| {
+                let mut bytes = Vec::new();
+                content.open_part(offset, length)?.read_to_end(&mut bytes)?;
+                Ok::<_, io::Error>(bytes)
+            };
+            assert_eq!(read(3, 4).unwrap(), b"3456");
+            assert_eq!(read(0, 10).unwrap(), b"0123456789");
+            assert_eq!(read(10, 0).unwrap(), b"");
+            assert!(read(3, 8).is_err() && read(u64::MAX, 2).is_err());
+        }
     }
 }

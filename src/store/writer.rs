@@ -35,6 +35,11 @@ impl BlobWriter {
         self.hasher.length()
     }
 
+    /// The digest of the bytes so far.
+    pub fn digest(&self) -> Digest {
+        self.hasher.clone().finish()
+    }
+
     /// Makes the bytes a blob, whatever their digest. Gives digest and length.
     ///
     /// # Errors

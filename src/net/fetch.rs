@@ -1,0 +1,274 @@
+//! Files from web servers: archives that a recipe names, and what packages come as.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, RANGE};
+use url::Url;
+
+use super::{
+    Answer, Call, Download, MAX_REDIRECTS, NetError, Network, Ranged, Secret, TlsSettings, Tries, is_temporary, redact,
+    redirect, retry_after, same_origin,
+};
+use crate::oci::{Descriptor, Digest, MediaType};
+use crate::report::{Phase, Reporter};
+use crate::store::{BlobStore, StoreError};
+
+/// A file to get.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    url: Url,
+    login: Option<(String, Secret)>,
+    /// Its digest, where it is pinned.
+    pub digest: Option<Digest>,
+    /// It must not have more bytes.
+    pub limit: u64,
+    /// What is accepted, where the server has a choice.
+    pub accept: Option<String>,
+}
+
+/// Why a file could not be got.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The address is none, or not http or https.
+    #[error("{address:?} is no http or https address")]
+    Address {
+        /// The address, without what may be secret.
+        address: String,
+    },
+    /// The server said no.
+    #[error("GET {url} answered {status} (tried {tries}×)")]
+    Refused {
+        /// The address, redacted.
+        url: String,
+        /// Its status.
+        status: u16,
+        /// How often it was asked.
+        tries: u32,
+    },
+    /// There was no answer, or not all of it.
+    #[error("GET {url} (tried {tries}×)")]
+    Network {
+        /// The address, redacted.
+        url: String,
+        /// How often it was asked.
+        tries: u32,
+        /// Why.
+        source: NetError,
+    },
+    /// The bytes could not be kept, or are not those that were pinned.
+    #[error("keeping {url}")]
+    Store {
+        /// The address, redacted.
+        url: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// The bytes are not those that were pinned.
+    #[error("{url} has digest {actual}, and {expected} is pinned")]
+    Digest {
+        /// The address, redacted.
+        url: String,
+        /// What is pinned.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// [`Network::cancel`] was called.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl From<NetError> for FetchError {
+    fn from(_: NetError) -> Self {
+        FetchError::Cancelled
+    }
+}
+
+impl Fetch {
+    /// A file at that address. A user name and password in it are sent to that server alone, and never shown.
+    ///
+    /// # Errors
+    /// Where it is no http or https address.
+    pub fn new(address: &str, limit: u64) -> Result<Self, FetchError> {
+        let parsed = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(mut url) = parsed else {
+            let shown = address.rsplit('@').next().unwrap_or_default().chars().take(200).collect();
+            return Err(FetchError::Address { address: shown });
+        };
+        let decoded = |text: &str| {
+            let form = format!("a={}", text.replace('+', "%2B").replace('&', "%26"));
+            let value = url::form_urlencoded::parse(form.as_bytes()).next();
+            value.map_or_else(String::new, |(_, value)| value.into_owned())
+        };
+        let login = (!url.username().is_empty())
+            .then(|| (decoded(url.username()), Secret::new(decoded(url.password().unwrap_or_default()))));
+        // These fail for addresses without a host alone.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Ok(Fetch { url, login, digest: None, limit, accept: None })
+    }
+
+    /// The same, pinned.
+    #[must_use]
+    pub fn pinned(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
+    }
+
+    /// The address, as it is shown.
+    pub fn shown(&self) -> String {
+        redact::redacted(&self.url)
+    }
+}
+
+impl Network {
+    /// Gets a file into the store. A connection that breaks is taken up where it broke; wrong bytes are asked for once
+    /// more.
+    ///
+    /// # Errors
+    /// [`FetchError`]; then nothing is kept.
+    pub fn fetch(&self, what: &Fetch, store: &BlobStore, reporter: &Reporter) -> Result<Descriptor, FetchError> {
+        if let Some((_, password)) = &what.login {
+            self.scrubber().learn(password.expose());
+        }
+        let mut wrong = 0;
+        let mut broken = Tries::new(self.retry());
+        loop {
+            match self.fetch_once(what, store, reporter) {
+                Err(FetchError::Digest { .. }) if wrong == 0 => wrong += 1,
+                // What cannot be joined is begun anew.
+                Err(FetchError::Network { url, source, tries: 1 })
+                    if source.is_temporary() && what.digest.is_none() =>
+                {
+                    let Some(pause) = broken.pause(None) else {
+                        return Err(FetchError::Network { url, source, tries: broken.made() });
+                    };
+                    self.wait(async {
+                        tokio::time::sleep(pause).await;
+                        Ok::<_, FetchError>(())
+                    })?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn fetch_once(&self, what: &Fetch, store: &BlobStore, reporter: &Reporter) -> Result<Descriptor, FetchError> {
+        let kept = |source| FetchError::Store { url: what.shown(), source };
+        let mut writer = store.writer().map_err(kept)?;
+        let source = Web { network: self, what, reporter };
+        let mut download = Download::up_to(source, what.limit, what.digest.is_some(), self.retry());
+        let mut first = self.wait(download.chunk())?;
+        let total = download.answer().and_then(Answer::content_length);
+        let task = reporter.task(Phase::Download, what.shown(), total);
+        while let Some(bytes) = first {
+            writer.append(&bytes).map_err(kept)?;
+            task.advance(bytes.len() as u64);
+            first = self.wait(download.chunk())?;
+        }
+        let actual = writer.digest();
+        if let Some(expected) = what.digest
+            && expected != actual
+        {
+            task.finish("wrong bytes");
+            return Err(FetchError::Digest { url: what.shown(), expected, actual });
+        }
+        let (digest, size) = writer.finish().map_err(kept)?;
+        Ok(Descriptor::new(MediaType::Other("application/octet-stream".to_owned()), digest, size))
+    }
+}
+
+struct Web<'a> {
+    network: &'a Network,
+    what: &'a Fetch,
+    reporter: &'a Reporter,
+}
+
+impl Web<'_> {
+    /// One request, with its redirects.
+    async fn ask(&self, offset: u64) -> Result<Answer, NetError> {
+        let mut call = Call::new(Method::GET, self.what.url.clone());
+        let accept = self.what.accept.as_deref().and_then(|accept| HeaderValue::from_str(accept).ok());
+        call.headers.insert(ACCEPT, accept.unwrap_or(HeaderValue::from_static("*/*")));
+        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if offset > 0 {
+            call.headers.insert(
+                RANGE,
+                HeaderValue::from_str(&format!("bytes={offset}-")).unwrap_or(HeaderValue::from_static("bytes=0-")),
+            );
+        }
+        for _ in 0..=MAX_REDIRECTS {
+            call.headers.remove(AUTHORIZATION);
+            if let Some((user, password)) = &self.what.login
+                && same_origin(&call.url, &self.what.url)
+            {
+                call.headers.insert(AUTHORIZATION, super::basic(user, password));
+            }
+            let answer = self.network.client().exchange(&call, &TlsSettings::default()).await?;
+            match redirect(&answer.url, &Method::GET, answer.status, &answer.headers)? {
+                Some(to) => call.url = to,
+                None => return Ok(answer),
+            }
+        }
+        Err(NetError::Redirect { to: redact::redacted(&call.url), reason: "there are more than 10 in a row" })
+    }
+}
+
+impl Ranged for Web<'_> {
+    type Error = FetchError;
+
+    async fn open(&self, offset: u64) -> Result<Answer, FetchError> {
+        let mut tries = Tries::new(self.network.retry());
+        loop {
+            let (error, told) = match self.ask(offset).await {
+                Ok(answer) => match answer.status {
+                    StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(answer),
+                    StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => return Ok(answer),
+                    status if is_temporary(status) => (
+                        FetchError::Refused {
+                            url: self.what.shown(),
+                            status: status.as_u16(),
+                            tries: tries.made() + 1,
+                        },
+                        retry_after(&answer.headers),
+                    ),
+                    status => {
+                        let (status, tries) = (status.as_u16(), tries.made() + 1);
+                        return Err(FetchError::Refused { url: self.what.shown(), status, tries });
+                    }
+                },
+                Err(source) => {
+                    let temporary = source.is_temporary();
+                    let error = FetchError::Network { url: self.what.shown(), tries: tries.made() + 1, source };
+                    if !temporary {
+                        return Err(error);
+                    }
+                    (error, None)
+                }
+            };
+            match tries.pause(told) {
+                Some(pause) => {
+                    self.reporter.note(format!(
+                        "{}: {error}; again in {:.1} s",
+                        self.what.shown(),
+                        pause.as_secs_f32()
+                    ));
+                    tokio::time::sleep(pause).await;
+                }
+                None => return Err(error),
+            }
+        }
+    }
+
+    fn failed(&self, source: NetError, tries: u32) -> FetchError {
+        FetchError::Network { url: self.what.shown(), tries, source }
+    }
+
+    fn again(&self, error: &NetError, made: u32, limit: u32, pause: Duration) {
+        let shown = self.what.shown();
+        let pause = pause.as_secs_f32();
+        self.reporter.note(format!("{shown}: {error}; going on in {pause:.1} s (try {} of {limit})", made + 1));
+    }
+}

@@ -1,0 +1,46 @@
+//! The network: requests over HTTP and TLS, names, proxies, retries, downloads.
+//!
+//! The only user of the HTTP crate and (with [`crate::registry`]) of asynchronous code. What is public blocks.
+
+mod client;
+mod dns;
+mod download;
+mod error;
+mod fetch;
+mod file;
+mod network;
+mod payload;
+mod proxy;
+mod redact;
+mod redirect;
+mod retry;
+mod tls;
+
+pub use client::Patience;
+pub use dns::NameFiles;
+pub use error::NetError;
+pub use fetch::{Fetch, FetchError};
+pub use network::{Network, NetworkOptions};
+pub use proxy::ProxySettings;
+pub use redact::{Secret, redacted};
+pub use retry::RetryPolicy;
+pub use tls::{ClientIdentity, RootSettings, TlsSettings};
+
+pub(crate) use client::{Answer, Call, Client};
+pub(crate) use download::{Download, Ranged};
+pub(crate) use file::read_regular;
+pub(crate) use payload::{Payload, Progress};
+pub(crate) use redact::Scrubber;
+pub(crate) use redirect::{MAX_REDIRECTS, location, redirect, same_origin};
+pub(crate) use retry::{Tries, is_temporary, retry_after};
+
+/// The header for a user name and password (RFC 7617).
+pub(crate) fn basic(user: &str, password: &Secret) -> reqwest::header::HeaderValue {
+    use base64::Engine;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", password.expose()));
+    // Base64 is fit for a header; an empty one stands for what cannot be.
+    let mut value = reqwest::header::HeaderValue::from_str(&format!("Basic {encoded}"))
+        .unwrap_or(reqwest::header::HeaderValue::from_static("Basic"));
+    value.set_sensitive(true);
+    value
+}

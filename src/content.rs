@@ -252,7 +252,7 @@ impl Content {
             Reading::Host(handle, file) => {
                 use std::io::Seek;
                 handle.seek(io::SeekFrom::Start(offset)).map_err(|source| ContentError::Read {
-                    path: Shown::new(file.path.as_os_str().as_encoded_bytes()),
+                    path: Shown::new(file.path().as_os_str().as_encoded_bytes()),
                     source,
                 })?;
             }

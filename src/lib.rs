@@ -1,9 +1,11 @@
 //! lapstrake builds OCI images without Docker.
 
 pub mod base;
+pub mod build;
 pub mod compress;
 pub mod content;
 pub mod context;
+pub mod git;
 pub mod host;
 pub mod image;
 pub mod key;
@@ -13,6 +15,8 @@ pub mod nearest;
 pub mod net;
 pub mod oci;
 pub mod place;
+pub mod recipe;
+pub mod remote;
 pub mod registry;
 pub mod report;
 pub mod shown;

@@ -3,6 +3,7 @@
 pub mod base;
 pub mod compress;
 pub mod content;
+pub mod git;
 pub mod image;
 pub mod key;
 pub mod layer;

@@ -8,6 +8,7 @@ pub mod image;
 pub mod key;
 pub mod layer;
 pub mod oci;
+pub mod recipe;
 pub mod report;
 pub mod shown;
 pub mod source;

@@ -1,7 +1,6 @@
 //! lapstrake builds OCI images without Docker.
 
 pub mod base;
-pub mod build;
 pub mod compress;
 pub mod content;
 pub mod context;
@@ -16,7 +15,6 @@ pub mod net;
 pub mod oci;
 pub mod place;
 pub mod recipe;
-pub mod remote;
 pub mod registry;
 pub mod report;
 pub mod shown;

@@ -1,0 +1,448 @@
+//! Messages about a recipe: file, line, column, the text underlined, what was expected, what to do.
+//!
+//! Everything that reads a recipe or acts on it reports through [`Diagnostic`], so that an error of a later stage (a source
+//! that matches no file, a user that a base does not have) looks like an error of the parser and points at the same text.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
+
+use super::{At, Span};
+
+/// One text that a recipe is made of, and the name it goes by in messages.
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+}
+
+/// The texts of a recipe: the file, then one for each `--set`. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sources(Arc<[Source]>);
+
+impl Sources {
+    /// The texts by name, the recipe's file first.
+    pub(super) fn new(texts: Vec<(String, String)>) -> Self {
+        Sources(texts.into_iter().map(|(name, text)| Source { name, text }).collect())
+    }
+
+    /// How many texts there are.
+    pub(super) fn len(&self) -> u16 {
+        u16::try_from(self.0.len()).unwrap_or(u16::MAX)
+    }
+
+    fn get(&self, span: Span) -> Option<&Source> {
+        self.0.get(usize::from(span.source))
+    }
+
+    /// The text behind a span.
+    pub fn text(&self, span: Span) -> &str {
+        self.get(span).and_then(|source| source.text.get(span.range())).unwrap_or_default()
+    }
+
+    /// All of the text that a source holds, by its index.
+    pub(super) fn whole(&self, source: u16) -> &str {
+        self.0.get(usize::from(source)).map_or("", |source| &source.text)
+    }
+
+    /// `FILE:LINE:COLUMN` of the first byte; lines and columns count from one, columns in characters.
+    pub fn position(&self, span: Span) -> String {
+        let Some(source) = self.get(span) else { return String::new() };
+        let before = source.text.get(..span.start as usize).unwrap_or_default();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{}:{line}:{column}", source.name)
+    }
+
+    /// The place of some bytes of a string value: exact where the string is written without escapes, else the whole string.
+    pub fn within(&self, value: &At<impl AsRef<str>>, part: Range<usize>) -> Span {
+        let (text, written) = (value.value.as_ref(), self.text(value.span));
+        for (quote, newline) in [("\"\"\"", true), ("'''", true), ("\"", false), ("'", false)] {
+            let Some(inner) = written.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) else { continue };
+            let skipped = match newline {
+                true if inner.starts_with("\r\n") => 2,
+                true if inner.starts_with('\n') => 1,
+                _ => 0,
+            };
+            if inner[skipped..] == *text {
+                let first = value.span.start as usize + quote.len() + skipped;
+                return Span::new(value.span.source, first + part.start..first + part.end.min(text.len()));
+            }
+            break;
+        }
+        value.span
+    }
+}
+
+/// How grave a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The recipe cannot be used.
+    Error,
+    /// The recipe can be used, but probably does not say what was meant.
+    Warning,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Label {
+    span: Span,
+    text: String,
+}
+
+/// One message about a recipe.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    severity: Severity,
+    message: String,
+    sources: Sources,
+    primary: Option<Label>,
+    others: Vec<Label>,
+    notes: Vec<(Note, String)>,
+    hidden: Vec<Span>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Note {
+    Note,
+    Help,
+}
+
+/// How messages are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// ANSI colours.
+    pub color: bool,
+    /// Lines of box-drawing characters, instead of ASCII.
+    pub unicode: bool,
+    /// Columns of the terminal; longer lines of the recipe are cut around what is underlined.
+    pub width: usize,
+}
+
+impl Style {
+    /// No colour, ASCII, 120 columns: what is written to logs and compared in tests.
+    pub const PLAIN: Style = Style { color: false, unicode: false, width: 120 };
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Style::PLAIN
+    }
+}
+
+impl Diagnostic {
+    /// An error about the text of a span.
+    pub fn error(sources: &Sources, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, sources, span, message)
+    }
+
+    /// A warning about the text of a span.
+    pub fn warning(sources: &Sources, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, sources, span, message)
+    }
+
+    fn new(severity: Severity, sources: &Sources, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic {
+            severity,
+            message: message.into(),
+            sources: sources.clone(),
+            primary: Some(Label { span, text: String::new() }),
+            others: Vec::new(),
+            notes: Vec::new(),
+            hidden: Vec::new(),
+        }
+    }
+
+    /// What is said under the line that underlines the text: what was expected there.
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        if let Some(primary) = &mut self.primary {
+            primary.text = text.into();
+        }
+        self
+    }
+
+    /// A second place that the message is about.
+    #[must_use]
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.others.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// A fact that helps to understand.
+    #[must_use]
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push((Note::Note, text.into()));
+        self
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.notes.push((Note::Help, text.into()));
+        self
+    }
+
+    /// The same, where there is something to say.
+    #[must_use]
+    pub fn maybe_help(self, text: Option<impl Into<String>>) -> Self {
+        match text {
+            Some(text) => self.help(text),
+            None => self,
+        }
+    }
+
+    /// Never shows the text of that span: stars stand in its place.
+    #[must_use]
+    pub fn hide(mut self, span: Span) -> Self {
+        self.hidden.push(span);
+        self
+    }
+
+    /// How grave it is.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// The message alone, without file, snippet and help.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where it is, where it is about one place.
+    pub fn span(&self) -> Option<Span> {
+        self.primary.as_ref().map(|label| label.span)
+    }
+
+    /// `FILE:LINE:COLUMN` of what is underlined.
+    pub fn position(&self) -> Option<String> {
+        self.span().map(|span| self.sources.position(span))
+    }
+
+    /// The text of a source as it may be shown: with stars in place of credentials. Offsets stay what they are.
+    fn shown_text(&self, index: u16) -> String {
+        let mut text = hide_credentials(self.sources.whole(index));
+        for span in self.hidden.iter().filter(|span| span.source == index) {
+            star(&mut text, span.range());
+        }
+        text
+    }
+
+    /// The message as it is printed, without a newline at the end.
+    pub fn render(&self, style: Style) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = Group::with_title(level.primary_title(self.message.as_str()));
+        let labels = self.primary.iter().map(|label| (label, AnnotationKind::Primary));
+        let labels: Vec<_> = labels.chain(self.others.iter().map(|label| (label, AnnotationKind::Context))).collect();
+        let mut drawn = Vec::new();
+        for (label, _) in &labels {
+            let index = label.span.source;
+            if drawn.contains(&index) {
+                continue;
+            }
+            drawn.push(index);
+            let Some(source) = self.sources.get(label.span) else { continue };
+            let text = self.shown_text(index);
+            let mut snippet = Snippet::source(text.clone()).path(source.name.as_str());
+            for (label, kind) in labels.iter().filter(|(label, _)| label.span.source == index) {
+                let mut annotation = kind.span(on_boundaries(&text, label.span.range()));
+                if !label.text.is_empty() {
+                    annotation = annotation.label(label.text.as_str());
+                }
+                snippet = snippet.annotation(annotation);
+            }
+            group = group.element(snippet);
+        }
+        if drawn.is_empty()
+            && let Some(source) = self.sources.0.first()
+        {
+            group = group.element(Element::Origin(Origin::path(source.name.as_str())));
+        }
+        for (note, text) in &self.notes {
+            let level = match note {
+                Note::Note => Level::NOTE,
+                Note::Help => Level::HELP,
+            };
+            group = group.element(level.message(text.as_str()));
+        }
+        let renderer = if style.color { Renderer::styled() } else { Renderer::plain() };
+        let decor = if style.unicode { DecorStyle::Unicode } else { DecorStyle::Ascii };
+        let drawn =
+            renderer.hyperlink(false).decor_style(decor).term_width(style.width.clamp(40, 400)).render(&[group]);
+        drawn.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether both say the same of the same place (one line of a recipe is read once for each image it applies to).
+    pub(super) fn same_as(&self, other: &Diagnostic) -> bool {
+        self.message == other.message && self.primary == other.primary
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(Style::PLAIN))
+    }
+}
+
+/// Moves both ends to where characters begin, inside the text.
+fn on_boundaries(text: &str, range: Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(range.start.min(text.len()));
+    let end = text.ceil_char_boundary(range.end.clamp(start, text.len()));
+    start..end
+}
+
+/// Overwrites bytes with stars, so that their number stays.
+fn star(text: &mut String, range: Range<usize>) {
+    let range = on_boundaries(text, range);
+    let stars: String = text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
+    text.replace_range(range, &stars);
+}
+
+/// Puts stars over what looks like a user name and password in front of an `@`: all between `://` and the last `@` of a word,
+/// and all of `user:secret` in front of one. A digest (`@sha256:`) is none. Rather too much is hidden than too little.
+pub(super) fn hide_credentials(text: &str) -> String {
+    let mut hidden = text.to_owned();
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '<' | '>');
+    for (at, _) in text.match_indices('@') {
+        let after = &text[at + 1..];
+        if after.starts_with("sha256:") || after.starts_with("sha512:") {
+            continue;
+        }
+        let start = text[..at].rfind(ends).map_or(0, |end| text.ceil_char_boundary(end + 1));
+        let word = &text[start..at];
+        if let Some(scheme) = word.find("://") {
+            star(&mut hidden, start + scheme + 3..at);
+        } else if word.contains(':') {
+            star(&mut hidden, start..at);
+        }
+    }
+    hidden
+}
+
+/// Several messages about one recipe, in the order of its text. Never empty where it is an error.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    /// How many there were beyond the [`Diagnostics::SHOWN`] that are kept.
+    left_out: usize,
+}
+
+impl Diagnostics {
+    /// As many errors as are shown at once.
+    pub const SHOWN: usize = 10;
+
+    /// The first ones, in order; the rest is counted.
+    pub(super) fn of(mut list: Vec<Diagnostic>) -> Self {
+        list.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span()));
+        let left_out = list.len().saturating_sub(Self::SHOWN);
+        list.truncate(Self::SHOWN);
+        Diagnostics { list, left_out }
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    /// All of them as they are printed, an empty line between two.
+    pub fn render(&self, style: Style) -> String {
+        let mut text: Vec<String> = self.list.iter().map(|diagnostic| diagnostic.render(style)).collect();
+        if self.left_out > 0 {
+            text.push(format!("{} more are not shown", self.left_out));
+        }
+        text.join("\n\n")
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(one: Diagnostic) -> Self {
+        Diagnostics { list: vec![one], left_out: 0 }
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(Style::PLAIN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sources(text: &str) -> Sources {
+        Sources::new(vec![("r.toml".to_owned(), text.to_owned())])
+    }
+
+    #[test]
+    fn draws_file_line_column_and_help() {
+        let sources = sources("recipe = 1\nfoo = 2\n");
+        let diagnostic = Diagnostic::error(&sources, Span::new(0, 11..14), "unknown key `foo`")
+            .label("not a key")
+            .also(Span::new(0, 0..6), "after this")
+            .help("did you mean `for`?");
+        insta::assert_snapshot!(diagnostic, @r"
+        error: unknown key `foo`
+         --> r.toml:2:1
+          |
+        1 | recipe = 1
+          | ------ after this
+        2 | foo = 2
+          | ^^^ not a key
+          |
+          = help: did you mean `for`?
+        ");
+        assert_eq!(diagnostic.position().as_deref(), Some("r.toml:2:1"));
+        assert!(diagnostic.render(Style { color: true, ..Style::PLAIN }).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn finds_parts_of_strings_where_nothing_is_escaped() {
+        let text = "a = \"x{y}\"\nb = '''\nx{y}'''\nc = \"\\u0078{y}\"\n";
+        let sources = sources(text);
+        let place = |start: usize, end: usize| {
+            let value = At::new("x{y}", Span::new(0, start..end));
+            sources.text(sources.within(&value, 1..4)).to_owned()
+        };
+        assert_eq!(place(4, 10), "{y}");
+        assert_eq!(place(15, 26), "{y}");
+        assert_eq!(place(31, 42), "\"\\u0078{y}\"");
+    }
+
+    #[test]
+    fn credentials_are_never_drawn() {
+        for (text, shown) in [
+            ("u = \"https://me:pw@h/x\"", "u = \"https://*****@h/x\""),
+            ("u = \"https://tökén@h/x\"", "u = \"https://*******@h/x\""),
+            ("u = \"https://me:p/w@x@h/x\"", "u = \"https://********@h/x\""),
+            ("u = 'me:pw@r.example.com/x:1'", "u = '*****@r.example.com/x:1'"),
+            ("u = \"r.example.com:5000/x:1@sha256:ab\"", "u = \"r.example.com:5000/x:1@sha256:ab\""),
+            ("u = \"jane@example.com\"", "u = \"jane@example.com\""),
+        ] {
+            assert_eq!(hide_credentials(text), shown);
+        }
+        let sources = sources("u = \"a\\u003ab@h/x\"");
+        let hidden = Diagnostic::error(&sources, Span::new(0, 4..18), "x").hide(Span::new(0, 4..18)).to_string();
+        assert!(hidden.contains("u = **************"), "{hidden}");
+    }
+
+    proptest! {
+        #[test]
+        fn draws_anything(text in "(\\PC|[\r\n\t\u{0}\u{202e}é]){0,40}", a in 0..60usize, b in 0..60usize, c in 0..60usize) {
+            let sources = sources(&text);
+            let drawn = Diagnostic::error(&sources, Span::new(0, a..b), text.clone())
+                .also(Span::new(0, b..c), "b")
+                .label("a")
+                .render(Style { color: false, unicode: true, width: 50 });
+            let clean = !drawn.contains(['\u{0}', '\u{202e}', '\u{1b}']);
+            prop_assert!(clean);
+        }
+    }
+}

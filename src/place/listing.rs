@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::artifact::tagged;
+use super::artifact::{label_reference, tagged};
 use super::output::OutputError;
 use super::source::{BlobSource, ListedName, Root, SourceError};
-use super::{Artifact, Document};
+use super::{Artifact, Document, Fallback};
 use crate::oci::{Descriptor, Digest, Encoded, Family, Index, JsonError, MediaType, Reference, annotation, json};
 use crate::shown::Shown;
 
@@ -162,15 +162,22 @@ pub(super) struct WrittenName {
 /// The names of an image, as semantics 27 has them: full references (`latest` where no tag is said); without any, the
 /// image's name in the recipe, whose full reference is the one that Docker makes of it.
 pub(super) fn names(artifact: &Artifact) -> Vec<WrittenName> {
-    if artifact.names.is_empty() {
-        let full = artifact.fallback.reference().map(|reference| tagged(&reference));
-        return artifact.fallback.text().map(|plain| WrittenName { plain, full }).into_iter().collect();
-    }
     let mut names: Vec<WrittenName> = Vec::new();
     for name in artifact.names.iter().map(tagged) {
         if !names.iter().any(|known| known.full.as_ref() == Some(&name)) {
             names.push(WrittenName { plain: name.to_string(), full: Some(name) });
         }
+    }
+    match &artifact.fallback {
+        Fallback::Labels(labels) => names.extend(labels.iter().map(|label| {
+            let full = label_reference(label).map(|reference| tagged(&reference));
+            WrittenName { plain: label.clone(), full }
+        })),
+        Fallback::Image { .. } if names.is_empty() => names.extend(artifact.fallback.text().map(|plain| {
+            let full = plain.parse().ok().map(|reference| tagged(&reference));
+            WrittenName { plain, full }
+        })),
+        Fallback::Image { .. } | Fallback::Nothing => {}
     }
     names
 }

@@ -23,6 +23,8 @@ mod archive_file;
 mod archive_writer;
 mod artifact;
 mod docker_archive;
+#[cfg(test)]
+mod foreign_readers;
 mod layout;
 mod listing;
 mod oci_archive;

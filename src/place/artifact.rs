@@ -302,7 +302,13 @@ fn read_artifact(source: &Arc<dyn ImageSource>, root: &Root, platforms: &[Platfo
     let mut budget = select::Budget::new();
     let root = match platforms {
         [] => {
-            collect(&**source, &root.descriptor, 0, &mut budget, &mut documents)?;
+            let collected = collect(&**source, &root.descriptor, 0, &mut budget, &mut documents);
+            collected.map_err(|error| match error {
+                SourceError::Absent { digest, place } if root.descriptor.media_type.is_index() => {
+                    SourceError::Partial { digest, place }
+                }
+                other => other,
+            })?;
             root.descriptor.digest
         }
         _ => {

@@ -193,3 +193,76 @@ pub(super) fn document<S: BlobSource>(
         None => super::source::read_document(source, descriptor),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(entries: serde_json::Value) -> Result<Listing, SourceError> {
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": entries});
+        Listing::read(LAYOUT_TEXT, serde_json::to_vec(&index).unwrap(), &Shown::new(b"test"))
+    }
+
+    fn entry(number: u8, platform: Option<&str>, names: &[(&str, &str)]) -> serde_json::Value {
+        let mut entry = serde_json::json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": Digest::of(&[number]).to_string(),
+            "size": 1,
+        });
+        if let Some((os, architecture)) = platform.and_then(|platform| platform.split_once('/')) {
+            entry["platform"] = serde_json::json!({"os": os, "architecture": architecture});
+        }
+        for (key, name) in names {
+            entry["annotations"][key] = (*name).into();
+        }
+        entry
+    }
+
+    #[test]
+    fn what_tools_list() {
+        let buildkit = [(annotation::CONTAINERD_NAME, "docker.io/me/x:1"), (annotation::REF_NAME, "1")];
+        let found = listing(serde_json::json!([entry(1, None, &buildkit)])).unwrap().roots();
+        assert_eq!(found[0].names[0].name.as_deref(), Some("1"));
+        assert_eq!(found[0].names[0].containerd.as_deref(), Some("docker.io/me/x:1"));
+        assert!(found[0].descriptor.annotations.is_empty());
+
+        // One image under two names.
+        let entries = [entry(1, None, &[(annotation::REF_NAME, "a")]), entry(1, None, &[(annotation::REF_NAME, "b")])];
+        assert_eq!(listing(serde_json::json!(entries)).unwrap().roots().len(), 1);
+
+        // The index is itself the image, where it lists platforms without names.
+        let one_image = [entry(1, Some("linux/amd64"), &[]), entry(2, Some("linux/arm64"), &[])];
+        let found = listing(serde_json::json!(one_image)).unwrap();
+        let root = found.roots().remove(0);
+        assert!(root.descriptor.media_type.is_index());
+        assert_eq!(found.own_document(&root.descriptor).map(|bytes| bytes.len() as u64), Some(root.descriptor.size));
+        for several in [
+            vec![entry(1, Some("linux/amd64"), &[]), entry(2, Some("linux/amd64"), &[])],
+            vec![entry(1, Some("linux/amd64"), &[]), entry(2, None, &[])],
+            vec![entry(1, Some("linux/amd64"), &[]), entry(2, Some("linux/arm64"), &[(annotation::REF_NAME, "a")])],
+        ] {
+            assert_eq!(listing(serde_json::json!(several)).unwrap().roots().len(), 2);
+        }
+        assert!(listing(serde_json::json!(null)).unwrap().roots().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_layout() {
+        let shown = Shown::new(b"test");
+        let good = br#"{"schemaVersion":2,"manifests":[]}"#.to_vec();
+        assert!(Listing::read(LAYOUT_TEXT, good.clone(), &shown).is_ok());
+        for layout in [&br#"{"imageLayoutVersion":"2.0.0"}"#[..], b"{}", b"", b"[]"] {
+            assert!(Listing::read(layout, good.clone(), &shown).is_err());
+        }
+        for index in [
+            &b"{}"[..],
+            br#"{"schemaVersion":1,"manifests":[]}"#,
+            br#"{"schemaVersion":2,"manifests":[],"layers":[]}"#,
+            br#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#,
+            br#"{"schemaVersion":2,"manifests":[{"mediaType":"x","size":1,"digest":"sha256:../../x"}]}"#,
+            br#"{"schemaVersion":2,"manifests":[],"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#,
+        ] {
+            assert!(Listing::read(LAYOUT_TEXT, index.to_vec(), &shown).is_err());
+        }
+    }
+}

@@ -35,7 +35,7 @@ mod round_trips;
 mod select;
 mod source;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -130,6 +130,16 @@ pub enum SourceError {
         /// The place.
         place: Shown,
     },
+    /// An index lists more than the place holds, as archives that were saved for one platform do.
+    #[error(
+        "{place} holds a part of the image only, {digest} is not there: choose a platform that is, with --platform"
+    )]
+    Partial {
+        /// What is not there.
+        digest: Digest,
+        /// The place.
+        place: Shown,
+    },
     /// A document is longer than documents may be.
     #[error("{digest} has {size} bytes, and the limit for manifests, indexes and configs is {MAX_DOCUMENT}")]
     TooLarge {
@@ -138,8 +148,8 @@ pub enum SourceError {
         /// Its announced length.
         size: u64,
     },
-    /// A document does not say what it should.
-    #[error("the document {digest} {reason}")]
+    /// A document or blob is not what it should be.
+    #[error("{digest} {reason}")]
     Contradiction {
         /// Which.
         digest: Digest,

@@ -188,6 +188,7 @@ fn member(reader: &mut impl Read) -> Result<Option<(Said, Vec<u8>)>, String> {
 
 /// The headers that format 1 has for a member.
 fn headers(said: &Said, path: &TreePath) -> Vec<u8> {
+    let link = if matches!(said.kind, b'1' | b'2') { &said.link[..] } else { b"" };
     let mut records: Vec<(&str, Vec<u8>)> = Vec::new();
     if let Some(value) = &said.capabilities {
         records.push((CAPABILITY, value.clone()));
@@ -195,8 +196,8 @@ fn headers(said: &Said, path: &TreePath) -> Vec<u8> {
     if said.gid > MAX_ID {
         records.push(("gid", said.gid.to_string().into_bytes()));
     }
-    if said.link.len() > 100 {
-        records.push(("linkpath", said.link.clone()));
+    if link.len() > 100 {
+        records.push(("linkpath", link.to_vec()));
     }
     // The last slash at which both parts fit their fields.
     let cut = (1..said.name.len().saturating_sub(1).min(156))
@@ -237,7 +238,7 @@ fn headers(said: &Said, path: &TreePath) -> Vec<u8> {
     }
     let small = |value: u64, most: u64| if value > most { 0 } else { value };
     let numbers = [said.mode, small(said.uid, MAX_ID), small(said.gid, MAX_ID), small(said.size, MAX_SIZE)];
-    let link = &said.link[..said.link.len().min(100)];
+    let link = &link[..link.len().min(100)];
     out.extend_from_slice(&header(name, prefix, said.kind, numbers, link));
     out
 }

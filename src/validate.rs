@@ -768,7 +768,7 @@ mod tests {
                 let link = Entry::symlink(*b"srv", Owner::ROOT, Origin::new("test"));
                 tree.insert(TreePath::parse("app").unwrap(), link).unwrap();
                 let mut tar = Vec::new();
-                crate::tar::write_tree(&tree, &mut tar, |_| {}).unwrap();
+                crate::tar::write_tree(&tree, &mut tar, &mut ()).unwrap();
                 layers[0] = layer_of(&tar, Family::Oci, Compression::Gzip);
                 c.rootfs.diff_ids[0] = layers[0].diff_id;
             }),

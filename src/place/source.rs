@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::content::Content;
 use crate::oci::json::MAX_DOCUMENT;
-use crate::oci::{Descriptor, Digest, DigestError, JsonError};
+use crate::oci::{Descriptor, Digest, JsonError};
 use crate::shown::Shown;
 use crate::store::{BlobStore, StoreError};
 
@@ -163,14 +163,6 @@ pub enum SourceError {
         digest: Digest,
         /// Why not.
         source: JsonError,
-    },
-    /// A text that should be a digest is none.
-    #[error("{item}")]
-    Digest {
-        /// Where it stands.
-        item: String,
-        /// Why it is none.
-        source: DigestError,
     },
     /// No image of that name.
     #[error("there is no image {wanted}; there are: {}", list(there))]

@@ -659,3 +659,249 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{History, config::Empty};
+    use crate::place::testing::{
+        Blobs, Layer, artifact, base_and_service, image_of, index_of, layer_of, source, tar_of,
+    };
+    use crate::place::testing::{two_platforms, with_config};
+
+    fn found(findings: &[Finding]) -> String {
+        findings.iter().map(|finding| format!("{finding}\n")).collect()
+    }
+
+    fn good() -> (ImageConfig, Vec<Layer>, Blobs) {
+        let layers = || {
+            vec![
+                layer_of(&tar_of(&[("app/", ""), ("app/a", "one")]), Family::Oci, Compression::Gzip),
+                layer_of(&tar_of(&[("app/b", "two")]), Family::Oci, Compression::Gzip),
+            ]
+        };
+        let mut blobs = Blobs::new();
+        let image = image_of("linux/amd64", Family::Oci, layers(), &mut blobs);
+        (image.config.unwrap().into_value(), layers(), blobs)
+    }
+
+    #[test]
+    fn what_is_right_passes() {
+        for family in [Family::Oci, Family::Docker] {
+            let mut all = base_and_service(family, Compression::Gzip);
+            all.push(two_platforms());
+            assert_eq!(found(&artifacts(&all)), "");
+        }
+    }
+
+    type Change = fn(&mut ImageConfig, &mut Vec<Layer>);
+
+    #[test]
+    fn what_is_wrong_is_found() {
+        let cases: [(&str, Change); 33] = [
+            ("error: x: the config has 1 diff IDs, and the manifest 2 layers", |c, _| {
+                c.rootfs.diff_ids.pop();
+            }),
+            ("layer 1: its diff ID is", |c, _| c.rootfs.diff_ids[1] = c.rootfs.diff_ids[0]),
+            ("error: x: rootfs.type is `tree`", |c, _| c.rootfs.kind = "tree".into()),
+            ("the history has 3 lines for layers, and there are 2", |c, _| c.history.push(History::default())),
+            ("warning: x: there is no history", |c, _| c.history.clear()),
+            ("warning: x: the config does not say when", |c, _| c.created = None),
+            ("error: x: `created` is 1970-01-01T00:00:00Z", |c, _| c.created = Some("1970-01-01T00:00:00Z".into())),
+            ("error: x: `created` is no RFC 3339 time: `yesterday`", |c, _| c.created = Some("yesterday".into())),
+            ("the config names no platform", |c, _| c.os.clear()),
+            ("warning: x: `User` is `app:1001`", |c, _| c.config.user = Some("app:1001".into())),
+            ("error: x: `User` is `1:`", |c, _| c.config.user = Some("1:".into())),
+            ("error: x: an entry of `Env` is not NAME=value", |c, _| c.config.env.push("secret".into())),
+            ("warning: x: the variable `PATH` is set twice", |c, _| c.config.env.push("PATH=/".into())),
+            ("error: x: the path `app` is not absolute", |c, _| c.config.working_dir = Some("app".into())),
+            ("error: x: the path `data` is not absolute", |c, _| {
+                c.config.volumes.insert("data".into(), Empty {});
+            }),
+            ("error: x: the port `http` is not", |c, _| {
+                c.config.exposed_ports.insert("http".into(), Empty {});
+            }),
+            ("error: x: there are 128 layers", |c, layers| {
+                *layers = (0..128)
+                    .map(|n| layer_of(&tar_of(&[(&format!("f{n}"), "")]), Family::Oci, Compression::None))
+                    .collect();
+                c.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+                c.history.clear();
+            }),
+            ("warning: x, layer 1: sha256:", |c, layers| {
+                layers[1] = layer_of(&tar_of(&[("app/", ""), ("app/a", "one")]), Family::Oci, Compression::Gzip);
+                c.rootfs.diff_ids[1] = layers[1].diff_id;
+            }),
+            ("layer 0 is application/vnd.docker", |_, layers| {
+                layers[0].descriptor.media_type = MediaType::Layer(Family::Docker, Compression::Gzip);
+            }),
+            ("and its first bytes say gzip", |_, layers| {
+                layers[0].descriptor.media_type = MediaType::Layer(Family::Oci, Compression::None);
+            }),
+            ("layer 0: it cannot be read", |_, layers| {
+                layers[0].descriptor.media_type = MediaType::Layer(Family::Oci, Compression::Zstd);
+            }),
+            ("layer 0: it has a key, and its descriptor does not say", |_, layers| {
+                layers[0].descriptor.annotations.remove(annotation::LAYER_DIFF_ID);
+            }),
+            ("layer 0: its descriptor says its diff ID, and it has no key", |_, layers| {
+                layers[0].descriptor.annotations.remove(annotation::LAYER_KEY);
+            }),
+            ("layer 0: its descriptor says diff ID", |_, layers| {
+                let other = layers[1].descriptor.annotations[annotation::LAYER_DIFF_ID].clone();
+                layers[0].descriptor.annotations.insert(annotation::LAYER_DIFF_ID.into(), other);
+            }),
+            ("equal keys mean equal layers", |_, layers| {
+                let other = layers[1].descriptor.annotations[annotation::LAYER_KEY].clone();
+                layers[0].descriptor.annotations.insert(annotation::LAYER_KEY.into(), other);
+            }),
+            (" has 3 bytes, and its descriptor says", |_, layers| layers[0].bytes = b"abc".to_vec()),
+            ("has bytes of another digest", |_, layers| layers[0].bytes[15] ^= 1),
+            ("/app/b has no parent directory, here or in a lower layer", |c, layers| {
+                layers.remove(0);
+                c.rootfs.diff_ids.remove(0);
+                c.history.remove(0);
+            }),
+            ("/app/b lies below /app, which is a symlink in a lower layer", |c, layers| {
+                use crate::tree::{Entry, FileTree, Origin, Owner};
+                let mut tree = FileTree::new();
+                let link = Entry::symlink(*b"srv", Owner::ROOT, Origin::new("test"));
+                tree.insert(TreePath::parse("app").unwrap(), link).unwrap();
+                let mut tar = Vec::new();
+                crate::tar::write_tree(&tree, &mut tar, &mut ()).unwrap();
+                layers[0] = layer_of(&tar, Family::Oci, Compression::Gzip);
+                c.rootfs.diff_ids[0] = layers[0].diff_id;
+            }),
+            ("its tar ends without two zero blocks", |c, layers| {
+                retar(c, layers, |tar| tar.truncate(tar.len() - 1024))
+            }),
+            ("its tar does not end in two zero blocks", |c, layers| {
+                retar(c, layers, |tar| tar.truncate(tar.len() - 512));
+            }),
+            ("512 bytes follow the end of its tar", |c, layers| retar(c, layers, |tar| tar.extend([0; 512]))),
+            ("bytes other than zeros after a member's data", |c, layers| retar(c, layers, |tar| tar[512 + 3] = 1)),
+        ];
+        for (said, change) in cases {
+            let (mut config, mut layers, mut blobs) = good();
+            change(&mut config, &mut layers);
+            let image = with_config(Family::Oci, config, layers, &mut blobs);
+            let artifact =
+                artifact(image, &[], &blobs).named(Vec::new(), crate::place::Fallback::Labels(vec!["x".into()]));
+            let text = found(&artifacts(std::slice::from_ref(&artifact)));
+            // Digests have no place in the expectations.
+            let text = text.lines().map(|line| line.replace("x (linux/amd64)", "x")).collect::<Vec<_>>().join("\n");
+            let hit = text.contains(said) || text.contains(&said.replace("layer 0 is", "is"));
+            assert!(hit && !text.contains("secret"), "{said}\n{text}");
+        }
+    }
+
+    /// Changes the tar of the second layer, and everything that names it.
+    fn retar(config: &mut ImageConfig, layers: &mut [Layer], change: fn(&mut Vec<u8>)) {
+        let mut tar = tar_of(&[("app/b", "two")]);
+        change(&mut tar);
+        layers[1] = layer_of(&tar, Family::Oci, Compression::Gzip);
+        config.rootfs.diff_ids[1] = layers[1].diff_id;
+    }
+
+    #[test]
+    fn the_form_of_our_layers_is_held_byte_by_byte() {
+        let (config, _, _) = good();
+        let tar = tar_of(&[("app/", ""), ("app/b", "two")]);
+        for at in 0..1536 {
+            let mut bad = tar.clone();
+            bad[at] ^= 1;
+            // A header's checksum is made right again: nothing else may give the change away.
+            let header = at / 512 * 512;
+            if header < 1024 && !(148..156).contains(&(at % 512)) {
+                let sum: u32 = (0..512).filter(|i| !(148..156).contains(i)).map(|i| u32::from(bad[header + i])).sum();
+                bad[header + 148..header + 156].copy_from_slice(format!("{:07o}\0", sum + 8 * 32).as_bytes());
+            }
+            let layer = layer_of(&bad, Family::Oci, Compression::None);
+            let mut config = config.clone();
+            config.rootfs.diff_ids = vec![layer.diff_id];
+            config.history.truncate(1);
+            let mut blobs = Blobs::new();
+            let image = with_config(Family::Oci, config, vec![layer], &mut blobs);
+            let sound = is_sound(&artifacts(&[artifact(image, &[], &blobs)]));
+            // What may be another: the name, the permissions and owner, the contents.
+            let field = at % 512;
+            let free = match at / 512 {
+                0 => {
+                    field < 3
+                        || (103..107).contains(&field)
+                        || (108..115).contains(&field)
+                        || (116..123).contains(&field)
+                }
+                1 => {
+                    field < 6
+                        // A file of up to 511 bytes has the same blocks.
+                        || (132..135).contains(&field)
+                        || (103..107).contains(&field)
+                        || (108..115).contains(&field)
+                        || (116..123).contains(&field)
+                }
+                _ => field < 3,
+            };
+            assert!(!sound || free, "byte {at} of the tar may be anything");
+        }
+    }
+
+    #[test]
+    fn an_index_is_held_to_what_it_lists() {
+        let mut blobs = Blobs::new();
+        let layers = || vec![layer_of(&tar_of(&[("a", "")]), Family::Oci, Compression::Gzip)];
+        let image = image_of("linux/amd64", Family::Oci, layers(), &mut blobs);
+        type Case = (&'static str, fn(&mut Index));
+        let cases: [Case; 7] = [
+            ("describes", |index| index.manifests[0].size += 1),
+            ("describes", |index| index.manifests[0].media_type = MediaType::Manifest(Family::Docker)),
+            ("names no platform", |index| index.manifests[0].platform = None),
+            ("for linux/arm64, and its config says linux/amd64", |index| {
+                index.manifests[0].platform = Some("linux/arm64".parse().unwrap());
+            }),
+            ("lists linux/amd64 twice", |index| index.manifests.push(index.manifests[0].clone())),
+            ("warning: index: the index does not say its media type", |index| index.media_type = None),
+            ("", |_| {}),
+        ];
+        for (said, change) in cases {
+            let mut index = index_of(Family::Oci, std::slice::from_ref(&image)).into_value();
+            change(&mut index);
+            let index = Encoded::new(MediaType::Index(Family::Oci), index).unwrap();
+            let artifact = Artifact::index(index, vec![image.clone()], source(&blobs)).unwrap();
+            let artifact = artifact.named(Vec::new(), crate::place::Fallback::Labels(vec!["index".into()]));
+            let text = found(&artifacts(&[artifact]));
+            assert!(text.contains(said) && text.is_empty() == said.is_empty(), "{said}: {text}");
+        }
+    }
+
+    #[test]
+    fn layers_of_others_need_only_be_readable() {
+        let foreign = |members: &[(&str, &[u8])]| {
+            let tar = crate::place::testing::foreign_tar(members);
+            let mut layer = layer_of(&tar, Family::Oci, Compression::Gzip);
+            layer.descriptor.annotations.clear();
+            let (mut config, _, _) = good();
+            config.rootfs.diff_ids = vec![layer.diff_id];
+            config.history.truncate(1);
+            let mut blobs = Blobs::new();
+            let image = with_config(Family::Oci, config, vec![layer], &mut blobs);
+            found(&artifacts(&[artifact(image, &[], &blobs)]))
+        };
+        assert_eq!(foreign(&[("./", b""), ("z", b"1"), ("a/b", b"2"), ("a/.wh.x", b""), ("a/.wh..wh..opq", b"")]), "");
+        assert!(foreign(&[("a/../../b", b"2")]).contains("its tar is refused"));
+        assert!(foreign(&[(".wh.", b"")]).contains("deletes nothing that can be named"));
+    }
+
+    #[test]
+    fn a_deletion_uncovers_nothing() {
+        let path = |text: &str| TreePath::parse(text).unwrap();
+        let mut view = View::default();
+        let lower = [(path("a"), Shape::Directory), (path("a/b"), Shape::Directory), (path("a/b/c"), Shape::Other)];
+        assert!(view.lay(&lower, true).is_empty());
+        assert!(view.lay(&[(path("a/b"), Shape::Whiteout)], true).is_empty());
+        assert_eq!(view.lay(&[(path("a/b/d"), Shape::Other)], true).len(), 1);
+        assert!(view.lay(&[(path("a"), Shape::Opaque), (path("a/x"), Shape::Other)], true).is_empty());
+        assert!(view.lay(&[(path("a"), Shape::Other)], true).is_empty());
+        assert_eq!(view.lay(&[(path("a/y"), Shape::Other)], true).len(), 1);
+    }
+}

@@ -155,3 +155,38 @@ pub(super) fn copy(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Phase, Reporter};
+    use crate::tar::{Member, Reader};
+
+    #[test]
+    fn sizes_of_8_gib_and_more_get_a_record() {
+        for size in [0, 1, MAX_SIZE, MAX_SIZE + 1, 99_999_999_999, 100_000_000_000, 1 << 50] {
+            let task = Reporter::silent().task(Phase::Write, "test", None);
+            let mut out: Vec<u8> = Vec::new();
+            ArchiveWriter::new(&mut out, &task).header("blobs/sha256/ab", b'0', size).unwrap();
+            let mut reader = Reader::new(&out[..]);
+            let Member { size: read, path, .. } = reader.next_member().unwrap().unwrap();
+            assert_eq!((read, path.to_string().as_str()), (size, "/blobs/sha256/ab"));
+            assert_eq!(out.len(), if size > MAX_SIZE { 1536 } else { 512 });
+        }
+    }
+
+    #[test]
+    fn bytes_are_checked_on_the_way() {
+        let descriptor = Descriptor::of(crate::oci::MediaType::Other("x".into()), b"hello");
+        let mut written = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            written.extend_from_slice(bytes);
+            Ok(())
+        };
+        copy(&descriptor, &Content::inline(*b"hello"), &mut take).unwrap();
+        for wrong in [&b"hellx"[..], b"hell", b"hello!", b""] {
+            assert!(matches!(copy(&descriptor, &Content::inline(wrong), &mut take), Err(OutputError::Blob { .. })));
+        }
+        assert_eq!(written, b"hello");
+    }
+}

@@ -34,8 +34,8 @@ pub enum Fallback {
         /// The variant's, where it has one.
         variant: Option<String>,
     },
-    /// A word that a layout lists it under (often a tag alone); kept as it is.
-    Label(String),
+    /// What a layout lists it under that is no reference (often a tag alone); kept as it is, beside references.
+    Labels(Vec<String>),
     /// Nothing.
     #[default]
     Nothing,
@@ -45,7 +45,7 @@ pub enum Fallback {
 #[derive(Clone, Debug)]
 pub enum Document {
     /// A list of others.
-    Index(Encoded<Index>),
+    Index(Box<Encoded<Index>>),
     /// An image for one platform, or something else that is packed like one.
     Manifest(Box<Image>),
 }
@@ -100,20 +100,16 @@ impl Fallback {
         match self {
             Fallback::Image { image, variant: None } => Some(image.clone()),
             Fallback::Image { image, variant: Some(variant) } => Some(format!("{image}:{variant}")),
-            Fallback::Label(label) => Some(label.clone()),
+            Fallback::Labels(labels) => labels.first().cloned(),
             Fallback::Nothing => None,
         }
     }
+}
 
-    /// The full reference that loaders which need one are given.
-    pub fn reference(&self) -> Option<Reference> {
-        match self {
-            Fallback::Image { .. } => self.text()?.parse().ok(),
-            // A bare word is a tag of something that the layout does not name.
-            Fallback::Label(label) if label.contains([':', '/']) => label.parse().ok(),
-            Fallback::Label(_) | Fallback::Nothing => None,
-        }
-    }
+/// The full reference that Docker makes of a label; none of a bare word, which is a tag of something that the layout does
+/// not name.
+pub(super) fn label_reference(label: &str) -> Option<Reference> {
+    label.contains([':', '/']).then(|| label.parse().ok()).flatten()
 }
 
 /// The reference in full, where the text names its registry.
@@ -152,7 +148,7 @@ impl Artifact {
             let place = crate::shown::Shown::new(b"the images of the index");
             return Err(SourceError::Absent { digest: absent.digest, place });
         }
-        documents.insert(root.digest, Document::Index(index));
+        documents.insert(root.digest, Document::Index(Box::new(index)));
         Ok(Artifact { names: Vec::new(), fallback: Fallback::Nothing, root, documents: Arc::new(documents), blobs })
     }
 
@@ -171,7 +167,7 @@ impl Artifact {
         let reference = full_reference(name).or_else(|| name.parse().ok().filter(|_| docker));
         match reference {
             Some(reference) => self.named(vec![reference], Fallback::Nothing),
-            None => self.named(Vec::new(), Fallback::Label(name.to_owned())),
+            None => self.named(Vec::new(), Fallback::Labels(vec![name.to_owned()])),
         }
     }
 
@@ -306,7 +302,13 @@ fn read_artifact(source: &Arc<dyn ImageSource>, root: &Root, platforms: &[Platfo
     let mut budget = select::Budget::new();
     let root = match platforms {
         [] => {
-            collect(&**source, &root.descriptor, 0, &mut budget, &mut documents)?;
+            let collected = collect(&**source, &root.descriptor, 0, &mut budget, &mut documents);
+            collected.map_err(|error| match error {
+                SourceError::Absent { digest, place } if root.descriptor.media_type.is_index() => {
+                    SourceError::Partial { digest, place }
+                }
+                other => other,
+            })?;
             root.descriptor.digest
         }
         _ => {
@@ -325,7 +327,7 @@ fn read_artifact(source: &Arc<dyn ImageSource>, root: &Root, platforms: &[Platfo
                 _ => {
                     let index = index_of(&leaves)?;
                     let digest = index.digest();
-                    documents.insert(digest, Document::Index(index));
+                    documents.insert(digest, Document::Index(Box::new(index)));
                     digest
                 }
             }
@@ -387,29 +389,34 @@ fn collect(
 
 /// What the image is called, from what the place lists it as.
 fn naming(root: &Root) -> (Vec<Reference>, Fallback) {
-    let mut names: Vec<Reference> = Vec::new();
-    let mut fallback = Fallback::Nothing;
+    let (mut names, mut short, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for listed in &root.names {
         let plain = listed.name.as_deref();
         let containerd = listed.containerd.as_deref().and_then(full_reference);
         match (plain, plain.and_then(full_reference), containerd) {
             (_, Some(reference), _) => names.push(reference),
-            // What an image of a recipe without a reference is written as.
             (Some(plain), None, Some(reference))
                 if plain.parse::<Reference>().is_ok_and(|plain| tagged(&plain) == reference) =>
             {
-                let (image, variant) = match plain.split_once(':') {
-                    Some((image, variant)) => (image, Some(variant.to_owned())),
-                    None => (plain, None),
-                };
-                fallback = Fallback::Image { image: image.to_owned(), variant };
+                short.push((plain, reference));
             }
             (_, None, Some(reference)) => names.push(reference),
-            (Some(plain), None, None) if parse::valid_name(plain) => fallback = Fallback::Label(plain.to_owned()),
+            (Some(plain), None, None) if parse::valid_name(plain) => labels.push(plain.to_owned()),
             (_, None, None) => {}
         }
     }
+    if let ([(plain, _)], [], []) = (&short[..], &names[..], &labels[..])
+        && !plain.contains(['/', '@'])
+    {
+        // What an image of a recipe without a reference is written as.
+        let (image, variant) = match plain.split_once(':') {
+            Some((image, variant)) => (image, Some(variant.to_owned())),
+            None => (*plain, None),
+        };
+        return (Vec::new(), Fallback::Image { image: image.to_owned(), variant });
+    }
+    names.extend(short.into_iter().map(|(_, reference)| reference));
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    (names, fallback)
+    (names, if labels.is_empty() { Fallback::Nothing } else { Fallback::Labels(labels) })
 }

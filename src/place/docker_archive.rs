@@ -299,3 +299,213 @@ pub(super) fn check(artifacts: &[Artifact]) -> Result<Vec<(&Artifact, &Image)>, 
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::testing::*;
+    use super::super::{Fallback, open, read_artifacts};
+    use super::*;
+    use crate::validate;
+
+    /// A config and two layers, and their bytes.
+    struct Parts {
+        config: Vec<u8>,
+        config_hex: String,
+        layers: Vec<Vec<u8>>,
+    }
+
+    fn parts() -> Parts {
+        let layers = vec![tar_of(&[("a", "one")]), tar_of(&[("b", "two")])];
+        let mut blobs = Blobs::new();
+        let made = layers.iter().map(|tar| layer_of(tar, Family::Docker, Compression::None)).collect();
+        let image = image_of("linux/amd64", Family::Docker, made, &mut blobs);
+        let config = image.config.unwrap();
+        Parts { config: config.bytes().to_vec(), config_hex: config.digest().hex(), layers }
+    }
+
+    fn read(members: &[(&str, &[u8])]) -> Result<Vec<Artifact>, SourceError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.tar");
+        std::fs::write(&path, foreign_tar(members)).unwrap();
+        let place = Place::parse(&format!("docker-archive:{}", path.display())).unwrap();
+        read_artifacts(&open(&place, directory.path())?, None, &[])
+    }
+
+    fn error(members: &[(&str, &[u8])]) -> String {
+        let error = read(members).expect_err("it was read");
+        super::super::archive_file::chain(&error)
+    }
+
+    fn manifest(config: &str, tags: &[&str], layers: &[&str]) -> Vec<u8> {
+        let entry = serde_json::json!([{"Config": config, "RepoTags": tags, "Layers": layers}]);
+        serde_json::to_vec(&entry).unwrap()
+    }
+
+    #[test]
+    fn what_other_tools_write() {
+        let Parts { config, config_hex, layers } = parts();
+        let gz: Vec<Vec<u8>> = layers.iter().map(|layer| compress(layer, Compression::Gzip)).collect();
+        let zstd: Vec<Vec<u8>> = layers.iter().map(|layer| compress(layer, Compression::Zstd)).collect();
+        let json = format!("{config_hex}.json");
+        let prefixed = format!("sha256:{config_hex}");
+        let blob = |bytes: &[u8]| format!("blobs/sha256/{}", Digest::of(bytes).hex());
+        type Case<'a> = (&'a str, &'a str, [String; 2], Vec<(String, &'a [u8])>, Compression);
+        let cases: Vec<Case<'_>> = vec![
+            (
+                "docker save before 25, the second layer linked",
+                &json,
+                ["one/layer.tar".into(), "two/layer.tar".into()],
+                vec![
+                    ("one/".into(), b""),
+                    ("one/layer.tar".into(), &layers[0]),
+                    ("two/layer.tar".into(), b"->../three/layer.tar"),
+                    ("three/layer.tar".into(), &layers[1]),
+                    ("repositories".into(), b"{}"),
+                ],
+                Compression::None,
+            ),
+            (
+                "GNU tar over a directory with hard links",
+                &json,
+                ["one.tar".into(), "two.tar".into()],
+                vec![
+                    ("./".into(), b""),
+                    ("./one.tar".into(), &layers[0]),
+                    ("./copy.tar".into(), &layers[1]),
+                    ("./two.tar".into(), b"=>./copy.tar"),
+                ],
+                Compression::None,
+            ),
+            (
+                "crane",
+                &prefixed,
+                [format!("{}.tar.gz", Digest::of(&gz[0]).hex()), format!("{}.tar.gz", Digest::of(&gz[1]).hex())],
+                vec![
+                    (format!("{}.tar.gz", Digest::of(&gz[0]).hex()), &gz[0]),
+                    (format!("{}.tar.gz", Digest::of(&gz[1]).hex()), &gz[1]),
+                ],
+                Compression::Gzip,
+            ),
+            (
+                "Docker 25 and later",
+                &json,
+                [blob(&gz[0]), blob(&gz[1])],
+                vec![(blob(&gz[0]), &gz[0]), (blob(&gz[1]), &gz[1])],
+                Compression::Gzip,
+            ),
+            (
+                "zstd",
+                &json,
+                ["a".into(), "b".into()],
+                vec![("a".into(), &zstd[0]), ("b".into(), &zstd[1])],
+                Compression::Zstd,
+            ),
+        ];
+        for (what, config_path, paths, members, compression) in cases {
+            let manifest = manifest(config_path, &["me/x:1", "localhost/y:2"], &[&paths[0], &paths[1]]);
+            let mut all: Vec<(&str, &[u8])> = members.iter().map(|(name, data)| (name.as_str(), *data)).collect();
+            all.push((config_path, &config));
+            all.push(("manifest.json", &manifest));
+            let found = read(&all).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let image = found[0].images()[0];
+            assert_eq!(image.manifest.config.digest.hex(), config_hex, "{what}");
+            for layer in &image.manifest.layers {
+                assert_eq!(layer.media_type.compression(), Some(compression), "{what}");
+            }
+            let names: Vec<String> = found[0].names.iter().map(|name| name.to_string()).collect();
+            assert_eq!(names, ["localhost/y:2", "docker.io/me/x:1"], "{what}");
+            let findings = validate::artifacts(&found);
+            assert!(findings.is_empty(), "{what}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_refused() {
+        let Parts { config, config_hex, layers } = parts();
+        let json = format!("{config_hex}.json");
+        let gz = compress(&layers[1], Compression::Gzip);
+        let good = manifest(&json, &["x:1"], &["a", "b"]);
+        let twice = serde_json::json!([
+            {"Config": json, "RepoTags": ["x:1"], "Layers": ["a", "b"]},
+            {"Config": json, "RepoTags": ["y:1", "x:1"], "Layers": ["a", "b"]},
+        ]);
+        let twice = serde_json::to_vec(&twice).unwrap();
+        let absolute = manifest(&json, &[], &["/a", "b"]);
+        let climbs = manifest(&json, &[], &["../a", "b"]);
+        let few = manifest(&json, &[], &["a"]);
+        let swapped = manifest(&json, &[], &["b", "a"]);
+        let passwd = manifest("../../etc/passwd", &[], &["a", "b"]);
+        let blob = format!("blobs/sha256/{}", Digest::of(b"other").hex());
+        let misnamed = manifest(&json, &[], &["a", &blob]);
+        let (a, b): (&[u8], &[u8]) = (&layers[0], &layers[1]);
+        let (config, j): (&[u8], &str) = (&config, &json);
+        type Case<'a> = (&'a str, Vec<(&'a str, &'a [u8])>);
+        let cases: Vec<Case<'_>> = vec![
+            ("manifest.json is not there", vec![("a", a)]),
+            ("older than 1.10", vec![("repositories", b"{}")]),
+            ("stands in the tar twice", vec![("manifest.json", &good), ("manifest.json", &good)]),
+            ("stands in the tar twice", vec![("manifest.json", &good), ("./manifest.json", &good)]),
+            ("`x:1` in", vec![("manifest.json", &twice), (j, config), ("a", a), ("b", b)]),
+            ("is an absolute path", vec![("manifest.json", &absolute), (j, config), ("a", a), ("b", b)]),
+            ("climbs with `..`", vec![("manifest.json", &climbs), (j, config), ("a", a), ("b", b)]),
+            ("climbs with `..`", vec![("manifest.json", &passwd), ("a", a), ("b", b)]),
+            ("2 diff IDs, and manifest.json names 1", vec![("manifest.json", &few), (j, config), ("a", a)]),
+            ("`b` in", vec![("manifest.json", &good), (j, config), ("a", a)]),
+            ("is named and not there", vec![("manifest.json", &good), ("a", a), ("b", b)]),
+            ("bytes of another digest", vec![("manifest.json", &good), (j, b"{}"), ("a", a), ("b", b)]),
+            ("leads round in a circle", vec![("manifest.json", &good), (j, config), ("a", b"->b"), ("b", b"->./a")]),
+            (
+                "leads round in a circle",
+                vec![("manifest.json", &good), (j, b"->manifest2"), ("manifest2", b"->manifest2")],
+            ),
+            ("out of the archive", vec![("manifest.json", &good), (j, config), ("a", b"->/etc/passwd"), ("b", b)]),
+            ("out of the archive", vec![("manifest.json", &good), (j, config), ("a", b"->../a"), ("b", b)]),
+            ("is a directory", vec![("manifest.json", &good), (j, config), ("a/", b""), ("b", b)]),
+            ("is not the layer of diff ID", vec![("manifest.json", &misnamed), (j, config), ("a", a), (&blob, b)]),
+            ("is not the layer of diff ID", vec![("manifest.json", &good), (j, config), ("a", &gz), ("b", &gz)]),
+            ("not the expected JSON", vec![("manifest.json", b"[{}]")]),
+            ("not the expected JSON", vec![("manifest.json", b"[] []")]),
+            ("the member at byte 0 is refused", vec![("../x", a), ("manifest.json", &good)]),
+        ];
+        for (said, members) in cases {
+            let text = error(&members);
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        // Plain layers are what their diff IDs say: noticed when they are read.
+        let found = read(&[("manifest.json", &swapped), (j, config), ("a", a), ("b", b)]).unwrap();
+        assert!(!validate::is_sound(&validate::artifacts(&found)));
+    }
+
+    #[test]
+    fn one_image_under_several_entries_is_one() {
+        let Parts { config, config_hex, layers } = parts();
+        let json = format!("{config_hex}.json");
+        let twice = serde_json::json!([
+            {"Config": json, "RepoTags": ["x:1"], "Layers": ["a", "b"]},
+            {"Config": json, "RepoTags": null, "Layers": ["a", "b"]},
+            {"Config": json, "RepoTags": ["y:1"], "Layers": ["a", "b"]},
+        ]);
+        let twice = serde_json::to_vec(&twice).unwrap();
+        let found = read(&[("manifest.json", &twice), (&json, &config), ("a", &layers[0]), ("b", &layers[1])]).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].names.len(), 2);
+    }
+
+    #[test]
+    fn an_artifact_that_is_no_image_has_no_place() {
+        let mut blobs = Blobs::new();
+        let mut config = ImageConfig::scratch(&platform("linux/amd64"));
+        config.os = "linux".to_owned();
+        let image = with_config(Family::Oci, config, vec![], &mut blobs);
+        let mut value = image.manifest.into_value();
+        value.config.media_type = MediaType::Other("application/vnd.cncf.helm.config.v1+json".to_owned());
+        let manifest = Encoded::new(MediaType::Manifest(Family::Oci), value).unwrap();
+        let index = index_of(Family::Oci, &[]);
+        let artifact = Artifact::index(index, vec![Image { manifest, config: None }], Arc::new(blobs))
+            .unwrap()
+            .named(Vec::new(), Fallback::Labels(vec!["chart".to_owned()]));
+        assert!(matches!(check(&[artifact]), Err(OutputError::NoImage { .. })));
+    }
+}

@@ -299,3 +299,178 @@ fn sync(directory: &Path) -> Result<(), OutputError> {
     let handle = File::open(directory).map_err(OutputError::io("opening", directory))?;
     handle.sync_all().map_err(OutputError::io("syncing", directory))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::super::testing::base_and_service;
+    use super::super::{Fallback, read_artifacts};
+    use super::*;
+    use crate::oci::{Compression, Family};
+    use crate::report::{Phase, Reporter};
+    use crate::validate;
+
+    fn put(directory: &Path, artifacts: &[Artifact]) -> Result<(), OutputError> {
+        write(directory, artifacts, &Reporter::silent().task(Phase::Write, "test", None))
+    }
+
+    fn get(directory: &Path) -> Result<Vec<Artifact>, SourceError> {
+        read_artifacts(&(Arc::new(Layout::open(directory)?) as Arc<dyn ImageSource>), None, &[])
+    }
+
+    fn two() -> Vec<Artifact> {
+        base_and_service(Family::Oci, Compression::Gzip)
+    }
+
+    fn blobs(directory: &Path) -> Vec<String> {
+        let blobs = list(&directory.join(BLOBS)).unwrap();
+        blobs.iter().map(|blob| blob.file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_directory_holds_exactly_what_was_written_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("a/b");
+        put(&out, &two()).unwrap();
+        assert_eq!(blobs(&out).len(), 7);
+        put(&out, &two()[..1]).unwrap();
+        assert_eq!(blobs(&out).len(), 4);
+        assert_eq!(get(&out).unwrap().len(), 1);
+        put(&out, &[]).unwrap();
+        assert_eq!((blobs(&out).len(), get(&out).unwrap().len()), (0, 0));
+        let mut names: Vec<_> = list(&out).unwrap().iter().map(fs::DirEntry::file_name).collect();
+        names.sort();
+        assert_eq!(names, ["blobs", "index.json", "oci-layout"]);
+    }
+
+    #[test]
+    fn what_is_there_is_kept_only_where_it_is_right() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path();
+        put(out, &two()).unwrap();
+        let paths: Vec<PathBuf> = blobs(out).iter().map(|hex| out.join(BLOBS).join(hex)).collect();
+        let before: Vec<u64> = paths.iter().map(|path| inode(path)).collect();
+        let mut damaged = fs::read(&paths[0]).unwrap();
+        damaged[7] ^= 1;
+        fs::write(&paths[0], &damaged).unwrap();
+        fs::write(&paths[1], "").unwrap();
+        put(out, &two()).unwrap();
+        let after: Vec<u64> = paths.iter().map(|path| inode(path)).collect();
+        assert_eq!(before[2..], after[2..], "what is right is not written again");
+        assert!(before[0] != after[0] && before[1] != after[1]);
+        assert!(validate::artifacts(&get(out).unwrap()).is_empty());
+    }
+
+    fn inode(path: &Path) -> u64 {
+        std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap())
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused_and_left_alone() {
+        type Spoil = (&'static str, fn(&Path));
+        let spoil: [Spoil; 9] = [
+            ("`notes`", |out| fs::write(out.join("notes"), "x").unwrap()),
+            ("`.git`", |out| fs::create_dir(out.join(".git")).unwrap()),
+            ("blobs/sha512", |out| fs::create_dir_all(out.join("blobs/sha512")).unwrap()),
+            ("blobs/sha256/x", |out| fs::write(out.join("blobs/sha256/x"), "").unwrap()),
+            ("index.json without oci-layout", |out| fs::remove_file(out.join(LAYOUT_FILE)).unwrap()),
+            ("something else wrote or changed", |out| {
+                let text = fs::read_to_string(out.join(INDEX_FILE)).unwrap();
+                fs::write(out.join(INDEX_FILE), text.replace("eveai/base:1", "eveai/base:2")).unwrap();
+            }),
+            ("something else wrote or changed", |out| {
+                let text = br#"{"schemaVersion":2,"manifests":[]}"#;
+                fs::write(out.join(INDEX_FILE), text).unwrap();
+            }),
+            ("`index.json`", |out| {
+                fs::rename(out.join(INDEX_FILE), out.join("../elsewhere")).unwrap();
+                symlink("../elsewhere", out.join(INDEX_FILE)).unwrap();
+            }),
+            ("blobs/sha256/0123", |out| {
+                symlink("/etc/passwd", out.join(BLOBS).join("0123456789".repeat(7).split_at(64).0)).unwrap();
+            }),
+        ];
+        for (said, spoil) in spoil {
+            let directory = tempfile::tempdir().unwrap();
+            let out = directory.path().join("out");
+            put(&out, &two()).unwrap();
+            spoil(&out);
+            let before = tree(&out);
+            let error = put(&out, &two()[..1]).unwrap_err().to_string();
+            assert!(error.contains(said) && error.contains("is not lapstrake's"), "{said}: {error}");
+            assert_eq!(tree(&out), before);
+        }
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("blobs")).unwrap();
+        assert!(matches!(put(directory.path(), &two()), Err(OutputError::NotOurs { .. })));
+        fs::write(directory.path().join("file"), "").unwrap();
+        assert!(put(&directory.path().join("file"), &two()).is_err());
+    }
+
+    fn tree(directory: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+        let entries = walkdir::WalkDir::new(directory).sort_by_file_name().into_iter().map(Result::unwrap);
+        entries.map(|entry| (entry.path().to_owned(), fs::read(entry.path()).ok())).collect()
+    }
+
+    #[test]
+    fn a_first_write_that_was_killed_is_no_obstacle() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path();
+        put(out, &two()).unwrap();
+        fs::remove_file(out.join(INDEX_FILE)).unwrap();
+        fs::write(out.join(".lapstrake-half"), "half").unwrap();
+        put(out, &two()[..1]).unwrap();
+        assert_eq!(blobs(out).len(), 4);
+        assert!(!out.join(".lapstrake-half").exists());
+    }
+
+    #[test]
+    fn two_builds_into_one_directory_wait_for_each_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("out");
+        std::thread::scope(|scope| {
+            for count in [1, 2, 1, 2] {
+                let out = &out;
+                scope.spawn(move || put(out, &two()[..count]).unwrap());
+            }
+        });
+        let found = get(&out).unwrap();
+        assert!(validate::artifacts(&found).is_empty());
+        assert_eq!(blobs(&out).len(), if found.len() == 1 { 4 } else { 7 });
+    }
+
+    #[test]
+    fn links_pipes_and_directories_are_no_blobs() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("out");
+        let artifact = two().remove(0).named(Vec::new(), Fallback::Nothing);
+        put(&out, std::slice::from_ref(&artifact)).unwrap();
+        for path in ["index.json", "oci-layout"]
+            .map(|name| out.join(name))
+            .into_iter()
+            .chain(blobs(&out).iter().map(|hex| out.join(BLOBS).join(hex)))
+        {
+            let kept = directory.path().join("kept");
+            type Wrong = (&'static str, fn(&Path, &Path));
+            let wrong: [Wrong; 4] = [
+                ("link", |kept, path| symlink(kept, path).unwrap()),
+                ("loop", |_, path| symlink(path, path).unwrap()),
+                ("fifo", |_, path| {
+                    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+                }),
+                ("directory", |_, path| fs::create_dir(path).unwrap()),
+            ];
+            for (what, wrong) in wrong {
+                fs::rename(&path, &kept).unwrap();
+                wrong(&kept, &path);
+                let found = get(&out).map(|found| validate::artifacts(&found));
+                let told = found.is_err() || !validate::is_sound(&found.unwrap());
+                assert!(told, "{what} at {}", path.display());
+                fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
+                fs::rename(&kept, &path).unwrap();
+            }
+        }
+        assert!(validate::artifacts(&get(&out).unwrap()).is_empty());
+    }
+}

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::artifact::tagged;
+use super::artifact::{label_reference, tagged};
 use super::output::OutputError;
 use super::source::{BlobSource, ListedName, Root, SourceError};
-use super::{Artifact, Document};
+use super::{Artifact, Document, Fallback};
 use crate::oci::{Descriptor, Digest, Encoded, Family, Index, JsonError, MediaType, Reference, annotation, json};
 use crate::shown::Shown;
 
@@ -162,15 +162,22 @@ pub(super) struct WrittenName {
 /// The names of an image, as semantics 27 has them: full references (`latest` where no tag is said); without any, the
 /// image's name in the recipe, whose full reference is the one that Docker makes of it.
 pub(super) fn names(artifact: &Artifact) -> Vec<WrittenName> {
-    if artifact.names.is_empty() {
-        let full = artifact.fallback.reference().map(|reference| tagged(&reference));
-        return artifact.fallback.text().map(|plain| WrittenName { plain, full }).into_iter().collect();
-    }
     let mut names: Vec<WrittenName> = Vec::new();
     for name in artifact.names.iter().map(tagged) {
         if !names.iter().any(|known| known.full.as_ref() == Some(&name)) {
             names.push(WrittenName { plain: name.to_string(), full: Some(name) });
         }
+    }
+    match &artifact.fallback {
+        Fallback::Labels(labels) => names.extend(labels.iter().map(|label| {
+            let full = label_reference(label).map(|reference| tagged(&reference));
+            WrittenName { plain: label.clone(), full }
+        })),
+        Fallback::Image { .. } if names.is_empty() => names.extend(artifact.fallback.text().map(|plain| {
+            let full = plain.parse().ok().map(|reference| tagged(&reference));
+            WrittenName { plain, full }
+        })),
+        Fallback::Image { .. } | Fallback::Nothing => {}
     }
     names
 }
@@ -184,5 +191,78 @@ pub(super) fn document<S: BlobSource>(
     match listing.own_document(descriptor) {
         Some(bytes) => Ok(bytes),
         None => super::source::read_document(source, descriptor),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(entries: serde_json::Value) -> Result<Listing, SourceError> {
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": entries});
+        Listing::read(LAYOUT_TEXT, serde_json::to_vec(&index).unwrap(), &Shown::new(b"test"))
+    }
+
+    fn entry(number: u8, platform: Option<&str>, names: &[(&str, &str)]) -> serde_json::Value {
+        let mut entry = serde_json::json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": Digest::of(&[number]).to_string(),
+            "size": 1,
+        });
+        if let Some((os, architecture)) = platform.and_then(|platform| platform.split_once('/')) {
+            entry["platform"] = serde_json::json!({"os": os, "architecture": architecture});
+        }
+        for (key, name) in names {
+            entry["annotations"][key] = (*name).into();
+        }
+        entry
+    }
+
+    #[test]
+    fn what_tools_list() {
+        let buildkit = [(annotation::CONTAINERD_NAME, "docker.io/me/x:1"), (annotation::REF_NAME, "1")];
+        let found = listing(serde_json::json!([entry(1, None, &buildkit)])).unwrap().roots();
+        assert_eq!(found[0].names[0].name.as_deref(), Some("1"));
+        assert_eq!(found[0].names[0].containerd.as_deref(), Some("docker.io/me/x:1"));
+        assert!(found[0].descriptor.annotations.is_empty());
+
+        // One image under two names.
+        let entries = [entry(1, None, &[(annotation::REF_NAME, "a")]), entry(1, None, &[(annotation::REF_NAME, "b")])];
+        assert_eq!(listing(serde_json::json!(entries)).unwrap().roots().len(), 1);
+
+        // The index is itself the image, where it lists platforms without names.
+        let one_image = [entry(1, Some("linux/amd64"), &[]), entry(2, Some("linux/arm64"), &[])];
+        let found = listing(serde_json::json!(one_image)).unwrap();
+        let root = found.roots().remove(0);
+        assert!(root.descriptor.media_type.is_index());
+        assert_eq!(found.own_document(&root.descriptor).map(|bytes| bytes.len() as u64), Some(root.descriptor.size));
+        for several in [
+            vec![entry(1, Some("linux/amd64"), &[]), entry(2, Some("linux/amd64"), &[])],
+            vec![entry(1, Some("linux/amd64"), &[]), entry(2, None, &[])],
+            vec![entry(1, Some("linux/amd64"), &[]), entry(2, Some("linux/arm64"), &[(annotation::REF_NAME, "a")])],
+        ] {
+            assert_eq!(listing(serde_json::json!(several)).unwrap().roots().len(), 2);
+        }
+        assert!(listing(serde_json::json!(null)).unwrap().roots().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_layout() {
+        let shown = Shown::new(b"test");
+        let good = br#"{"schemaVersion":2,"manifests":[]}"#.to_vec();
+        assert!(Listing::read(LAYOUT_TEXT, good.clone(), &shown).is_ok());
+        for layout in [&br#"{"imageLayoutVersion":"2.0.0"}"#[..], b"{}", b"", b"[]"] {
+            assert!(Listing::read(layout, good.clone(), &shown).is_err());
+        }
+        for index in [
+            &b"{}"[..],
+            br#"{"schemaVersion":1,"manifests":[]}"#,
+            br#"{"schemaVersion":2,"manifests":[],"layers":[]}"#,
+            br#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#,
+            br#"{"schemaVersion":2,"manifests":[{"mediaType":"x","size":1,"digest":"sha256:../../x"}]}"#,
+            br#"{"schemaVersion":2,"manifests":[],"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#,
+        ] {
+            assert!(Listing::read(LAYOUT_TEXT, index.to_vec(), &shown).is_err());
+        }
     }
 }

@@ -23,6 +23,8 @@ mod archive_file;
 mod archive_writer;
 mod artifact;
 mod docker_archive;
+#[cfg(test)]
+mod foreign_readers;
 mod layout;
 mod listing;
 mod oci_archive;
@@ -33,7 +35,7 @@ mod round_trips;
 mod select;
 mod source;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Putting images into places.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -155,8 +156,11 @@ pub fn write(
         None => None,
     };
     let artifacts = named.as_deref().unwrap_or(artifacts);
-    let total = artifacts.iter().flat_map(Artifact::blobs).map(|blob| (blob.digest, blob.size));
-    let total: u64 = total.collect::<std::collections::BTreeMap<_, _>>().values().sum();
+    let all = artifacts.iter().flat_map(|artifact| {
+        let documents = artifact.documents().into_iter().map(|document| document.descriptor());
+        documents.chain(artifact.blobs()).map(|descriptor| (descriptor.digest, descriptor.size))
+    });
+    let total: u64 = all.collect::<BTreeMap<_, _>>().values().sum();
     let task = reporter.task(Phase::Write, place.to_string(), Some(total));
     match place {
         Place::Layout { directory, .. } => layout::write(directory, artifacts, &task)?,
@@ -255,6 +259,121 @@ fn collect_abandoned(directory: &Path, prefix: &std::ffi::OsStr) {
         let Ok(file) = File::open(entry.path()) else { continue };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::super::testing::base_and_service;
+    use super::super::{open, read_artifacts};
+    use super::*;
+    use crate::oci::{Compression, Family};
+
+    fn put(path: &Path) -> Result<Written, OutputError> {
+        let place = Place::parse(&format!("archive:{}", path.display())).unwrap();
+        let artifacts = base_and_service(Family::Oci, Compression::Gzip);
+        write(&place, &artifacts, &mut Vec::new(), &Reporter::silent())
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn umask() -> u32 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
+        u32::from_str_radix(line.trim(), 8).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_like_any_other() {
+        let directory = tempfile::tempdir().unwrap();
+        put(&directory.path().join("x.tar")).unwrap();
+        let found = fs::metadata(directory.path().join("x.tar")).unwrap();
+        assert_eq!(found.mode() & 0o777, 0o644 & !umask());
+        assert!(matches!(
+            put(&directory.path().join("no/x.tar")),
+            Err(OutputError::Io { action: "making a file in", .. })
+        ));
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for name in
+            [".x.tar.lapstrake-abandoned", ".x.tar.lapstrake-held", ".y.tar.lapstrake-other", "x.tar.lapstrake-"]
+        {
+            fs::write(at(name), "").unwrap();
+        }
+        let held = File::open(at(".x.tar.lapstrake-held")).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        put(&at("x.tar")).unwrap();
+        assert_eq!(
+            names(directory.path()),
+            [".x.tar.lapstrake-held", ".y.tar.lapstrake-other", "x.tar", "x.tar.lapstrake-"]
+        );
+    }
+
+    #[test]
+    fn a_symlink_stays_and_its_target_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("real")).unwrap();
+        fs::write(at("real/x.tar"), "old").unwrap();
+        std::os::unix::fs::symlink("real/x.tar", at("link.tar")).unwrap();
+        put(&at("link.tar")).unwrap();
+        assert!(fs::symlink_metadata(at("link.tar")).unwrap().is_symlink());
+        assert_eq!(names(&at("real")), ["x.tar"]);
+        assert!(fs::metadata(at("real/x.tar")).unwrap().len() > 3);
+    }
+
+    #[test]
+    fn devices_and_pipes_are_streams() {
+        put(Path::new("/dev/null")).unwrap();
+        let Err(OutputError::Stream(error)) = put(Path::new("/dev/full")) else { panic!() };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(fs::metadata("/dev/full").is_ok_and(|found| !found.is_file()));
+
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let fifo = fifo.clone();
+            move || fs::read(fifo).unwrap()
+        });
+        put(&fifo).unwrap();
+        let copy = directory.path().join("copy.tar");
+        fs::write(&copy, reader.join().unwrap()).unwrap();
+        let place = Place::parse(&format!("archive:{}", copy.display())).unwrap();
+        assert_eq!(read_artifacts(&open(&place, directory.path()).unwrap(), None, &[]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_stream_that_nobody_takes_is_an_error() {
+        struct Broken(usize);
+        impl Write for Broken {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::BrokenPipe)?;
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let place = Place::parse("docker-archive:-").unwrap();
+        let artifacts = base_and_service(Family::Oci, Compression::Gzip);
+        let mut whole = Vec::new();
+        write(&place, &artifacts, &mut whole, &Reporter::silent()).unwrap();
+        for most in (0..whole.len()).step_by(512) {
+            let error = write(&place, &artifacts, &mut Broken(most), &Reporter::silent()).unwrap_err();
+            assert!(matches!(error, OutputError::Stream(_)), "{error}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{ArchiveKind, FilePlace, Pick, Place};
+use crate::nearest::nearest;
 use crate::oci::{Digest, DigestError, ReferenceError};
 use crate::shown::Shown;
 
@@ -137,7 +138,7 @@ impl Place {
         if let Some((kind, rest)) = text.split_once(':')
             && !kind.contains(['/', '.', '@'])
             && !rest.starts_with(|c: char| c.is_ascii_digit())
-            && let Some(suggestion) = nearest(kind, &KINDS)
+            && let Some(suggestion) = nearest(kind, KINDS)
         {
             return Err(PlaceError::Kind { text: shown(), suggestion });
         }
@@ -274,7 +275,7 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
                 return Err(bad(format!("sets `{key}`, which belongs to the image: write it in the recipe")));
             }
             _ => {
-                let hint = nearest(key, &KEYS).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+                let hint = nearest(key, KEYS).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
                 return Err(bad(format!("has the unknown key {}{hint}", Shown::new(key.as_bytes()))));
             }
         };
@@ -342,7 +343,7 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
         ))),
         _ => {
             let known = ["oci", "docker", "archive", "image", "registry"];
-            let hint = nearest(&kind, &known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+            let hint = nearest(&kind, known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
             let kind = Shown::new(kind.as_bytes());
             Err(bad(format!("has the unknown type {kind}{hint}: there are oci, docker, archive, image, registry")))
         }
@@ -376,41 +377,6 @@ pub(super) fn field(key: &str, value: &str) -> String {
     } else {
         format!("{key}={value}")
     }
-}
-
-/// The word that is at most two changes away (one, for short words).
-fn nearest(word: &str, words: &[&'static str]) -> Option<&'static str> {
-    let most = if word.len() <= 5 { 1 } else { 2 };
-    words
-        .iter()
-        .map(|known| (distance(word, known), *known))
-        .filter(|(far, _)| *far <= most)
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// Levenshtein's distance, for short words.
-fn distance(a: &str, b: &str) -> usize {
-    if a.len() > 32 {
-        return usize::MAX;
-    }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut corner = i;
-        let mut left = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let above = row[j + 1];
-            let here = (corner + usize::from(from != *to)).min(above + 1).min(left + 1);
-            row[j] = left;
-            corner = above;
-            left = here;
-        }
-        if let Some(last) = row.last_mut() {
-            *last = left;
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -479,6 +445,7 @@ mod tests {
             ("oci-archve:x.tar", "did you mean `oci-archive:`?"),
             ("docker-archiv:x", "did you mean `docker-archive:`?"),
             ("ocii:x", "did you mean `oci:`?"),
+            ("oic:x", "did you mean `oci:`?"),
             ("docker-daemon:x:y", "`docker load`"),
             ("containers-storage:x", "`podman load`"),
             ("dir:x", "use `oci:DIR`"),

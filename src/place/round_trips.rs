@@ -145,8 +145,8 @@ fn images_without_a_reference_keep_their_name() {
     let tests = [
         (image(None), "server", Some("docker.io/library/server:latest")),
         (image(Some("k8s")), "server:k8s", Some("docker.io/library/server:k8s")),
-        (Fallback::Label("latest".into()), "latest", None),
-        (Fallback::Label("me/x:1".into()), "me/x:1", Some("docker.io/me/x:1")),
+        (Fallback::Labels(vec!["latest".into()]), "latest", None),
+        (Fallback::Labels(vec!["me/x:1".into()]), "me/x:1", Some("docker.io/me/x:1")),
     ];
     for (fallback, plain, full) in tests {
         let artifact = base_and_service(Family::Oci, Compression::Gzip).remove(0).named(Vec::new(), fallback.clone());
@@ -162,18 +162,47 @@ fn images_without_a_reference_keep_their_name() {
             }
             assert_eq!(names[0].name.as_deref(), Some(plain));
             assert_eq!(names[0].containerd.as_deref(), full);
-            let same = match &fallback {
-                // With a registry's name made for it, it is taken as the image of a recipe from then on.
-                Fallback::Label(text) if text.contains('/') => image_named("me/x", "1"),
-                other => other.clone(),
+            // Docker's full name for it was written beside it, and is taken from then on.
+            let same = match plain.contains('/') {
+                true => (vec!["docker.io/me/x:1".parse().unwrap()], Fallback::Nothing),
+                false => (Vec::new(), fallback.clone()),
             };
-            assert_eq!((back.names, back.fallback), (Vec::new(), same), "{place}");
+            assert_eq!((back.names, back.fallback), same, "{place}");
         }
     }
 }
 
-fn image_named(image: &str, variant: &str) -> Fallback {
-    Fallback::Image { image: image.to_owned(), variant: Some(variant.to_owned()) }
+#[test]
+fn all_names_of_an_image_travel() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = base_and_service(Family::Oci, Compression::Gzip).remove(0);
+    let names = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+    let labels = |texts: &[&str]| Fallback::Labels(texts.iter().map(|text| (*text).to_owned()).collect());
+    for (names, fallback) in [
+        (names(&[]), labels(&["1.0", "latest"])),
+        (names(&["docker.io/library/debian:12", "docker.io/library/debian:bookworm"]), Fallback::Nothing),
+        (names(&["localhost/x:1"]), labels(&["latest"])),
+        (names(&[]), Fallback::Nothing),
+    ] {
+        let artifact = image.clone().named(names, fallback);
+        for place in places(directory.path()) {
+            put(&place, std::slice::from_ref(&artifact)).unwrap();
+            let back = get(&place, directory.path()).unwrap().remove(0);
+            assert_eq!(back.names, artifact.names, "{place}");
+            let docker = matches!(place, Place::Archive { kind: ArchiveKind::Docker, .. });
+            assert!(docker || back.fallback == artifact.fallback, "{place}: {:?}", back.fallback);
+        }
+    }
+    // By digest only: a name in a layout, and none that a loader of Docker's could be given.
+    let digest = image.digest();
+    let by_digest = format!("localhost/x@{digest}");
+    let artifact = image.named(vec![by_digest.parse().unwrap()], Fallback::Nothing);
+    for place in places(directory.path()) {
+        put(&place, std::slice::from_ref(&artifact)).unwrap();
+        let back = get(&place, directory.path()).unwrap().remove(0);
+        let docker = matches!(place, Place::Archive { kind: ArchiveKind::Docker, .. });
+        assert_eq!(back.names.len(), usize::from(!docker), "{place}");
+    }
 }
 
 #[test]

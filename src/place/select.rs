@@ -203,7 +203,8 @@ pub(super) fn read(source: &dyn ImageSource, descriptor: &Descriptor) -> Result<
         _ => return Ok(None),
     };
     if media_type.is_index() {
-        return Ok(Some(Document::Index(Index::read(&media_type, bytes).map_err(json)?)));
+        let index = Index::read(&media_type, bytes).map_err(json)?;
+        return Ok(Some(Document::Index(Box::new(index))));
     }
     let manifest = Manifest::read(&media_type, bytes).map_err(json)?;
     let config = match &manifest.config.media_type {

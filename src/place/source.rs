@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::content::Content;
 use crate::oci::json::MAX_DOCUMENT;
-use crate::oci::{Descriptor, Digest, DigestError, JsonError};
+use crate::oci::{Descriptor, Digest, JsonError};
 use crate::shown::Shown;
 use crate::store::{BlobStore, StoreError};
 
@@ -130,6 +130,16 @@ pub enum SourceError {
         /// The place.
         place: Shown,
     },
+    /// An index lists more than the place holds, as archives that were saved for one platform do.
+    #[error(
+        "{place} holds a part of the image only, {digest} is not there: choose a platform that is, with --platform"
+    )]
+    Partial {
+        /// What is not there.
+        digest: Digest,
+        /// The place.
+        place: Shown,
+    },
     /// A document is longer than documents may be.
     #[error("{digest} has {size} bytes, and the limit for manifests, indexes and configs is {MAX_DOCUMENT}")]
     TooLarge {
@@ -138,8 +148,8 @@ pub enum SourceError {
         /// Its announced length.
         size: u64,
     },
-    /// A document does not say what it should.
-    #[error("the document {digest} {reason}")]
+    /// A document or blob is not what it should be.
+    #[error("{digest} {reason}")]
     Contradiction {
         /// Which.
         digest: Digest,
@@ -153,14 +163,6 @@ pub enum SourceError {
         digest: Digest,
         /// Why not.
         source: JsonError,
-    },
-    /// A text that should be a digest is none.
-    #[error("{item}")]
-    Digest {
-        /// Where it stands.
-        item: String,
-        /// Why it is none.
-        source: DigestError,
     },
     /// No image of that name.
     #[error("there is no image {wanted}; there are: {}", list(there))]

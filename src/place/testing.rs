@@ -155,3 +155,35 @@ pub(crate) fn two_platforms() -> Artifact {
 pub(crate) fn platform(text: &str) -> Platform {
     text.parse().unwrap()
 }
+
+/// A tar of these members, as other tools write it: a name, and bytes, or the target of a symlink (`->`) or of a hard link
+/// (`=>`); a name that ends in a slash is a directory.
+pub(crate) fn foreign_tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, data) in members {
+        let mut header = tar::Header::new_gnu();
+        let text = String::from_utf8_lossy(data);
+        let (kind, data) = match (text.strip_prefix("->"), text.strip_prefix("=>")) {
+            (Some(target), _) => {
+                header.set_link_name_literal(target).unwrap();
+                (tar::EntryType::Symlink, &b""[..])
+            }
+            (_, Some(target)) => {
+                header.set_link_name_literal(target).unwrap();
+                (tar::EntryType::Link, &b""[..])
+            }
+            _ if name.ends_with('/') => (tar::EntryType::Directory, &b""[..]),
+            _ => (tar::EntryType::Regular, *data),
+        };
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(data.len() as u64);
+        header.set_cksum();
+        out.extend_from_slice(header.as_bytes());
+        out.extend_from_slice(data);
+        out.resize(out.len().next_multiple_of(512), 0);
+    }
+    out.resize((out.len() + 1024).next_multiple_of(10_240), 0);
+    out
+}

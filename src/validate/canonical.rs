@@ -188,6 +188,7 @@ fn member(reader: &mut impl Read) -> Result<Option<(Said, Vec<u8>)>, String> {
 
 /// The headers that format 1 has for a member.
 fn headers(said: &Said, path: &TreePath) -> Vec<u8> {
+    let link = if matches!(said.kind, b'1' | b'2') { &said.link[..] } else { b"" };
     let mut records: Vec<(&str, Vec<u8>)> = Vec::new();
     if let Some(value) = &said.capabilities {
         records.push((CAPABILITY, value.clone()));
@@ -195,8 +196,8 @@ fn headers(said: &Said, path: &TreePath) -> Vec<u8> {
     if said.gid > MAX_ID {
         records.push(("gid", said.gid.to_string().into_bytes()));
     }
-    if said.link.len() > 100 {
-        records.push(("linkpath", said.link.clone()));
+    if link.len() > 100 {
+        records.push(("linkpath", link.to_vec()));
     }
     // The last slash at which both parts fit their fields.
     let cut = (1..said.name.len().saturating_sub(1).min(156))
@@ -237,7 +238,7 @@ fn headers(said: &Said, path: &TreePath) -> Vec<u8> {
     }
     let small = |value: u64, most: u64| if value > most { 0 } else { value };
     let numbers = [said.mode, small(said.uid, MAX_ID), small(said.gid, MAX_ID), small(said.size, MAX_SIZE)];
-    let link = &said.link[..said.link.len().min(100)];
+    let link = &link[..link.len().min(100)];
     out.extend_from_slice(&header(name, prefix, said.kind, numbers, link));
     out
 }
@@ -348,5 +349,88 @@ fn skip(reader: &mut impl Read, length: u64) -> Result<(), String> {
     match rest.iter().all(|byte| *byte == 0) {
         true => Ok(()),
         false => Err("it has bytes other than zeros after a member's data".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::content::Content;
+    use crate::tree::{Capabilities, Entry, FileTree, Kind, Origin, Owner};
+
+    fn findings(tree: &FileTree) -> Vec<String> {
+        let mut tar = Vec::new();
+        crate::tar::write_tree(tree, &mut tar, &mut ()).unwrap();
+        let mut findings = Findings::default();
+        match read(&mut &tar[..], &mut findings) {
+            Ok(entries) => assert_eq!(entries.len(), tree.len()),
+            Err(text) => findings.add(text),
+        }
+        findings.0
+    }
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn everything_that_the_writer_can_say() {
+        let mut tree = FileTree::new();
+        let origin = || Origin::new("test");
+        let owner = Owner::new(3_000_000_000, 4_000_000_000);
+        let mut add = |name: &str, entry: Entry| tree.insert(path(name), entry).unwrap();
+        let file = |text: &'static str| Entry::file(Content::inline(text.as_bytes()), 0o4755, owner, origin());
+        add("a", Entry::directory(0o1777, owner, origin()));
+        add("a/file", file("x"));
+        let mut program = file("program");
+        program.capabilities = Some(Capabilities(vec![1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+        add("a/program", program);
+        add("a/symlink", Entry::symlink("t".repeat(100).into_bytes(), owner, origin()));
+        add("a/symlink-long", Entry::symlink("t".repeat(101).into_bytes(), owner, origin()));
+        add("b-link", Entry { kind: Kind::Hardlink(path("a/file")), ..file("") });
+        for length in [99, 100, 101, 155, 156, 200, 255] {
+            add(&"n".repeat(length), file(""));
+            add(&format!("d{length}/{}", "m".repeat(length)), file(""));
+            add(&format!("{}/{length}", "p".repeat(length)), Entry::directory(0o755, owner, origin()));
+            add(&format!("{}/{}", "q".repeat(length), "r".repeat(90)), file(""));
+        }
+        add("w/gone", Entry { kind: Kind::Whiteout, ..file("") });
+        add(&format!("w/{}", "g".repeat(200)), Entry { kind: Kind::Whiteout, ..file("") });
+        assert_eq!(findings(&tree), [""; 0]);
+    }
+
+    #[test]
+    fn a_hard_link_before_its_target_is_found() {
+        let mut tree = FileTree::new();
+        let file = Entry::file(Content::inline(*b"x"), 0o644, Owner::ROOT, Origin::new("test"));
+        tree.insert(path("a"), Entry { kind: Kind::Hardlink(path("b")), ..file.clone() }).unwrap();
+        tree.insert(path("b"), file).unwrap();
+        let found = findings(&tree);
+        assert!(found.len() == 1 && found[0].contains("its target is no file before it"), "{found:?}");
+        tree.settle_links().unwrap();
+        assert_eq!(findings(&tree), [""; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_tree_has_the_form(names in proptest::collection::btree_set("[a-c./-]{1,4}(/[a-e]{60,120}){0,3}", 1..20), uid in any::<u32>(), mode in 0u32..0o10000) {
+            let mut tree = FileTree::new();
+            for name in names {
+                let Ok(path) = TreePath::parse(&name) else { continue };
+                if path.is_root() {
+                    continue;
+                }
+                let entry = Entry::file(Content::inline(name.as_bytes()), mode, Owner::new(uid, uid / 2), Origin::new("test"));
+                let _ = tree.insert(path, entry);
+            }
+            prop_assert_eq!(findings(&tree), Vec::<String>::new());
+        }
+
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            let _ = read(&mut &bytes[..], &mut Findings::default());
+        }
     }
 }

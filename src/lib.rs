@@ -1,6 +1,7 @@
 //! lapstrake builds OCI images without Docker.
 
 pub mod base;
+pub mod build;
 pub mod compress;
 pub mod content;
 pub mod context;
@@ -16,6 +17,7 @@ pub mod oci;
 pub mod place;
 pub mod recipe;
 pub mod registry;
+pub mod remote;
 pub mod report;
 pub mod shown;
 pub mod source;

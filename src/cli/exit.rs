@@ -92,8 +92,7 @@ mod tests {
         #[derive(Debug, thiserror::Error)]
         #[error("writing the layer")]
         struct Outer(#[source] std::io::Error);
-        let failure = Failure::new(Code::Failed, Outer(std::io::Error::other("no space left")))
-            .hint("free some space");
+        let failure = Failure::new(Code::Failed, Outer(std::io::Error::other("no space left"))).hint("free some space");
         assert_eq!(failure.render(), "error: writing the layer\n  caused by: no space left\nhint: free some space");
     }
 }

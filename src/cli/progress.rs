@@ -122,9 +122,7 @@ impl Progress {
     }
 }
 
-fn object<const N: usize>(
-    fields: [(&str, serde_json::Value); N],
-) -> serde_json::Map<String, serde_json::Value> {
+fn object<const N: usize>(fields: [(&str, serde_json::Value); N]) -> serde_json::Map<String, serde_json::Value> {
     fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 

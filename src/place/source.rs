@@ -18,6 +18,17 @@ pub trait BlobSource: Send + Sync {
     /// # Errors
     /// Where the blob is not there, or is not what the descriptor says.
     fn blob(&self, descriptor: &Descriptor) -> Result<Content, SourceError>;
+
+    /// The registry that alone has the blob so far: asking for its bytes would bring them here, which a push to the same
+    /// registry need not do.
+    fn held_by(&self, _descriptor: &Descriptor) -> Option<crate::oci::Reference> {
+        None
+    }
+
+    /// The registry that the blob comes from, whether it is here already or not: where it can be mounted from.
+    fn comes_from(&self, _descriptor: &Descriptor) -> Option<crate::oci::Reference> {
+        None
+    }
 }
 
 /// A place that holds images.
@@ -113,6 +124,14 @@ pub enum SourceError {
         place: Shown,
         /// Why not.
         source: JsonError,
+    },
+    /// A registry does not give what it should.
+    #[error("reading {place}")]
+    Remote {
+        /// The reference.
+        place: Shown,
+        /// Why not.
+        source: Box<crate::registry::RegistryError>,
     },
     /// Bytes are not what their descriptor says, or could not be read.
     #[error("reading {digest}")]

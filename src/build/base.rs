@@ -1,0 +1,78 @@
+//! What images stand on, opened: config, layers, and the merged view of them.
+
+use std::sync::Arc;
+
+use crate::base::{BaseError, LayerStack, StackLayer};
+use crate::image::ImageBase;
+use crate::oci::{Platform, Reference};
+use crate::place::{BlobSource, ImageSource, Pick, SourceError, select_image};
+use crate::report::Reporter;
+use crate::store::BlobStore;
+
+/// An opened base.
+#[derive(Clone)]
+pub struct OpenBase {
+    /// Config, layers and name.
+    pub image: ImageBase,
+    /// The merged view.
+    pub stack: LayerStack,
+}
+
+/// Why a base cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The image cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A layer cannot be read.
+    #[error(transparent)]
+    Layer(#[from] BaseError),
+    /// Manifest and config do not fit.
+    #[error("the image has {layers} layers, and its config tells of {diff_ids}")]
+    Layers {
+        /// Of the manifest.
+        layers: usize,
+        /// Of the config.
+        diff_ids: usize,
+    },
+}
+
+impl OpenBase {
+    /// No base at all.
+    pub fn scratch(platform: &Platform) -> Self {
+        OpenBase { image: ImageBase::scratch(platform), stack: LayerStack::new() }
+    }
+
+    /// The image of a source for that platform. `reference` is the name that others can find it by.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn from_source(
+        source: Arc<dyn ImageSource>,
+        pick: Option<&Pick>,
+        platform: &Platform,
+        reference: Option<&Reference>,
+        store: &BlobStore,
+        reporter: &Reporter,
+    ) -> Result<Self, OpenError> {
+        let image = select_image(&*source, pick, platform)?;
+        // `select_image` gives images only.
+        let config =
+            image.config.map(|config| config.into_value()).unwrap_or_else(|| ImageBase::scratch(platform).config);
+        let diff_ids = config.rootfs.diff_ids.clone();
+        if image.manifest.layers.len() != diff_ids.len() {
+            return Err(OpenError::Layers { layers: image.manifest.layers.len(), diff_ids: diff_ids.len() });
+        }
+        let layers = image.manifest.layers.clone();
+        let bytes: Arc<dyn BlobSource> = source;
+        let stacked = layers.iter().zip(diff_ids).map(|(descriptor, diff_id)| StackLayer {
+            descriptor: descriptor.clone(),
+            diff_id,
+            bytes: bytes.clone(),
+        });
+        let mut stack = LayerStack::new();
+        stack.push_base(stacked.collect(), store, reporter)?;
+        let name = reference.map(|reference| (reference.to_string(), image.manifest.digest()));
+        Ok(OpenBase { image: ImageBase { config, layers, name }, stack })
+    }
+}

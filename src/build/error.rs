@@ -1,0 +1,34 @@
+//! Why images cannot be built.
+
+use std::error::Error;
+
+use crate::layer::LayerError;
+use crate::recipe::Diagnostic;
+
+/// Why images cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// What the recipe says cannot be done; the text of the recipe is underlined.
+    #[error("{}", .0.message())]
+    Recipe(Box<Diagnostic>),
+    /// Something outside the recipe cannot be read.
+    #[error("{what} ({at})")]
+    Outside {
+        /// Where the recipe names it.
+        at: String,
+        /// What was done.
+        what: String,
+        /// Why it failed.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A layer cannot be made.
+    #[error("making the layer `{layer}` of {image}")]
+    Layer {
+        /// The image.
+        image: String,
+        /// What the layer is called.
+        layer: String,
+        /// Why.
+        source: LayerError,
+    },
+}

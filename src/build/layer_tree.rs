@@ -1,0 +1,482 @@
+//! What one layer of a recipe holds: its sources, each put into one tree.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::settings::{Resolved, owner_of};
+use super::{BuildError, Builder, Finished, OpenBase, Slot};
+use crate::base::LayerStack;
+use crate::context::{self, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
+use crate::host::HostRoot;
+use crate::oci::Platform;
+use crate::recipe::{self, At, Base, FileRules, Image, OwnerSpec, PerArch, Source, Span, Target};
+use crate::source::archive::{ArchiveRequest, read_archive};
+use crate::source::image::{ImageItem, Landing, copy_from_image};
+use crate::source::{archive, files};
+use crate::tree::{Entry, FileTree, Kind, Origin, Owner, Placer, Rootfs, TreePath};
+
+/// The tree of a layer, and what is told of it.
+pub(super) struct LayerTree {
+    /// What people call it.
+    pub title: String,
+    /// Its line of history.
+    pub created_by: String,
+    /// What it holds.
+    pub tree: FileTree,
+    /// The newest time inside of what it came from, seconds since 1970.
+    pub newest: Option<i64>,
+}
+
+/// Everything that a source may need.
+struct Making<'a> {
+    builder: &'a Builder<'a>,
+    image: &'a Image,
+    layer: &'a recipe::Layer,
+    resolved: &'a Resolved,
+    open: &'a OpenBase,
+    platform: &'a Platform,
+    finished: &'a BTreeMap<Slot, Finished>,
+    /// Of the image and the layer.
+    rules: FileRules,
+    newest: Option<i64>,
+}
+
+/// Makes the tree of a layer.
+pub(super) fn make(
+    builder: &Builder<'_>,
+    image: &Image,
+    layer: &recipe::Layer,
+    resolved: &Resolved,
+    open: &OpenBase,
+    platform: &Platform,
+    finished: &BTreeMap<Slot, Finished>,
+) -> Result<LayerTree, BuildError> {
+    let rules = image.rules_of(layer);
+    let mut making = Making { builder, image, layer, resolved, open, platform, finished, rules, newest: None };
+    let mut tree = FileTree::new();
+    // Capabilities are given to files that other sources bring: they come last.
+    let (last, first): (Vec<_>, Vec<_>) =
+        layer.sources.iter().partition(|source| matches!(source.value, Source::Caps(_)));
+    for source in first.into_iter().chain(last) {
+        making.source(source, &mut tree)?;
+    }
+    tree.settle_links().map_err(|error| builder.at(layer.span, error))?;
+    let created_by = making.created_by()?;
+    Ok(LayerTree { title: layer.title(), created_by, tree, newest: making.newest })
+}
+
+impl Making<'_> {
+    fn at(&self, span: Span, error: impl std::fmt::Display) -> BuildError {
+        self.builder.at(span, error)
+    }
+
+    fn caused(&self, span: Span, what: String, error: impl std::error::Error + Send + Sync + 'static) -> BuildError {
+        self.builder.caused(span, what, error)
+    }
+
+    fn arch<T: recipe::path::FromText>(&self, value: &PerArch<T>, span: Span) -> Result<T, BuildError> {
+        value.resolve(&self.platform.architecture).map_err(|error| self.at(span, error))
+    }
+
+    fn below(&self) -> &Rootfs {
+        self.open.stack.rootfs()
+    }
+
+    fn owner(&self, owner: Option<&At<OwnerSpec>>) -> Result<Option<Owner>, BuildError> {
+        let resolve = |owner: &At<OwnerSpec>| {
+            owner_of(&self.resolved.accounts, &owner.value).map_err(|error| self.at(owner.span, error))
+        };
+        owner.map(resolve).transpose()
+    }
+
+    /// The owner of what the recipe copies and makes.
+    fn usual_owner(&self) -> Result<Owner, BuildError> {
+        Ok(self.owner(self.rules.owner.as_ref())?.unwrap_or(Owner::ROOT))
+    }
+
+    fn modes(&self, rules: &FileRules) -> Result<Modes, BuildError> {
+        let mode = |mode: &recipe::FileMode| match mode {
+            recipe::FileMode::Octal(mode) => FileMode::Fixed(mode.bits()),
+            recipe::FileMode::Preserve => FileMode::Preserve,
+        };
+        let file = rules.mode.as_ref().map_or(FileMode::Usual, |at| mode(&at.value));
+        let directory = match rules.dir_mode.as_ref().map(|at| at.value) {
+            Some(recipe::FileMode::Octal(mode)) => Some(mode.bits()),
+            Some(recipe::FileMode::Preserve) | None => None,
+        };
+        let mut modes = Modes::new(file, directory);
+        for rule in &rules.modes {
+            modes
+                .add(&rule.pattern.value, rule.mode.value.bits())
+                .map_err(|error| self.at(rule.pattern.span, error))?;
+        }
+        Ok(modes)
+    }
+
+    fn patterns(&self, written: &[At<String>]) -> Result<Patterns, BuildError> {
+        Patterns::parse(written.iter().map(|pattern| pattern.value.as_bytes()))
+            .map_err(|(number, error)| self.at(written.get(number).map_or(self.layer.span, |at| at.span), error))
+    }
+
+    /// The directory that things land in: the layer's `to`, else the workdir.
+    fn to(&self, span: Span) -> Result<TreePath, BuildError> {
+        match (&self.layer.to, &self.resolved.workdir) {
+            (Some(to), _) => self.arch(&to.value, to.span),
+            (None, Some(workdir)) => Ok(workdir.clone()),
+            (None, None) => {
+                Err(self.at(span, "the layer has no `to`, and the image no workdir: where should this land?"))
+            }
+        }
+    }
+
+    /// A path that may be written below `to`.
+    fn target(&self, path: &At<PerArch<Target>>) -> Result<TreePath, BuildError> {
+        match self.arch(&path.value, path.span)? {
+            Target::Root(path) => Ok(path),
+            below => below.under(&self.to(path.span)?).map_err(|error| self.at(path.span, error)),
+        }
+    }
+
+    fn source(&mut self, source: &At<Source>, tree: &mut FileTree) -> Result<(), BuildError> {
+        match &source.value {
+            Source::Copy(items) => self.copy(items, source.span, tree),
+            Source::Files(items) => self.files(items, tree),
+            Source::Dirs(items) => self.dirs(items, tree),
+            Source::Symlinks(items) => self.symlinks(items, tree),
+            Source::Archive(items) => self.archives(items, tree),
+            Source::Image(items) => self.images(items, source.span, tree),
+            Source::Caps(items) => self.caps(items, tree),
+            Source::Remove(items) => self.remove(items, tree),
+            Source::Fetch(_) | Source::Ca(_) | Source::Debian(_) | Source::Python(_) => {
+                Err(self.at(source.span, format!("`{}` layers are not built by this version", source.value.key())))
+            }
+        }
+    }
+
+    fn placer<'t>(&'t self, tree: &'t mut FileTree, owner: Owner, what: &str) -> Placer<'t> {
+        let origin = Origin::new(format!("{what} of {}", self.image.name));
+        Placer::new(self.below(), tree, owner, origin).replacing(self.layer.replace)
+    }
+
+    fn copy(
+        &mut self,
+        items: &[At<recipe::layer::CopyItem<recipe::Selection>>],
+        span: Span,
+        tree: &mut FileTree,
+    ) -> Result<(), BuildError> {
+        let recipe = self.builder.recipe;
+        let root = HostRoot::open(&recipe.context)
+            .map_err(|error| self.caused(span, format!("opening the context {}", recipe.context.display()), error))?;
+        let ignore = IgnoreFile::find(&recipe.context, Some(&recipe.path))
+            .map_err(|error| self.caused(span, "reading the ignore file".to_owned(), error))?;
+        let asked = items
+            .iter()
+            .map(|item| {
+                let what = self.arch(&item.value.what, item.span)?;
+                let destination = item.value.dest.as_ref().map(|dest| self.target(dest)).transpose()?;
+                let mut source = what.path().to_owned();
+                match (source.is_empty(), what.is_contents()) {
+                    (true, _) => source = ".".to_owned(),
+                    (false, true) => source.push('/'),
+                    (false, false) => {}
+                }
+                Ok(context::CopyItem { source, destination })
+            })
+            .collect::<Result<Vec<_>, BuildError>>()?;
+        let to = match asked.iter().all(|item| item.destination.is_some()) {
+            true => self.to(span).unwrap_or_default(),
+            false => self.to(span)?,
+        };
+        let mut unnamed = vec![recipe.context.join("lapstrake-out")];
+        let mut lock = recipe.path.clone().into_os_string();
+        lock.push(".lock");
+        unnamed.extend([recipe.path.clone(), recipe.path.with_extension("lock"), PathBuf::from(lock)]);
+        let forbidden: Vec<Forbidden> = self
+            .builder
+            .forbidden
+            .iter()
+            .map(|path| Forbidden { path: path.clone(), what: "an output or the cache".to_owned() })
+            .collect();
+        let (include, exclude) = (self.patterns(&self.layer.include)?, self.patterns(&self.rules.exclude)?);
+        let selection = context::select(&CopyRequest {
+            context: &root,
+            items: &asked,
+            to: &to,
+            ignore: &ignore,
+            include: &include,
+            exclude: &exclude,
+            unnamed: &unnamed,
+            forbidden: &forbidden,
+            threads: self.builder.jobs,
+        })
+        .map_err(|error| match items {
+            [only] => self.diagnose(only.span, &error),
+            _ => self.diagnose(span, &error),
+        })?;
+        for emptied in selection.emptied() {
+            if let Some(item) = items.get(*emptied) {
+                let at = recipe.sources().position(item.span);
+                self.builder
+                    .reporter
+                    .warn(format!("{at}: everything that this copies is left out by `include` or `exclude`"));
+            }
+        }
+        let owner = self.usual_owner()?;
+        let modes = self.modes(&self.rules)?;
+        let landing = context::Landing { owner, modes: &modes, hardlinks: self.layer.hardlinks };
+        let mut placer = self.placer(tree, owner, "copy");
+        selection.emit(&landing, &mut placer).map_err(|error| self.at(span, error))
+    }
+
+    /// An error with its causes in one text.
+    fn diagnose(&self, span: Span, error: &dyn std::error::Error) -> BuildError {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        self.at(span, text)
+    }
+
+    fn files(&mut self, items: &[recipe::layer::FileItem], tree: &mut FileTree) -> Result<(), BuildError> {
+        let usual = self.usual_owner()?;
+        let modes = self.modes(&self.rules)?;
+        for item in items {
+            let path = self.target(&item.path)?;
+            let owner = self.owner(item.owner.as_ref())?.unwrap_or(usual);
+            let mode = match &item.mode {
+                Some(mode) => mode.value.bits(),
+                None => modes.of_file(self.below_to(&path).as_ref(), None),
+            };
+            let mut placer = self.placer(tree, usual, "files");
+            files::place_file(&mut placer, &path, &item.text, mode, owner)
+                .map_err(|error| self.at(item.path.span, error))?;
+        }
+        Ok(())
+    }
+
+    /// The path relative to the layer's `to`, for patterns of `modes`.
+    fn below_to(&self, path: &TreePath) -> Option<TreePath> {
+        let to = self.layer.to.as_ref()?;
+        path.strip_prefix(&to.value.resolve(&self.platform.architecture).ok()?)
+    }
+
+    fn dirs(&mut self, items: &[recipe::layer::DirItem], tree: &mut FileTree) -> Result<(), BuildError> {
+        let usual = self.usual_owner()?;
+        let modes = self.modes(&self.rules)?;
+        for item in items {
+            let path = self.target(&item.path)?;
+            let owner = self.owner(item.owner.as_ref())?;
+            let below = self.below_to(&path);
+            let mode = item.mode.as_ref().map(|mode| mode.value.bits()).or(modes.named_directory(below.as_ref()));
+            let new = (modes.of_directory(below.as_ref(), None), usual);
+            let mut placer = self.placer(tree, usual, "dirs");
+            files::place_directory(&mut placer, &path, mode, owner, new)
+                .map_err(|error| self.at(item.path.span, error))?;
+        }
+        Ok(())
+    }
+
+    fn symlinks(&mut self, items: &[recipe::layer::SymlinkItem], tree: &mut FileTree) -> Result<(), BuildError> {
+        let owner = self.usual_owner()?;
+        for item in items {
+            let path = self.target(&item.path)?;
+            let target = self.arch(&item.target.value, item.target.span)?;
+            let mut placer = self.placer(tree, owner, "symlinks");
+            files::place_symlink(&mut placer, &path, target.as_bytes(), owner)
+                .map_err(|error| self.at(item.path.span, error))?;
+        }
+        Ok(())
+    }
+
+    fn archives(&mut self, items: &[At<recipe::layer::ArchiveItem>], tree: &mut FileTree) -> Result<(), BuildError> {
+        let owner = self.owner(self.layer.rules.owner.as_ref())?;
+        let exclude = self.patterns(&self.layer.rules.exclude)?;
+        let include = self.patterns(&self.layer.include)?;
+        let excludes = |path: &TreePath, directory: bool| {
+            exclude.matches(path.as_bytes()) || !include.is_empty() && !directory && !include.matches(path.as_bytes())
+        };
+        let to = match &self.layer.to {
+            Some(to) => self.arch(&to.value, to.span)?,
+            None => TreePath::root(),
+        };
+        for item in items {
+            let file = self.arch(&item.value.path, item.span)?.in_context(&self.builder.recipe.context);
+            let tmp = self.builder.store.tmp();
+            let request = ArchiveRequest { path: &file, owner, excludes: &excludes, tmp: &tmp };
+            let members =
+                read_archive(&request, &self.builder.reporter).map_err(|error| self.archive_error(item.span, error))?;
+            self.newest = self.newest.max(members.newest);
+            let mut placer = self.placer(tree, owner.unwrap_or(Owner::ROOT), "archive");
+            place_members(&members.entries, item.value.strip, &to, &mut placer)
+                .map_err(|error| self.at(item.span, error))?;
+        }
+        Ok(())
+    }
+
+    fn archive_error(&self, span: Span, error: archive::ArchiveError) -> BuildError {
+        match error {
+            error @ archive::ArchiveError::Special { .. } => self.at(span, error),
+            error => self.diagnose(span, &error),
+        }
+    }
+
+    fn images(
+        &mut self,
+        items: &[At<recipe::layer::ImageItem>],
+        span: Span,
+        tree: &mut FileTree,
+    ) -> Result<(), BuildError> {
+        let owner = self.owner(self.layer.rules.owner.as_ref())?.unwrap_or(Owner::ROOT);
+        let exclude = self.patterns(&self.layer.rules.exclude)?;
+        let excludes = |path: &TreePath| exclude.matches(path.as_bytes());
+        for item in items {
+            let (name, stack) = self.other_image(&item.value.from)?;
+            let mut wanted = Vec::new();
+            for copy in &item.value.copy {
+                let recipe::ImageSelection(what) = self.arch(&copy.value.what, copy.span)?;
+                let to = match &copy.value.dest {
+                    Some(dest) => Landing::At(self.target(dest)?),
+                    None if what.is_contents() => Landing::Contents(self.to(span)?),
+                    None => Landing::Inside(self.to(span)?),
+                };
+                wanted.push(ImageItem { from: format!("/{}", what.path()), to });
+            }
+            let mut placer = self.placer(tree, owner, "image");
+            copy_from_image(&stack, &name, &wanted, owner, &excludes, self.builder.store, &mut placer)
+                .map_err(|error| self.diagnose(item.span, &error))?;
+        }
+        Ok(())
+    }
+
+    fn other_image(&self, from: &At<Base>) -> Result<(String, LayerStack), BuildError> {
+        match &from.value {
+            Base::Scratch => Err(self.at(from.span, "scratch holds nothing to copy")),
+            Base::Image(name) => {
+                let slot = (name.clone(), self.platform.to_string());
+                let other = self.finished.get(&slot);
+                let other = other.ok_or_else(|| self.at(from.span, format!("the image {name} is not built yet")))?;
+                Ok((name.to_string(), other.open.stack.clone()))
+            }
+            Base::Place(place) => {
+                let name = place.resolve(&self.platform.architecture).map_err(|error| self.at(from.span, error))?;
+                let (open, _) = self.builder.open(from, self.platform, self.finished)?;
+                Ok((name.to_string(), open.stack))
+            }
+        }
+    }
+
+    fn caps(&mut self, items: &[recipe::layer::CapsItem], tree: &mut FileTree) -> Result<(), BuildError> {
+        for item in items {
+            let path = self.target(&item.path)?;
+            let path = self.below().resolve(&path).map_err(|error| self.at(item.path.span, error))?;
+            let capabilities = item.capabilities.value.attribute();
+            if tree.set_capabilities(&path, &capabilities) {
+                continue;
+            }
+            // A file of the base is written again, with its capabilities.
+            let found = self.below().file(&path).map_err(|error| self.at(item.path.span, error))?;
+            let Some((path, node, located)) = found else {
+                return Err(self.at(item.path.span, format!("{path} is a file neither of this layer nor of the base")));
+            };
+            let content = self
+                .open
+                .stack
+                .extract(&[located], self.builder.store)
+                .map_err(|error| self.caused(item.path.span, format!("reading {path} of the base"), error))?
+                .pop();
+            let Some(content) = content else { continue };
+            let origin = Origin::new(format!("caps {}", path.shown()));
+            let mut entry = Entry::file(content, node.mode, node.owner, origin);
+            entry.capabilities = Some(capabilities);
+            tree.insert(path, entry).map_err(|error| self.at(item.path.span, error))?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, items: &[At<PerArch<TreePath>>], tree: &mut FileTree) -> Result<(), BuildError> {
+        for item in items {
+            let path = self.arch(&item.value, item.span)?;
+            let mut placer = self.placer(tree, Owner::ROOT, "remove");
+            files::remove(&mut placer, &path).map_err(|error| self.at(item.span, error))?;
+        }
+        Ok(())
+    }
+
+    /// The layer's line of history: what was done, as the recipe says it.
+    fn created_by(&self) -> Result<String, BuildError> {
+        let mut parts = Vec::new();
+        for source in &self.layer.sources {
+            let words: Vec<String> = match &source.value {
+                Source::Copy(items) => items
+                    .iter()
+                    .map(|item| {
+                        let what = self.arch(&item.value.what, item.span)?;
+                        Ok(if what.path().is_empty() { ".".to_owned() } else { what.path().to_owned() })
+                    })
+                    .collect::<Result<_, BuildError>>()?,
+                Source::Files(items) => self.targets(items.iter().map(|item| &item.path))?,
+                Source::Dirs(items) => self.targets(items.iter().map(|item| &item.path))?,
+                Source::Symlinks(items) => self.targets(items.iter().map(|item| &item.path))?,
+                Source::Caps(items) => self.targets(items.iter().map(|item| &item.path))?,
+                Source::Archive(items) => items
+                    .iter()
+                    .map(|item| Ok(self.arch(&item.value.path, item.span)?.to_string()))
+                    .collect::<Result<_, BuildError>>()?,
+                Source::Image(items) => items
+                    .iter()
+                    .map(|item| match &item.value.from.value {
+                        Base::Image(name) => Ok(name.to_string()),
+                        Base::Place(place) => Ok(self.arch(place, item.span)?.to_string()),
+                        Base::Scratch => Ok("scratch".to_owned()),
+                    })
+                    .collect::<Result<_, BuildError>>()?,
+                Source::Remove(items) => items
+                    .iter()
+                    .map(|item| Ok(self.arch(&item.value, item.span)?.to_string()))
+                    .collect::<Result<_, BuildError>>()?,
+                _ => Vec::new(),
+            };
+            parts.push(format!("{} {}", source.value.key(), words.join(" ")));
+        }
+        if let Some(to) = &self.layer.to {
+            parts.push(format!("to {}", self.arch(&to.value, to.span)?));
+        }
+        let text = parts.join(", ");
+        Ok(match &self.layer.name {
+            Some(name) => format!("{}: {text}", name.value),
+            None => text,
+        })
+    }
+
+    fn targets<'t>(&self, paths: impl Iterator<Item = &'t At<PerArch<Target>>>) -> Result<Vec<String>, BuildError> {
+        paths.map(|path| Ok(self.target(path)?.to_string())).collect()
+    }
+}
+
+/// Puts members of an archive below a directory, without their first `strip` directories.
+fn place_members(
+    members: &BTreeMap<TreePath, Entry>,
+    strip: u8,
+    to: &TreePath,
+    placer: &mut Placer<'_>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let stripped = |path: &TreePath| -> Result<Option<TreePath>, crate::tree::PathError> {
+        let rest: Vec<&[u8]> = path.components().skip(usize::from(strip)).collect();
+        match rest.is_empty() {
+            true => Ok(None),
+            false => to.join(&TreePath::parse(rest.join(&b"/"[..]))?).map(Some),
+        }
+    };
+    for (path, entry) in members {
+        let Some(path) = stripped(path)? else { continue };
+        let mut entry = entry.clone();
+        if let Kind::Hardlink(target) = &entry.kind {
+            let target = stripped(target)?.ok_or("a hard link's target falls away with `strip`")?;
+            entry.kind = Kind::Hardlink(placer.resolve(&target)?);
+        }
+        placer.put(&path, entry)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,366 @@
+//! From a recipe to images: which stands on which, what each layer holds, what comes out.
+
+mod base;
+mod error;
+mod layer_tree;
+mod settings;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use base::{OpenBase, OpenError};
+pub use error::BuildError;
+
+use crate::base::StackLayer;
+use crate::image::{self, Image, ImageLayer};
+use crate::layer::{self, Layer, LayerForm, Reuse};
+use crate::oci::{Platform, Reference};
+use crate::place::{self, Artifact, Fallback, ImageSource, Pick};
+use crate::recipe::{At, Base, Diagnostic, ImageName, Place, Recipe};
+use crate::report::Reporter;
+use crate::store::BlobStore;
+use crate::tar;
+
+/// What images are built for where neither recipe nor command line says: always the same, whatever machine this is.
+pub const DEFAULT_PLATFORM: &str = "amd64";
+
+/// Opens the places that a recipe names: layouts, archives, registries.
+pub trait Outside {
+    /// The images at that place, which of them is meant, and the reference that others can find it by.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    fn open(&self, place: &Place) -> Result<OutsideImage, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// An image that a recipe names and does not make.
+pub struct OutsideImage {
+    /// Where it is read from.
+    pub source: Arc<dyn ImageSource>,
+    /// Which of the source's images.
+    pub pick: Option<Pick>,
+    /// Its reference, where it has one.
+    pub reference: Option<Reference>,
+}
+
+/// What is to be built, and with what.
+pub struct Builder<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// Where bases come from.
+    pub outside: &'a dyn Outside,
+    /// Where blobs go.
+    pub store: &'a BlobStore,
+    /// Threads for compression.
+    pub jobs: usize,
+    /// Whether layers that are remembered are taken.
+    pub reuse: Reuse,
+    /// The date of the images, seconds since 1970, before anything else that says one.
+    pub epoch: Option<i64>,
+    /// Platforms in place of the recipe's.
+    pub platforms: Option<Vec<Platform>>,
+    /// Labels on top of the recipe's.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations on top of the recipe's.
+    pub annotations: BTreeMap<String, String>,
+    /// Places on this machine that must not be copied: the outputs, the cache.
+    pub forbidden: Vec<PathBuf>,
+    /// Who hears what happens.
+    pub reporter: Reporter,
+}
+
+/// An image that was built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Its name in the recipe.
+    pub name: ImageName,
+    /// What goes to places: manifest or index, names, blobs.
+    pub artifact: Artifact,
+    /// One for each platform.
+    pub images: Vec<BuiltPlatform>,
+}
+
+/// An image for one platform.
+#[derive(Clone, Debug)]
+pub struct BuiltPlatform {
+    /// Its documents.
+    pub image: Image,
+    /// The layers that this recipe makes for it, with what they are called, lowest first.
+    pub layers: Vec<(String, Layer)>,
+}
+
+/// What later images may stand on.
+struct Finished {
+    open: OpenBase,
+    layers: Vec<(String, Layer)>,
+    image: Image,
+}
+
+/// An image for a platform, as they are told apart while they are built.
+type Slot = (ImageName, String);
+
+impl Builder<'_> {
+    /// Builds the images of these names, and what they stand on; gives those that were asked for, in the recipe's order.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(&self, wanted: &BTreeSet<ImageName>) -> Result<Vec<Built>, BuildError> {
+        let mut finished: BTreeMap<Slot, Finished> = BTreeMap::new();
+        let mut needed: BTreeMap<ImageName, Vec<Platform>> = BTreeMap::new();
+        // Backwards: what stands on something comes after it, and needs it for its own platforms.
+        for image in self.recipe.images.iter().rev() {
+            if wanted.contains(&image.name) {
+                for platform in self.platforms_of(image) {
+                    want(&mut needed, &image.name, &platform);
+                }
+            }
+            for platform in needed.get(&image.name).cloned().unwrap_or_default() {
+                for below in image.needs() {
+                    want(&mut needed, below, &platform);
+                }
+            }
+        }
+        let mut built = Vec::new();
+        for image in &self.recipe.images {
+            for platform in needed.get(&image.name).map(Vec::as_slice).unwrap_or_default() {
+                let done = self.one(image, platform, &finished)?;
+                finished.insert((image.name.clone(), platform.to_string()), done);
+            }
+            if wanted.contains(&image.name) {
+                built.push(self.artifact(image, &finished)?);
+            }
+        }
+        Ok(built)
+    }
+
+    /// What an image is built for: what the command line says, else the recipe, else its base in this recipe.
+    fn platforms_of(&self, image: &crate::recipe::Image) -> Vec<Platform> {
+        if let Some(platforms) = &self.platforms {
+            return platforms.clone();
+        }
+        let mut image = image;
+        loop {
+            if let Some(platforms) = &image.platforms {
+                return platforms.iter().map(|platform| platform.value.clone()).collect();
+            }
+            let base = match &image.from.value {
+                Base::Image(name) => self.recipe.images.iter().find(|image| image.name == *name),
+                Base::Scratch | Base::Place(_) => None,
+            };
+            match base {
+                Some(base) => image = base,
+                None => return vec![Platform::linux(DEFAULT_PLATFORM)],
+            }
+        }
+    }
+
+    /// One image for one platform.
+    fn one(
+        &self,
+        image: &crate::recipe::Image,
+        platform: &Platform,
+        finished: &BTreeMap<Slot, Finished>,
+    ) -> Result<Finished, BuildError> {
+        let (mut open, below) = self.open(&image.from, platform, finished)?;
+        let mut resolved = settings::resolve(self, image, &open, platform)?;
+        for warning in &resolved.warnings {
+            self.reporter.warn(warning);
+        }
+        let form = LayerForm { encoding: image.encoding, family: image.format };
+        let mut layers: Vec<ImageLayer> = Vec::new();
+        let mut made = below;
+        let mut newest = open.image.config.created.as_deref().and_then(|created| created.parse::<Timestamp>().ok());
+
+        let mut trees = Vec::new();
+        let accounts = settings::accounts_layer(image, &resolved, &open)?;
+        if !accounts.is_empty() {
+            trees.push(layer_tree::LayerTree {
+                title: "accounts".to_owned(),
+                created_by: resolved.accounts_line(),
+                tree: accounts,
+                newest: None,
+            });
+        }
+        // The first layer is looked at before the others are made: they stand on it.
+        let mut pending = trees.pop();
+        let mut rest = image.layers.iter();
+        loop {
+            let tree = match pending.take() {
+                Some(tree) => tree,
+                None => match rest.next() {
+                    Some(layer) => layer_tree::make(self, image, layer, &resolved, &open, platform, finished)?,
+                    None => break,
+                },
+            };
+            newest = newest.max(tree.newest.and_then(|seconds| Timestamp::from_second(seconds).ok()));
+            let Some(layer) = self.layer(image, form, &tree, platform)? else { continue };
+            layers.push(ImageLayer {
+                descriptor: layer.descriptor.clone(),
+                diff_id: layer.diff_id,
+                created_by: tree.created_by,
+            });
+            let stacked = StackLayer {
+                descriptor: layer.descriptor.clone(),
+                diff_id: layer.diff_id,
+                bytes: Arc::new(self.store.clone()),
+            };
+            open.stack.push(stacked, &tree.tree);
+            made.push((tree.title, layer));
+        }
+
+        let created = self.created(image, newest);
+        resolved.labels_on_top(&self.labels);
+        let mut annotations = resolved.annotations.clone();
+        annotations.extend(self.annotations.clone());
+        let assembled =
+            image::assemble(&open.image, &resolved.settings, &layers, &annotations, &created, image.format, platform)
+                .map_err(|source| self.at(image.from.span, source))?;
+        let name = image.publish.then(|| image.references().first().map(|first| first.value.to_string())).flatten();
+        let open = OpenBase { image: assembled.as_base(name), stack: open.stack };
+        Ok(Finished { open, layers: made, image: assembled })
+    }
+
+    /// The base of an image, and the layers of this recipe that it has already.
+    fn open(
+        &self,
+        from: &At<Base>,
+        platform: &Platform,
+        finished: &BTreeMap<Slot, Finished>,
+    ) -> Result<(OpenBase, Vec<(String, Layer)>), BuildError> {
+        match &from.value {
+            Base::Scratch => Ok((OpenBase::scratch(platform), Vec::new())),
+            Base::Image(name) => match finished.get(&(name.clone(), platform.to_string())) {
+                Some(base) => Ok((base.open.clone(), base.layers.clone())),
+                None => Err(self.at(from.span, format!("the image {name} is not built for {platform}"))),
+            },
+            Base::Place(place) => {
+                let place = place.resolve(&platform.architecture).map_err(|source| self.at(from.span, source))?;
+                let outside = self
+                    .outside
+                    .open(&place)
+                    .map_err(|source| self.caused(from.span, format!("opening the base {place}"), source))?;
+                let open = OpenBase::from_source(
+                    outside.source,
+                    outside.pick.as_ref(),
+                    platform,
+                    outside.reference.as_ref(),
+                    self.store,
+                    &self.reporter,
+                );
+                let open =
+                    open.map_err(|source| self.caused(from.span, format!("reading the base {place}"), source))?;
+                Ok((open, Vec::new()))
+            }
+        }
+    }
+
+    /// Makes or finds a layer; none where there is nothing in it.
+    fn layer(
+        &self,
+        image: &crate::recipe::Image,
+        form: LayerForm,
+        tree: &layer_tree::LayerTree,
+        platform: &Platform,
+    ) -> Result<Option<Layer>, BuildError> {
+        if tree.tree.is_empty() {
+            self.reporter.warn(format!("{}: the layer `{}` holds nothing, and is left out", image.name, tree.title));
+            return Ok(None);
+        }
+        let subject = format!("{} {}", image.name, tree.title);
+        let failed = |source| BuildError::Layer { image: image.name.to_string(), layer: tree.title.clone(), source };
+        let machine = platform.elf_machine();
+        layer::make(&tree.tree, form, machine, &subject, self.store, self.jobs, self.reuse, &self.reporter)
+            .map(Some)
+            .map_err(failed)
+    }
+
+    /// When an image was made (semantics 19).
+    fn created(&self, image: &crate::recipe::Image, newest: Option<Timestamp>) -> String {
+        let epoch = self.epoch.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let stated = image.created.as_ref().map(|created| created.value);
+        let fixed = Timestamp::from_second(tar::MTIME as i64).unwrap_or(Timestamp::UNIX_EPOCH);
+        let newest = newest.filter(|newest| *newest >= fixed);
+        epoch.or(stated).or(newest).unwrap_or(fixed).to_string()
+    }
+
+    fn artifact(&self, image: &crate::recipe::Image, finished: &BTreeMap<Slot, Finished>) -> Result<Built, BuildError> {
+        let platforms = self.platforms_of(image);
+        let images: Vec<BuiltPlatform> = platforms
+            .iter()
+            .filter_map(|platform| finished.get(&(image.name.clone(), platform.to_string())))
+            .map(|done| BuiltPlatform { image: done.image.clone(), layers: done.layers.clone() })
+            .collect();
+        let blobs = Arc::new(Blobs {
+            store: self.store.clone(),
+            others: platforms
+                .iter()
+                .filter_map(|platform| finished.get(&(image.name.clone(), platform.to_string())))
+                .flat_map(|done| done.open.stack.layers().to_vec())
+                .map(|layer| (layer.descriptor.digest, layer))
+                .collect(),
+        });
+        let artifact = match &images[..] {
+            [one] => Artifact::image(one.image.manifest.clone(), one.image.config.clone(), blobs),
+            several => {
+                let all: Vec<Image> = several.iter().map(|built| built.image.clone()).collect();
+                let annotations = &self.annotations;
+                let index =
+                    image::index_of(&all, image.format, annotations).map_err(|source| self.at(image.span, source))?;
+                let documents =
+                    all.into_iter().map(|image| place::Image { manifest: image.manifest, config: Some(image.config) });
+                Artifact::index(index, documents.collect(), blobs).map_err(|source| self.at(image.span, source))?
+            }
+        };
+        let names = image.references().into_iter().map(|reference| reference.value).collect();
+        let fallback = Fallback::Image { image: image.name.image.clone(), variant: image.name.variant.clone() };
+        Ok(Built { name: image.name.clone(), artifact: artifact.named(names, fallback), images })
+    }
+
+    /// An error at a place of the recipe.
+    fn at(&self, span: crate::recipe::Span, error: impl std::fmt::Display) -> BuildError {
+        BuildError::Recipe(Box::new(Diagnostic::error(self.recipe.sources(), span, error.to_string())))
+    }
+
+    /// An error at a place of the recipe, with what caused it.
+    fn caused(
+        &self,
+        span: crate::recipe::Span,
+        what: String,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> BuildError {
+        BuildError::Outside { at: self.recipe.sources().position(span), what, source: source.into() }
+    }
+}
+
+fn want(needed: &mut BTreeMap<ImageName, Vec<Platform>>, name: &ImageName, platform: &Platform) {
+    let platforms = needed.entry(name.clone()).or_default();
+    if !platforms.contains(platform) {
+        platforms.push(platform.clone());
+    }
+}
+
+/// The blobs of an image: its own layers are in the store, its base's may be somewhere else.
+struct Blobs {
+    store: BlobStore,
+    others: BTreeMap<crate::oci::Digest, StackLayer>,
+}
+
+impl crate::place::BlobSource for Blobs {
+    fn blob(&self, descriptor: &crate::oci::Descriptor) -> Result<crate::content::Content, crate::place::SourceError> {
+        match self.others.get(&descriptor.digest) {
+            Some(layer) => layer.bytes.blob(&layer.descriptor),
+            None => self.store.blob(descriptor),
+        }
+    }
+
+    fn held_by(&self, descriptor: &crate::oci::Descriptor) -> Option<Reference> {
+        self.others.get(&descriptor.digest)?.bytes.held_by(descriptor)
+    }
+
+    fn comes_from(&self, descriptor: &crate::oci::Descriptor) -> Option<Reference> {
+        self.others.get(&descriptor.digest)?.bytes.comes_from(descriptor)
+    }
+}

@@ -1,0 +1,297 @@
+//! What an image of a recipe comes to over an opened base: numbers for names, values for expressions.
+
+use std::collections::BTreeMap;
+
+use super::{BuildError, Builder, OpenBase};
+use crate::content::Content;
+use crate::image::{Change, Settings};
+use crate::oci::Platform;
+use crate::recipe::{Image, Labels, NameOrId, OwnerSpec, Setting};
+use crate::source::users::{AccountFiles, Accounts, User, UsersError, add_users};
+use crate::tree::{Entry, FileTree, Located, NamedDirectory, Origin, Owner, Placer, Rootfs, TreePath};
+
+/// What an image comes to over its base.
+pub(super) struct Resolved {
+    pub settings: Settings,
+    pub annotations: BTreeMap<String, String>,
+    pub warnings: Vec<String>,
+    /// Who names mean: the recipe's users first, then the base's.
+    pub accounts: Accounts,
+    /// The base's account files with the image's users; `None` where nothing changes.
+    files: Option<AccountFiles>,
+    before: AccountFiles,
+    homes: Vec<(TreePath, Owner, String)>,
+    /// Where things land that say nothing else.
+    pub workdir: Option<TreePath>,
+    workdir_owner: Owner,
+    users: Vec<String>,
+}
+
+/// The accounts of a base.
+fn account_files(rootfs: &Rootfs) -> Result<AccountFiles, String> {
+    let read = |path: &str| -> Result<Option<String>, String> {
+        let path = TreePath::parse(path).map_err(|error| error.to_string())?;
+        let Some((_, _, located)) = rootfs.file(&path).map_err(|error| error.to_string())? else { return Ok(None) };
+        let Located::Content(content) = located else {
+            return Err(format!("{path} of the base is too large to be a file of accounts"));
+        };
+        let bytes = content.read_all(16 << 20).map_err(|error| format!("reading {path} of the base: {error}"))?;
+        String::from_utf8(bytes).map(Some).map_err(|_| format!("{path} of the base is no UTF-8 text"))
+    };
+    Ok(AccountFiles {
+        passwd: read("etc/passwd")?,
+        group: read("etc/group")?,
+        shadow: read("etc/shadow")?,
+        gshadow: read("etc/gshadow")?,
+    })
+}
+
+/// Resolves an image over its base.
+pub(super) fn resolve(
+    builder: &Builder<'_>,
+    image: &Image,
+    open: &OpenBase,
+    platform: &Platform,
+) -> Result<Resolved, BuildError> {
+    let before = account_files(open.stack.rootfs()).map_err(|text| builder.at(image.from.span, text))?;
+    let mut accounts = Accounts::read(&before).map_err(|error| builder.at(image.from.span, error))?;
+    let mut users = Vec::new();
+    let mut homes = Vec::new();
+    for (name, user) in &builder.recipe.users {
+        let wanted = User {
+            name: name.clone(),
+            uid: user.uid,
+            gid: user.gid,
+            comment: user.comment.clone(),
+            home: user.home.to_string(),
+            shell: user.shell.to_string(),
+            groups: user.groups.iter().map(|group| group.value.to_string()).collect(),
+        };
+        // Every user of the recipe gives a meaning to a name; only those that the image lists get entries.
+        accounts.know(&wanted);
+        if image.users.iter().any(|listed| listed.value == *name) {
+            if user.create_home {
+                homes.push((user.home.clone(), Owner::new(user.uid, user.gid), name.clone()));
+            }
+            users.push(wanted);
+        }
+    }
+    let users_span = image.users.first().map_or(image.span, |first| first.span);
+    let files = add_users(&before, &users).map_err(|error| builder.at(users_span, error))?;
+
+    let mut warnings = Vec::new();
+    let base = &open.image.config.config;
+    let (env, env_warnings) = image.env.expand(&base.env, &platform.architecture);
+    for warning in env_warnings {
+        let at = builder.recipe.sources().position(warning.span);
+        warnings.push(format!("{at}: {}; {}", warning.message, warning.help));
+    }
+    let user = match &image.user {
+        Some(user) => {
+            let owner = owner_of(&accounts, &user.value).map_err(|error| builder.at(user.span, error))?;
+            Change::Set(owner.to_string())
+        }
+        None => {
+            let named = base.user.as_deref().filter(|user| !user.is_empty());
+            if let Some(name) =
+                named.filter(|name| name.split(':').next().is_none_or(|user| user.parse::<u32>().is_err()))
+            {
+                warnings.push(format!(
+                    "{}: the base's user is the name `{name}`, which runAsNonRoot of Kubernetes refuses: set `user` to have it in numbers",
+                    image.name
+                ));
+            }
+            Change::Inherit
+        }
+    };
+    let workdir_owner = match &image.rules.owner {
+        Some(owner) => owner_of(&accounts, &owner.value).map_err(|error| builder.at(owner.span, error))?,
+        None => Owner::ROOT,
+    };
+    let inherited = base.working_dir.as_deref().filter(|path| !path.is_empty());
+    let workdir = match &image.workdir {
+        Some(workdir) => Some(workdir.value.clone()),
+        None => inherited.and_then(|path| TreePath::parse(path).ok()),
+    };
+    let settings = Settings {
+        user,
+        workdir: match &image.workdir {
+            Some(workdir) => Change::Set(workdir.value.to_string()),
+            None => Change::Inherit,
+        },
+        env,
+        entrypoint: change(&image.entrypoint, Clone::clone),
+        cmd: change(&image.cmd, Clone::clone),
+        labels: labels(builder, &image.labels, platform)?,
+        ports: change(&image.ports, |ports| ports.iter().map(ToString::to_string).collect()),
+        volumes: change(&image.volumes, |volumes| volumes.iter().map(ToString::to_string).collect()),
+        healthcheck: change(&image.healthcheck, |check| check.value.clone()),
+        shell: change(&image.shell, Clone::clone),
+        stop_signal: match &image.stop_signal {
+            Some(signal) => Change::Set(signal.value.clone()),
+            None => Change::Inherit,
+        },
+    };
+    if image.format == crate::oci::Family::Oci && matches!(image.healthcheck, Setting::Set(_)) {
+        warnings.push(format!(
+            "{}: `healthcheck` is Docker's own; Docker reads it from an OCI image too, podman and others do not: `format = \"docker\"` is understood by all",
+            image.name
+        ));
+    }
+    warnings.extend(login_shell_warning(image, &settings, &base.env));
+    let annotations = labels(builder, &image.annotations, platform)?
+        .into_iter()
+        .filter_map(|(key, value)| value.map(|value| (key, value)))
+        .collect();
+    Ok(Resolved {
+        settings,
+        annotations,
+        warnings,
+        accounts,
+        files,
+        before,
+        homes,
+        workdir,
+        workdir_owner,
+        users: users.into_iter().map(|user| user.name).collect(),
+    })
+}
+
+fn change<T, U>(setting: &Setting<T>, of: impl FnOnce(&T) -> U) -> Change<U> {
+    match setting {
+        Setting::Inherit => Change::Inherit,
+        Setting::Clear => Change::Clear,
+        Setting::Set(value) => Change::Set(of(value)),
+    }
+}
+
+fn labels(
+    builder: &Builder<'_>,
+    labels: &Labels,
+    platform: &Platform,
+) -> Result<BTreeMap<String, Option<String>>, BuildError> {
+    labels
+        .iter()
+        .map(|(key, value)| {
+            let resolved = match &value.value {
+                Some(text) => {
+                    Some(text.resolve(&platform.architecture).map_err(|error| builder.at(value.span, error))?)
+                }
+                None => None,
+            };
+            Ok((key.clone(), resolved))
+        })
+        .collect()
+}
+
+/// Semantics 34: a login shell reads Debian's `/etc/profile`, which sets PATH anew.
+fn login_shell_warning(image: &Image, settings: &Settings, base_env: &[String]) -> Option<String> {
+    let path = match settings.env.get("PATH") {
+        Some(value) => value.clone(),
+        None => base_env.iter().find_map(|line| line.strip_prefix("PATH=")).map(str::to_owned),
+    }?;
+    let usual = |part: &str| {
+        matches!(
+            part,
+            "/usr/local/sbin"
+                | "/usr/local/bin"
+                | "/usr/sbin"
+                | "/usr/bin"
+                | "/sbin"
+                | "/bin"
+                | "/usr/local/games"
+                | "/usr/games"
+        )
+    };
+    let lost = path.split(':').find(|part| !usual(part))?;
+    let words: Vec<&String> = [&settings.entrypoint, &settings.cmd]
+        .into_iter()
+        .filter_map(|change| match change {
+            Change::Set(words) => Some(words),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let login = words.windows(2).any(|pair| {
+        let shell = pair[0].rsplit('/').next().is_some_and(|name| matches!(name, "sh" | "bash" | "dash" | "zsh"));
+        shell && pair[1].starts_with('-') && !pair[1].starts_with("--") && pair[1].contains('l')
+    });
+    login.then(|| {
+        format!(
+            "{}: a login shell (`-l`) sets PATH anew in /etc/profile of Debian, so that `{lost}` is lost: leave the `l` out, or set PATH where it is used",
+            image.name
+        )
+    })
+}
+
+/// Who an owner of the recipe is.
+pub(super) fn owner_of(accounts: &Accounts, spec: &OwnerSpec) -> Result<Owner, UsersError> {
+    let text = |name: &NameOrId| name.to_string();
+    accounts.resolve(&text(&spec.user), spec.group.as_ref().map(text).as_deref())
+}
+
+impl Resolved {
+    /// The line of history of the accounts' layer.
+    pub(super) fn accounts_line(&self) -> String {
+        let mut parts = Vec::new();
+        if self.files.is_some() {
+            parts.push(format!("users {}", self.users.join(", ")));
+        }
+        if !self.homes.is_empty() {
+            let homes: Vec<String> = self.homes.iter().map(|(home, ..)| home.to_string()).collect();
+            parts.push(format!("homes {}", homes.join(", ")));
+        }
+        if let (Change::Set(workdir), owner) = (&self.settings.workdir, self.workdir_owner) {
+            parts.push(format!("workdir {workdir} of {owner}"));
+        }
+        parts.join("; ")
+    }
+
+    /// Labels of the command line hold over the recipe's.
+    pub(super) fn labels_on_top(&mut self, labels: &BTreeMap<String, String>) {
+        self.settings.labels.extend(labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
+    }
+}
+
+/// The implicit first layer (semantics 15): accounts, homes, workdir, where they are new.
+pub(super) fn accounts_layer(image: &Image, resolved: &Resolved, open: &OpenBase) -> Result<FileTree, BuildError> {
+    let mut tree = FileTree::new();
+    let origin = Origin::new(format!("users of {}", image.name));
+    let failed = |error: &dyn std::fmt::Display| BuildError::Outside {
+        at: image.name.to_string(),
+        what: "adding users".to_owned(),
+        source: error.to_string().into(),
+    };
+    let path = |text: &str| TreePath::parse(text).map_err(|error| failed(&error));
+    {
+        let mut placer = Placer::new(open.stack.rootfs(), &mut tree, Owner::ROOT, origin.clone());
+        if let Some(files) = &resolved.files {
+            for (at, new, old, mode, group) in [
+                ("etc/passwd", &files.passwd, &resolved.before.passwd, 0o644, 0),
+                ("etc/group", &files.group, &resolved.before.group, 0o644, 0),
+                ("etc/shadow", &files.shadow, &resolved.before.shadow, 0o640, 42),
+                ("etc/gshadow", &files.gshadow, &resolved.before.gshadow, 0o640, 42),
+            ] {
+                if let Some(text) = new.as_ref().filter(|_| new != old) {
+                    let content = Content::inline(text.as_bytes());
+                    placer
+                        .rewrite(&path(at)?, content, mode, Owner::new(0, group), origin.clone())
+                        .map_err(|error| failed(&error))?;
+                }
+            }
+        }
+        for (home, owner, _) in &resolved.homes {
+            // As useradd makes it.
+            placer.directory(home, Entry::directory(0o700, *owner, origin.clone())).map_err(|error| failed(&error))?;
+        }
+    }
+    if let Some(workdir) = &image.workdir
+        && !workdir.value.is_root()
+    {
+        let origin = Origin::new(format!("workdir of {}", image.name));
+        let mut placer = Placer::new(open.stack.rootfs(), &mut tree, Owner::ROOT, origin.clone());
+        let named = NamedDirectory { mode: None, owner: None, usual: (0o755, resolved.workdir_owner), origin };
+        placer.named_directory(&workdir.value, &named).map_err(|error| failed(&error))?;
+    }
+    Ok(tree)
+}

@@ -1,0 +1,430 @@
+//! `lapstrake build`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use lapstrake::build::{BuildError, Builder, Built, Outside, OutsideImage};
+use lapstrake::layer::Reuse;
+use lapstrake::nearest::nearest;
+use lapstrake::oci::{Platform, Reference};
+use lapstrake::place::{self, Artifact, FilePlace, Pick, Place};
+use lapstrake::recipe::{self, ImageName, Recipe};
+use lapstrake::registry::{Pushed, Registries};
+use lapstrake::remote::RegistryImage;
+use lapstrake::report::Reporter;
+use lapstrake::store::BlobStore;
+use serde_json::{Map, Value, json};
+
+use super::args::{BuildArgs, Global};
+use super::environment::{cache_directory, jobs, load_recipe, open_store, registries, style, write_file};
+use super::exit::{Code, Failure, OrFail, Outcome};
+use super::progress::Progress;
+use super::transfer::{push_all, references_of};
+
+/// Where images go when nothing is said.
+const DEFAULT_OUTPUT: &str = "oci:./lapstrake-out";
+
+/// Runs it.
+pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
+    let reporter = Reporter::new(Progress::new(global));
+    let recipe = load_recipe(global, &args.set)?;
+    for warning in &recipe.warnings {
+        let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
+    }
+    let wanted = wanted(&recipe, args)?;
+    let outputs = outputs(args)?;
+    let platforms = platforms(args)?;
+    let tags = tags(args, wanted.len())?;
+    check_single(args, &outputs, wanted.len())?;
+    if args.dry_run {
+        return dry_run(&recipe, &wanted, &platforms);
+    }
+
+    let store = open_store(global, &reporter)?;
+    let outside = Network {
+        global,
+        reporter: &reporter,
+        store: &store,
+        recipe: &recipe,
+        offline: args.offline,
+        registries: OnceLock::new(),
+    };
+    let mut forbidden: Vec<PathBuf> = vec![store.root().to_owned()];
+    forbidden.extend(cache_directory(global));
+    forbidden.extend(outputs.iter().filter_map(|output| match output {
+        Place::Layout { directory, .. } => Some(directory.clone()),
+        Place::Archive { file: FilePlace::Path(path), .. } => Some(path.clone()),
+        _ => None,
+    }));
+    let builder = Builder {
+        recipe: &recipe,
+        outside: &outside,
+        store: &store,
+        jobs: jobs(global),
+        reuse: if args.no_cache { Reuse::Never } else { Reuse::Allowed },
+        epoch: args.source_date_epoch,
+        platforms,
+        labels: key_values("--label", &args.label)?,
+        annotations: key_values("--annotation", &args.annotation)?,
+        forbidden,
+        reporter: reporter.clone(),
+    };
+    let mut built = builder.build(&wanted).map_err(failure)?;
+    for image in &mut built {
+        rename(image, &tags)?;
+    }
+
+    let artifacts: Vec<Artifact> = built.iter().map(|image| image.artifact.clone()).collect();
+    let mut pushed = Vec::new();
+    for output in &outputs {
+        match output {
+            Place::OwnNames => pushed.extend(push_all(&artifacts, outside.registries()?, &store)?),
+            Place::Registry(reference) => {
+                let [artifact] = &artifacts[..] else {
+                    return Err(Failure::usage(format!(
+                        "{reference} is one reference for {} images: use --push, or name one image",
+                        artifacts.len()
+                    )));
+                };
+                let named = artifact.clone().named(vec![reference.clone()], artifact.fallback.clone());
+                pushed.extend(push_all(&[named], outside.registries()?, &store)?);
+            }
+            local => {
+                place::write(local, &artifacts, &mut io::stdout().lock(), &reporter).or_fail(Code::Failed)?;
+            }
+        }
+    }
+    report(args, global, &built, &pushed, &outputs)
+}
+
+/// Why a build failed, with the exit code of its kind.
+fn failure(error: BuildError) -> Failure {
+    match error {
+        BuildError::Recipe(diagnostic) => {
+            Failure { drawn: true, ..Failure::new(Code::Recipe, diagnostic.render(style())) }
+        }
+        BuildError::Outside { ref source, .. } => {
+            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
+            let mut code = Code::Failed;
+            while let Some(error) = cause {
+                if error.is::<lapstrake::registry::RegistryError>() {
+                    code = Code::Network;
+                }
+                // Behind I/O errors, the causes go on.
+                cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                    Some(inner) => Some(inner),
+                    None => error.source(),
+                };
+            }
+            Failure::new(code, error)
+        }
+        error => Failure::new(Code::Failed, error),
+    }
+}
+
+/// Which images are asked for.
+fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<ImageName>> {
+    let variants: BTreeSet<&str> = recipe.images.iter().filter_map(|image| image.name.variant.as_deref()).collect();
+    for variant in &args.variant {
+        if !variants.contains(variant.as_str()) {
+            let near = nearest(variant, variants.iter().copied());
+            let failure = Failure::usage(format!("no image of the recipe has a variant `{variant}`"));
+            return Err(match near {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure,
+            });
+        }
+    }
+    let mut wanted = BTreeSet::new();
+    for text in &args.images {
+        let found: Vec<&recipe::Image> =
+            recipe.images.iter().filter(|image| image.name.image == *text || image.name.to_string() == *text).collect();
+        if found.is_empty() {
+            let names: BTreeSet<String> = recipe.images.iter().map(|image| image.name.image.clone()).collect();
+            let failure = Failure::usage(format!("the recipe has no image `{text}`"));
+            let hint = match nearest(text, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its images are {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+            };
+            return Err(failure.hint(hint));
+        }
+        wanted.extend(found.into_iter().map(|image| image.name.clone()));
+    }
+    if args.images.is_empty() {
+        wanted.extend(recipe.images.iter().filter(|image| image.publish).map(|image| image.name.clone()));
+    }
+    if !args.variant.is_empty() {
+        wanted.retain(|name| name.variant.as_ref().is_none_or(|variant| args.variant.contains(variant)));
+        // Images without variants are asked for by name, not by the way.
+        if args.images.is_empty() {
+            wanted.retain(|name| name.variant.is_some());
+        }
+    }
+    match wanted.is_empty() {
+        true => Err(Failure::usage("no image of the recipe is published: name one")),
+        false => Ok(wanted),
+    }
+}
+
+fn outputs(args: &BuildArgs) -> Outcome<Vec<Place>> {
+    let mut outputs =
+        args.output.iter().map(|text| Place::parse(text).or_fail(Code::Usage)).collect::<Outcome<Vec<_>>>()?;
+    if args.push && !outputs.contains(&Place::OwnNames) {
+        outputs.push(Place::OwnNames);
+    }
+    if outputs.is_empty() {
+        outputs.push(Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)?);
+    }
+    if outputs.iter().filter(|output| output.is_standard()).count() > 1 {
+        return Err(Failure::usage("standard output takes one archive, not several"));
+    }
+    if args.offline && outputs.iter().any(|output| matches!(output, Place::OwnNames | Place::Registry(_))) {
+        return Err(Failure::usage("--offline touches no network, and cannot push"));
+    }
+    Ok(outputs)
+}
+
+fn platforms(args: &BuildArgs) -> Outcome<Option<Vec<Platform>>> {
+    if args.platform.is_empty() {
+        return Ok(None);
+    }
+    let mut platforms: Vec<Platform> = Vec::new();
+    for text in &args.platform {
+        let platform = text.parse().or_fail(Code::Usage)?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(Some(platforms))
+}
+
+/// Tags that hold in place of the recipe's.
+enum Tags {
+    /// The recipe's.
+    Recipe,
+    /// These, in the recipe's repositories.
+    Bare(Vec<String>),
+    /// These references, for the one image that is built.
+    Full(Vec<Reference>),
+}
+
+fn tags(args: &BuildArgs, images: usize) -> Outcome<Tags> {
+    let is_full = |tag: &String| tag.contains(['/', ':', '@']);
+    match &args.tag[..] {
+        [] => Ok(Tags::Recipe),
+        tags if tags.iter().any(is_full) => {
+            if images > 1 {
+                return Err(Failure::usage(format!(
+                    "-t with a full reference is for one image, and {images} are built: use a bare tag, or name one image"
+                )));
+            }
+            let full = tags.iter().map(|tag| tag.parse().or_fail(Code::Usage)).collect::<Outcome<_>>()?;
+            Ok(Tags::Full(full))
+        }
+        tags => match tags.iter().find(|tag| !lapstrake::oci::reference::valid_tag(tag)) {
+            Some(tag) => Err(Failure::usage(format!("{tag:?} is no tag"))),
+            None => Ok(Tags::Bare(tags.to_vec())),
+        },
+    }
+}
+
+fn rename(built: &mut Built, tags: &Tags) -> Outcome {
+    let names = match tags {
+        Tags::Recipe => return Ok(()),
+        Tags::Full(references) => references.clone(),
+        Tags::Bare(tags) => {
+            let Some(repository) = built.artifact.names.first().cloned() else {
+                let text = format!("{} has no repository that the tag could be in", built.name);
+                return Err(Failure::usage(text).hint("give -t a full reference, or set `repository`"));
+            };
+            tags.iter().map(|tag| repository.with_tag(tag)).collect::<Result<_, _>>().or_fail(Code::Usage)?
+        }
+    };
+    built.artifact = built.artifact.clone().named(names, built.artifact.fallback.clone());
+    Ok(())
+}
+
+/// What is for one image only (semantics 28).
+fn check_single(args: &BuildArgs, outputs: &[Place], images: usize) -> Outcome {
+    let flags = [("--iidfile", &args.iidfile), ("--digest-file", &args.digest_file)];
+    match flags.iter().find(|(_, file)| file.is_some()) {
+        Some((flag, _)) if images > 1 => {
+            Err(Failure::usage(format!("{flag} is for one image, and {images} are built: use --metadata-file")))
+        }
+        _ if images > 1 && outputs.iter().any(|output| output.pick().is_some()) => {
+            Err(Failure::usage(format!("an output with a name is for one image, and {images} are built")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn key_values(flag: &str, given: &[String]) -> Outcome<BTreeMap<String, String>> {
+    given
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+            _ => Err(Failure::usage(format!("{flag} {pair} is not of the form KEY=VALUE"))),
+        })
+        .collect()
+}
+
+fn dry_run(recipe: &Recipe, wanted: &BTreeSet<ImageName>, platforms: &Option<Vec<Platform>>) -> Outcome {
+    for image in recipe.images.iter().filter(|image| wanted.contains(&image.name)) {
+        let platforms = match (platforms, &image.platforms) {
+            (Some(platforms), _) => platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            (None, Some(platforms)) => {
+                platforms.iter().map(|platform| platform.value.to_string()).collect::<Vec<_>>().join(",")
+            }
+            (None, None) => "-".to_owned(),
+        };
+        let references: Vec<String> = image.references().iter().map(|reference| reference.value.to_string()).collect();
+        let references = if references.is_empty() { "-".to_owned() } else { references.join(",") };
+        let layers: Vec<String> = image.layers.iter().map(recipe::Layer::title).collect();
+        super::print(&format!(
+            "{}\t{}\t{platforms}\t{}\t{references}\n",
+            image.name.image,
+            image.name.variant.as_deref().unwrap_or("-"),
+            layers.join("; "),
+        ))?;
+    }
+    Ok(())
+}
+
+/// The result lines, and the files that other programs wait for.
+fn report(
+    args: &BuildArgs,
+    global: &Global,
+    built: &[Built],
+    pushed: &[(Artifact, Pushed)],
+    outputs: &[Place],
+) -> Outcome {
+    let mut lines = String::new();
+    let mut metadata = Map::new();
+    for image in built {
+        let digest = image.artifact.digest();
+        let reference = image.artifact.names.first();
+        if global.quiet {
+            lines.push_str(&format!("{digest}\n"));
+        } else {
+            lines.push_str(&format!(
+                "{}\t{}\t{digest}\t{}\n",
+                image.name.image,
+                image.name.variant.as_deref().unwrap_or("-"),
+                reference.map_or("-".to_owned(), ToString::to_string),
+            ));
+        }
+        metadata.insert(metadata_key(&image.name), metadata_of(image));
+    }
+    if let Some(path) = &args.metadata_file {
+        // As buildx does: one image at the top, several each under its name.
+        let value = match built {
+            [one] => metadata_of(one),
+            _ => Value::Object(metadata.clone()),
+        };
+        write_file(path, &format!("{}\n", serde_json::to_string_pretty(&value).or_fail(Code::Failed)?))?;
+    }
+    if let (Some(path), [one]) = (&args.iidfile, built)
+        && let [platform] = &one.images[..]
+    {
+        write_file(path, &platform.image.config.digest().to_string())?;
+    } else if let (Some(path), [one]) = (&args.iidfile, built) {
+        write_file(path, &one.artifact.digest().to_string())?;
+    }
+    if let (Some(path), [one]) = (&args.digest_file, built) {
+        write_file(path, &one.artifact.digest().to_string())?;
+    }
+    if let Some(path) = &args.image_refs {
+        write_file(path, &references_of(pushed))?;
+    }
+    github_output(built, &metadata)?;
+    match outputs.iter().any(Place::is_standard) {
+        true => drop(io::stderr().write_all(lines.as_bytes())),
+        false => super::print(&lines)?,
+    }
+    Ok(())
+}
+
+/// `image`, or `image/variant` (semantics 28).
+fn metadata_key(name: &ImageName) -> String {
+    match &name.variant {
+        Some(variant) => format!("{}/{variant}", name.image),
+        None => name.image.clone(),
+    }
+}
+
+/// In the form of buildx.
+fn metadata_of(image: &Built) -> Value {
+    let names: Vec<String> = image.artifact.names.iter().map(ToString::to_string).collect();
+    let mut value = json!({
+        "containerimage.digest": image.artifact.digest(),
+        "containerimage.descriptor": image.artifact.root(),
+        "image.name": names.join(","),
+    });
+    if let [platform] = &image.images[..] {
+        value["containerimage.config.digest"] = json!(platform.image.config.digest());
+    }
+    value
+}
+
+/// Outputs for the following steps of a GitHub (or Gitea) job.
+fn github_output(built: &[Built], metadata: &Map<String, Value>) -> Outcome {
+    let Some(path) = std::env::var_os("GITHUB_OUTPUT").filter(|path| !path.is_empty()) else { return Ok(()) };
+    let mut text = String::new();
+    if let [one] = built {
+        text.push_str(&format!("digest={}\n", one.artifact.digest()));
+        if let [platform] = &one.images[..] {
+            text.push_str(&format!("imageid={}\n", platform.image.config.digest()));
+        }
+    }
+    text.push_str(&format!("metadata={}\n", serde_json::to_string(metadata).or_fail(Code::Failed)?));
+    let written = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failure::new(Code::Failed, format!("writing GITHUB_OUTPUT: {error}")))
+}
+
+/// Opens the places that a recipe names. The network is started only where one is in a registry.
+struct Network<'a> {
+    global: &'a Global,
+    reporter: &'a Reporter,
+    store: &'a BlobStore,
+    recipe: &'a Recipe,
+    offline: bool,
+    registries: OnceLock<Registries>,
+}
+
+impl Network<'_> {
+    fn registries(&self) -> Outcome<&Registries> {
+        if self.registries.get().is_none() {
+            let started = registries(self.global, self.reporter)?;
+            let _ = self.registries.set(started);
+        }
+        self.registries.get().ok_or_else(|| Failure::new(Code::Failed, "the network could not be started"))
+    }
+}
+
+impl Outside for Network<'_> {
+    fn open(&self, place: &recipe::Place) -> Result<OutsideImage, Box<dyn std::error::Error + Send + Sync>> {
+        if let recipe::Place::Registry(reference) = place {
+            if self.offline {
+                return Err("--offline touches no network, and the image is in a registry".into());
+            }
+            let registries = self.registries().map_err(|failure| failure.error)?;
+            return Ok(OutsideImage {
+                source: RegistryImage::new(registries, reference, self.store),
+                pick: None,
+                reference: Some(reference.clone()),
+            });
+        }
+        let local = Place::parse(&place.to_string())?.relative_to(&self.recipe.context);
+        Ok(OutsideImage {
+            source: place::open(&local, &self.store.tmp())?,
+            pick: local.pick().cloned().or(None::<Pick>),
+            reference: None,
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! What comes from outside: directories, environment, network settings.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lapstrake::git::Checkout;
+use lapstrake::net::{ClientIdentity, Network, NetworkOptions, ProxySettings, RetryPolicy, RootSettings};
+use lapstrake::oci::Reference;
+use lapstrake::place::{self, ImageSource, Place};
+use lapstrake::recipe::{self, Inputs, Recipe, RecipeError, Style};
+use lapstrake::registry::{CredentialSource, Registries, RegistryOptions, RegistrySettings, Security};
+use lapstrake::remote::RegistryImage;
+use lapstrake::report::Reporter;
+use lapstrake::store::BlobStore;
+
+use super::args::{Global, RegistryArgs};
+use super::exit::{Code, Failure, OrFail, Outcome};
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Threads, and transfers at once.
+pub(crate) fn jobs(global: &Global) -> usize {
+    match global.jobs {
+        Some(jobs) => usize::from(jobs),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// Where the cache is: `--cache-dir` (or its variable), the platform's cache directory; `None` where there is no home.
+pub(crate) fn cache_directory(global: &Global) -> Option<PathBuf> {
+    if let Some(directory) = &global.cache_dir {
+        return Some(directory.clone());
+    }
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    match variable("XDG_CACHE_HOME").and_then(absolute) {
+        Some(cache) => Some(cache.join("lapstrake")),
+        None => variable("HOME").and_then(absolute).map(|home| home.join(".cache/lapstrake")),
+    }
+}
+
+/// The store: in the cache, or in a temporary directory where no cache can be written, which is said.
+pub(crate) fn open_store(global: &Global, reporter: &Reporter) -> Outcome<BlobStore> {
+    let wanted = cache_directory(global);
+    let why = match &wanted {
+        Some(directory) => match BlobStore::open(directory) {
+            Ok(store) => return Ok(store),
+            // Whoever names a directory wants that one.
+            Err(error) if global.cache_dir.is_some() => return Err(Failure::new(Code::Failed, error)),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                format!("{error}: {cause}")
+            }
+        },
+        None => "there is no home directory".to_owned(),
+    };
+    let parent = std::env::temp_dir();
+    let store = BlobStore::temporary(&parent).or_fail(Code::Failed).map_err(|failure| {
+        failure.hint("name a directory that can be written with --cache-dir or LAPSTRAKE_CACHE_DIR")
+    })?;
+    reporter.note(format!("no cache is kept ({why}): --cache-dir or LAPSTRAKE_CACHE_DIR names one"));
+    Ok(store)
+}
+
+/// Reads the recipe; what is wrong with it is drawn on standard error.
+pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<Recipe> {
+    let set = set
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+            None => Err(Failure::usage(format!("--set {pair} is not of the form KEY=VALUE"))),
+        })
+        .collect::<Outcome<Vec<_>>>()?;
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let directory = global.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let git = Checkout::of(directory, &environment);
+    let inputs = Inputs { environment, git, set };
+    recipe::load(&global.file, &inputs).map_err(|error| match error {
+        RecipeError::Wrong(diagnostics) => {
+            let text = diagnostics.render(style());
+            Failure { drawn: true, ..Failure::new(Code::Recipe, text) }
+        }
+        error => {
+            let failure = Failure::new(Code::Recipe, error);
+            match global.file == Path::new("lapstrake.toml") {
+                true => failure.hint("name the recipe with -f, or start one in lapstrake.toml"),
+                false => failure,
+            }
+        }
+    })
+}
+
+/// How snippets are drawn: in colour on a terminal, unless somebody does not want that.
+pub(crate) fn style() -> Style {
+    let terminal = io::IsTerminal::is_terminal(&io::stderr());
+    let colour = terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
+    Style { color: colour, ..Style::default() }
+}
+
+/// `REGISTRY=VALUE` arguments.
+fn pairs<'a>(flag: &str, values: &'a [String]) -> Outcome<Vec<(&'a str, &'a str)>> {
+    let split = |value: &'a String| {
+        value
+            .split_once('=')
+            .filter(|(registry, value)| !registry.is_empty() && !value.is_empty())
+            .ok_or_else(|| Failure::usage(format!("{flag} {value} is not of the form REGISTRY=…")))
+    };
+    values.iter().map(split).collect()
+}
+
+/// Registries, over a network with the settings of the environment and the arguments.
+pub(crate) fn registries(global: &Global, reporter: &Reporter) -> Outcome<Registries> {
+    let RegistryArgs { authfile, insecure_registry, cert_dir, push_chunk, retry, .. } = &global.registry;
+    let list =
+        |name: &str| variable(name).map(|value| std::env::split_paths(&value).collect::<Vec<_>>()).unwrap_or_default();
+    let options = NetworkOptions {
+        proxies: ProxySettings::from_environment(variable).or_fail(Code::Usage)?,
+        roots: RootSettings { files: list("SSL_CERT_FILE"), directories: list("SSL_CERT_DIR"), only_these: false },
+        retry: RetryPolicy { tries: *retry, ..RetryPolicy::default() },
+        ..NetworkOptions::default()
+    };
+    let network = Network::new(&options).or_fail(Code::Failed)?;
+    let mut single: BTreeMap<String, RegistrySettings> = BTreeMap::new();
+    for registry in insecure_registry {
+        single.entry(registry.clone()).or_default().security = Some(Security::Insecure);
+    }
+    for (registry, file) in pairs("--registry-certificate", &global.registry.registry_certificate)? {
+        single.entry(registry.to_owned()).or_default().ca_files.push(file.into());
+    }
+    for (registry, files) in pairs("--registry-client-cert", &global.registry.registry_client_cert)? {
+        let Some((certificate, key)) = files.split_once(',') else {
+            let text = format!("--registry-client-cert {registry}={files} is not of the form REGISTRY=CERT,KEY");
+            return Err(Failure::usage(text));
+        };
+        let identity = ClientIdentity { certificate: certificate.into(), key: key.into() };
+        single.entry(registry.to_owned()).or_default().client = Some(identity);
+    }
+    for (registry, mirror) in pairs("--registry-mirror", &global.registry.registry_mirror)? {
+        single.entry(registry.to_owned()).or_default().mirrors.push(mirror.to_owned());
+    }
+    let mut certificate_directories: Vec<PathBuf> = cert_dir.iter().cloned().collect();
+    if let Some(home) = variable("HOME") {
+        certificate_directories.push(Path::new(&home).join(".config/containers/certs.d"));
+    }
+    certificate_directories.extend(["/etc/containers/certs.d".into(), "/etc/docker/certs.d".into()]);
+    let uid = rustix::process::getuid().as_raw();
+    let options = RegistryOptions {
+        credentials: CredentialSource::usual(authfile.clone(), variable, uid),
+        helper_path: variable("PATH"),
+        registries: single,
+        certificate_directories,
+        jobs: global.jobs.map(usize::from),
+        chunk: push_chunk.map(|mib| mib << 20),
+    };
+    Ok(Registries::new(&network, options, reporter))
+}
+
+/// Opens a place to read from; a bare path is looked at to see what it is.
+pub(crate) fn open_source(
+    text: &str,
+    store: &BlobStore,
+    registries: &Registries,
+) -> Outcome<(Arc<dyn ImageSource>, Place)> {
+    let place = parse_source(text)?;
+    let source: Arc<dyn ImageSource> = match &place {
+        Place::Registry(reference) => RegistryImage::new(registries, reference, store),
+        Place::OwnNames => return Err(Failure::usage(format!("{text} names nothing to read from"))),
+        local => place::open(local, &store.tmp()).or_fail(Code::Failed)?,
+    };
+    Ok((source, place))
+}
+
+fn parse_source(text: &str) -> Outcome<Place> {
+    let path = Path::new(text);
+    if path.is_dir() {
+        return Place::parse(&format!("oci:{text}")).or_fail(Code::Usage);
+    }
+    if path.is_file() {
+        // Every kind of archive is read by the hybrid's reader: it looks at what is inside.
+        return Place::parse(&format!("archive:{text}")).or_fail(Code::Usage);
+    }
+    Place::parse(text).or_fail(Code::Usage)
+}
+
+/// The reference that a text means.
+pub(crate) fn reference(text: &str) -> Outcome<Reference> {
+    text.parse().or_fail(Code::Usage)
+}
+
+/// Writes a small file that other programs wait for: whole, or not at all.
+pub(crate) fn write_file(path: &Path, text: &str) -> Outcome {
+    let failed = |error: io::Error| Failure::new(Code::Failed, format!("writing {}: {error}", path.display()));
+    let is_special = std::fs::metadata(path).is_ok_and(|found| !found.is_file());
+    if is_special {
+        // /dev/termination-log, /dev/stdout and the like.
+        return std::fs::write(path, text).map_err(failed);
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile_in(directory).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn tempfile_in(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new()
+        .prefix(".lapstrake-")
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(directory)
+}

@@ -1,0 +1,93 @@
+//! From what is typed to what the library does, and how it is told.
+
+mod args;
+mod build;
+mod cache;
+mod environment;
+mod exit;
+mod inspect;
+mod progress;
+mod signals;
+mod transfer;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use exit::{Code, Failure, OrFail, Outcome};
+
+/// Runs the program.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { Code::Usage as u8 } else { 0 };
+            // A closed pipe is no reason to panic.
+            return match error.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::from(Code::Failed as u8),
+            };
+        }
+    };
+    signals::listen();
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "{}", failure.render());
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Outcome {
+    match &cli.command {
+        Command::Build(args) => build::run(&cli.global, args),
+        Command::Push(args) => transfer::push(&cli.global, args),
+        Command::Copy(args) => transfer::copy(&cli.global, args),
+        Command::Inspect(args) => inspect::run(&cli.global, args),
+        Command::Cache(command) => cache::run(&cli.global, command),
+        Command::Schema => {
+            let schema = serde_json::to_string_pretty(&lapstrake::recipe::schema()).or_fail(Code::Failed)?;
+            print(&format!("{schema}\n"))
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "lapstrake", &mut text);
+            print_bytes(&text)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut text).or_fail(Code::Failed)?;
+            for command in Cli::command().get_subcommands() {
+                clap_mangen::Man::new(command.clone().display_name(format!("lapstrake-{}", command.get_name())))
+                    .render(&mut text)
+                    .or_fail(Code::Failed)?;
+            }
+            print_bytes(&text)
+        }
+    }
+}
+
+/// Writes data to standard output; a program that loses its output has failed.
+pub(crate) fn print(text: &str) -> Outcome {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Outcome {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new(Code::Failed, format!("writing to standard output: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_make_sense() {
+        Cli::command().debug_assert();
+    }
+}

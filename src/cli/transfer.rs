@@ -1,0 +1,167 @@
+//! `lapstrake push` and `lapstrake copy`: images from one place to another.
+
+use std::io;
+
+use lapstrake::oci::Reference;
+use lapstrake::place::{self, Artifact, Pick, Place, read_artifacts};
+use lapstrake::registry::{Pushed, Registries};
+use lapstrake::remote;
+use lapstrake::report::Reporter;
+use lapstrake::store::BlobStore;
+
+use super::args::{CopyArgs, Global, PushArgs};
+use super::environment::{open_source, open_store, reference, registries, write_file};
+use super::exit::{Code, Failure, OrFail, Outcome};
+use super::print;
+use super::progress::Progress;
+
+/// `lapstrake push SOURCE [REFERENCE…]`
+pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
+    let reporter = Reporter::new(Progress::new(global));
+    let references = args.references.iter().map(|text| reference(text)).collect::<Outcome<Vec<_>>>()?;
+    let store = open_store(global, &reporter)?;
+    let registries = registries(global, &reporter)?;
+    let (source, place) = open_source(&args.source, &store, &registries)?;
+    let pick = pick(args.image.as_deref(), &place);
+    let artifacts = read_artifacts(&source, pick.as_ref(), &[]).or_fail(Code::Failed)?;
+    let artifacts = match (&references[..], artifacts.len()) {
+        ([], _) => artifacts,
+        (_, 1) => {
+            artifacts.into_iter().map(|artifact| artifact.named(references.clone(), Default::default())).collect()
+        }
+        (_, count) => {
+            let text = format!("{} holds {count} images: say which with --image", args.source);
+            return Err(Failure::usage(text));
+        }
+    };
+    if args.digest_file.is_some() && artifacts.len() != 1 {
+        return Err(Failure::usage("--digest-file is for one image: say which with --image"));
+    }
+    let pushed = push_all(&artifacts, &registries, &store)?;
+    if let (Some(path), Some(artifact)) = (&args.digest_file, artifacts.first()) {
+        write_file(path, &artifact.digest().to_string())?;
+    }
+    if let Some(path) = &args.image_refs {
+        write_file(path, &references_of(&pushed))?;
+    }
+    for line in lines_of(&pushed) {
+        print(&line)?;
+    }
+    Ok(())
+}
+
+/// `lapstrake copy SOURCE DESTINATION`
+pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
+    let reporter = Reporter::new(Progress::new(global));
+    let destination = Place::parse(&args.destination).or_fail(Code::Usage)?;
+    let platforms = match &args.platform {
+        Some(platform) => vec![platform.parse().or_fail(Code::Usage)?],
+        None => Vec::new(),
+    };
+    let store = open_store(global, &reporter)?;
+    let registries = registries(global, &reporter)?;
+    let (source, place) = open_source(&args.source, &store, &registries)?;
+    let pick = pick(args.image.as_deref(), &place);
+    let artifacts = read_artifacts(&source, pick.as_ref(), &platforms).or_fail(code_of(&place))?;
+    match &destination {
+        Place::Registry(reference) => {
+            let [artifact] = &artifacts[..] else {
+                let text = format!(
+                    "{} holds {} images, and one reference takes one: say which with --image",
+                    args.source,
+                    artifacts.len()
+                );
+                return Err(Failure::usage(text));
+            };
+            let named = artifact.clone().named(vec![reference.clone()], Default::default());
+            for line in lines_of(&push_all(&[named], &registries, &store)?) {
+                print(&line)?;
+            }
+            Ok(())
+        }
+        Place::OwnNames => {
+            for line in lines_of(&push_all(&artifacts, &registries, &store)?) {
+                print(&line)?;
+            }
+            Ok(())
+        }
+        local => {
+            let written = place::write(local, &artifacts, &mut io::stdout().lock(), &reporter);
+            let written = written.or_fail(Code::Failed)?;
+            if local.is_standard() {
+                return Ok(());
+            }
+            for (artifact, digest) in artifacts.iter().zip(&written.digests) {
+                print(&format!("{}\t{digest}\t{local}\n", artifact.shown()))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What reading from that place fails with.
+pub(crate) fn code_of(place: &Place) -> Code {
+    match place {
+        Place::Registry(_) => Code::Network,
+        _ => Code::Failed,
+    }
+}
+
+/// Which image of a place is meant: what `--image` says, else what the place itself names.
+pub(crate) fn pick(image: Option<&str>, place: &Place) -> Option<Pick> {
+    match image {
+        Some(name) => Some(Pick::Name(name.to_owned())),
+        None => place.pick().cloned(),
+    }
+}
+
+/// Pushes artifacts to all references that they have: the blobs of a repository once, tags when everything is in.
+pub(crate) fn push_all(
+    artifacts: &[Artifact],
+    registries: &Registries,
+    store: &BlobStore,
+) -> Outcome<Vec<(Artifact, Pushed)>> {
+    let mut images = Vec::new();
+    let mut whose = Vec::new();
+    for artifact in artifacts {
+        let mut repositories: Vec<(Reference, Vec<String>)> = Vec::new();
+        for name in &artifact.names {
+            let tags = match (name.tag(), name.digest()) {
+                (Some(tag), _) => vec![tag.to_owned()],
+                (None, Some(_)) => Vec::new(),
+                (None, None) => vec!["latest".to_owned()],
+            };
+            match repositories.iter_mut().find(|(known, _)| known.name() == name.name()) {
+                Some((_, known)) => {
+                    known.extend(tags.into_iter().filter(|tag| !known.contains(tag)).collect::<Vec<_>>())
+                }
+                None => repositories.push((name.clone(), tags)),
+            }
+        }
+        if repositories.is_empty() {
+            let text = format!("{} has no repository to push to", artifact.shown());
+            return Err(Failure::new(Code::Usage, text)
+                .hint("set `repository` under [project], or name references on the command line"));
+        }
+        for (repository, tags) in repositories {
+            images.push(remote::push_image(artifact, &repository, tags, store).or_fail(Code::Failed)?);
+            whose.push(artifact.clone());
+        }
+    }
+    let pushed = registries.push(&images).or_fail(Code::Network)?;
+    Ok(whose.into_iter().zip(pushed).collect())
+}
+
+/// One `repository@digest` a line.
+pub(crate) fn references_of(pushed: &[(Artifact, Pushed)]) -> String {
+    pushed.iter().map(|(_, pushed)| format!("{}@{}\n", pushed.repository, pushed.digest)).collect()
+}
+
+fn lines_of(pushed: &[(Artifact, Pushed)]) -> Vec<String> {
+    let line = |(artifact, pushed): &(Artifact, Pushed)| {
+        let tags = if pushed.tags.is_empty() { "-".to_owned() } else { pushed.tags.join(",") };
+        let name = artifact.fallback.text().unwrap_or_else(|| pushed.repository.clone());
+        format!("{name}\t{}\t{}@{}\t{tags}\n", pushed.digest, pushed.repository, pushed.digest)
+    };
+    pushed.iter().map(line).collect()
+}

@@ -1,0 +1,143 @@
+//! Registries as places: images read from one like from a layout, and artifacts pushed to one.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::content::Content;
+use crate::oci::{Descriptor, Reference};
+use crate::place::{Artifact, BlobSource, Document, ImageSource, ListedName, Root, SourceError};
+use crate::registry::{self, PushBlob, PushImage, PushManifest, Registries};
+use crate::shown::Shown;
+use crate::store::BlobStore;
+
+/// One image in a registry. Manifests and blobs come into the store as they are asked for.
+pub struct RegistryImage {
+    registries: Registries,
+    reference: Reference,
+    store: BlobStore,
+    root: OnceLock<(Descriptor, Vec<u8>)>,
+}
+
+impl RegistryImage {
+    /// The image of that reference. Nothing is asked before something of it is.
+    pub fn new(registries: &Registries, reference: &Reference, store: &BlobStore) -> Arc<Self> {
+        Arc::new(RegistryImage {
+            registries: registries.clone(),
+            reference: reference.clone(),
+            store: store.clone(),
+            root: OnceLock::new(),
+        })
+    }
+
+    fn failed(&self, descriptor: &Descriptor, error: registry::RegistryError) -> SourceError {
+        SourceError::Blob { digest: descriptor.digest, source: std::io::Error::other(error) }
+    }
+
+    fn root(&self) -> Result<&(Descriptor, Vec<u8>), SourceError> {
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let place = || Shown::new(self.reference.to_string().as_bytes());
+        let found = self
+            .registries
+            .manifest(&self.reference)
+            .map_err(|source| SourceError::Remote { place: place(), source: Box::new(source) })?;
+        let Some((media_type, bytes)) = found else {
+            return Err(SourceError::Kind { place: place(), reason: "is not in the registry".to_owned() });
+        };
+        Ok(self.root.get_or_init(|| (Descriptor::of(media_type, &bytes), bytes)))
+    }
+}
+
+impl BlobSource for RegistryImage {
+    fn blob(&self, descriptor: &Descriptor) -> Result<Content, SourceError> {
+        self.registries
+            .fetch_blob(&self.reference, descriptor, &self.store)
+            .map_err(|error| self.failed(descriptor, error))?;
+        self.store.blob(descriptor)
+    }
+
+    fn held_by(&self, descriptor: &Descriptor) -> Option<Reference> {
+        (!self.store.contains(descriptor)).then(|| self.reference.clone())
+    }
+
+    fn comes_from(&self, _: &Descriptor) -> Option<Reference> {
+        Some(self.reference.clone())
+    }
+}
+
+impl ImageSource for RegistryImage {
+    fn roots(&self) -> Result<Vec<Root>, SourceError> {
+        let (descriptor, _) = self.root()?;
+        let name = ListedName { name: Some(self.reference.to_string()), containerd: None };
+        Ok(vec![Root { descriptor: descriptor.clone(), names: vec![name] }])
+    }
+
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, SourceError> {
+        let (root, bytes) = self.root()?;
+        if root.digest == descriptor.digest {
+            return Ok(bytes.clone());
+        }
+        if let Ok(bytes) = self.store.document(descriptor) {
+            return Ok(bytes);
+        }
+        let bytes = if descriptor.media_type.is_manifest() || descriptor.media_type.is_index() {
+            let reference = self.reference.with_digest(descriptor.digest);
+            let found = self.registries.manifest(&reference).map_err(|error| self.failed(descriptor, error))?;
+            let place = Shown::new(self.reference.to_string().as_bytes());
+            found.ok_or(SourceError::Absent { digest: descriptor.digest, place })?.1
+        } else {
+            self.registries
+                .fetch_document(&self.reference, descriptor)
+                .map_err(|error| self.failed(descriptor, error))?
+        };
+        // Kept for the next build; the digest was checked when it came.
+        let _ = self.store.put(&bytes);
+        Ok(bytes)
+    }
+}
+
+/// What is sent for an image that goes to a repository under some tags (none: by digest alone).
+///
+/// # Errors
+/// Where a blob's bytes are not to be had.
+pub fn push_image(
+    artifact: &Artifact,
+    repository: &Reference,
+    tags: Vec<String>,
+    store: &BlobStore,
+) -> Result<PushImage, SourceError> {
+    let mut manifests = Vec::new();
+    for document in artifact.documents() {
+        let blobs = match document {
+            Document::Index(_) => Vec::new(),
+            Document::Manifest(image) => std::iter::once(&image.manifest.config)
+                .chain(&image.manifest.layers)
+                .map(|descriptor| push_blob(artifact, descriptor, repository, store))
+                .collect::<Result<_, _>>()?,
+        };
+        manifests.push(PushManifest {
+            descriptor: document.descriptor().clone(),
+            bytes: document.bytes().to_vec(),
+            blobs,
+        });
+    }
+    Ok(PushImage { repository: repository.clone(), tags, manifests })
+}
+
+fn push_blob(
+    artifact: &Artifact,
+    descriptor: &Descriptor,
+    repository: &Reference,
+    store: &BlobStore,
+) -> Result<PushBlob, SourceError> {
+    let source = artifact.source();
+    let mount_from = source
+        .comes_from(descriptor)
+        .filter(|from| from.registry() == repository.registry() && from.repository() != repository.repository())
+        .map(|from| from.repository().to_owned());
+    let bytes = match source.held_by(descriptor) {
+        Some(reference) => registry::BlobSource::Registry { reference, store: store.clone() },
+        None => registry::BlobSource::Content(artifact.content(descriptor)?),
+    };
+    Ok(PushBlob { descriptor: descriptor.clone(), source: bytes, mount_from: mount_from.into_iter().collect() })
+}

@@ -609,7 +609,7 @@ mod tests {
         let bytes = bytes_of(&sample());
         assert_eq!(
             crate::oci::Digest::of(&bytes).to_string(),
-            "sha256:a448bb4de676a2cf9882785e52b82b60be496182da54ff6a3b66550a371baeb2"
+            "sha256:dd84b4be0c934f4803548280718e603037d818cf40299bcd8f99391a533644f3"
         );
     }
 

@@ -4,7 +4,8 @@
 //! setgid, sticky), uid and gid in octal, time [`MTIME`], no user or group names, device fields empty. A path of more than
 //! 100 bytes is split at the last slash that fits both fields; where none does, and for whatever else does not fit its
 //! field, a PAX header named `PaxHeaders/<basename>` stands before the entry, with only the records that are needed,
-//! sorted by key. Hard links follow their target. Two zero blocks end the archive.
+//! sorted by key; for a deletion it is named after what is deleted. The checksum is six octal digits, NUL and space. Hard
+//! links follow their target. Two zero blocks end the archive.
 
 use std::io::{self, Read, Write};
 
@@ -144,10 +145,9 @@ pub fn tar_length(tree: &FileTree) -> u64 {
 }
 
 /// The entries in the order of a layer: byte order of the path, where a deletion stands under the name that it has in the
-/// layer, and hard links never before their target.
+/// layer. Hard links stand behind their targets, since those come first in byte order.
 fn ordered(tree: &FileTree) -> impl Iterator<Item = (&TreePath, &Entry)> {
-    // Deletions sort by another name than the path they delete; hard links are made with the target first by whoever
-    // makes them, or are turned round here.
+    // Deletions sort by another name than the path they delete.
     let mut entries: Vec<(&TreePath, &Entry)> = tree.iter().collect();
     if entries.iter().any(|(_, entry)| matches!(entry.kind, Kind::Whiteout)) {
         entries.sort_by_cached_key(|(path, entry)| name_in_layer(path, entry));
@@ -273,9 +273,7 @@ struct Fields<'a> {
 
 /// One ustar header block. Device fields are all zero, as are user and group names.
 fn write_block(out: &mut Vec<u8>, fields: &Fields<'_>) {
-    let mut header = tar::Header::new_ustar();
-    let block = header.as_mut_bytes();
-    *block = [0; BLOCK as usize];
+    let mut block = [0; BLOCK as usize];
     block[..fields.name.len()].copy_from_slice(fields.name);
     octal(&mut block[100..108], u64::from(fields.mode));
     octal(&mut block[108..116], u64::from(fields.uid));
@@ -286,8 +284,12 @@ fn write_block(out: &mut Vec<u8>, fields: &Fields<'_>) {
     block[157..157 + fields.link.len()].copy_from_slice(fields.link);
     block[257..265].copy_from_slice(b"ustar\x0000");
     block[345..345 + fields.prefix.len()].copy_from_slice(fields.prefix);
-    header.set_cksum();
-    out.extend_from_slice(header.as_bytes());
+    // As Go and GNU tar write it: six octal digits, NUL, space; summed up with spaces in its place.
+    block[148..156].copy_from_slice(b"        ");
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    octal(&mut block[148..155], u64::from(sum));
+    block[154] = 0;
+    out.extend_from_slice(&block);
 }
 
 /// Octal digits that fill the field but for a NUL at its end.

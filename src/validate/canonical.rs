@@ -259,7 +259,7 @@ fn header(name: &[u8], prefix: &[u8], kind: u8, [mode, uid, gid, size]: [u64; 4]
     put(257, b"ustar\x0000");
     put(345, prefix);
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:07o}\0").as_bytes());
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     block
 }
 

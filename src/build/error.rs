@@ -29,6 +29,6 @@ pub enum BuildError {
         /// What the layer is called.
         layer: String,
         /// Why.
-        source: LayerError,
+        source: Box<LayerError>,
     },
 }

@@ -269,8 +269,12 @@ impl Builder<'_> {
             self.reporter.warn(format!("{}: the layer `{}` holds nothing, and is left out", image.name, tree.title));
             return Ok(None);
         }
-        let subject = format!("{} {}", image.name, tree.title);
-        let failed = |source| BuildError::Layer { image: image.name.to_string(), layer: tree.title.clone(), source };
+        let subject = format!("{}: {}", image.name, tree.title);
+        let failed = |source| BuildError::Layer {
+            image: image.name.to_string(),
+            layer: tree.title.clone(),
+            source: Box::new(source),
+        };
         let machine = platform.elf_machine();
         layer::make(&tree.tree, form, machine, &subject, self.store, self.jobs, self.reuse, &self.reporter)
             .map(Some)

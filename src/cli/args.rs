@@ -7,68 +7,68 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 /// Builds OCI images from a recipe: no Docker, no daemon, no root, nothing executed.
 #[derive(Debug, Parser)]
 #[command(name = "lapstrake", version, max_term_width = 100, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
-    pub global: Global,
+    pub(crate) global: Global,
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What every command understands.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// The recipe
     #[arg(short, long, global = true, default_value = "lapstrake.toml", value_hint = ValueHint::FilePath)]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Where blobs and what is known of them are kept
     #[arg(long, global = true, env = "LAPSTRAKE_CACHE_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub cache_dir: Option<PathBuf>,
+    pub(crate) cache_dir: Option<PathBuf>,
     /// How progress is shown on standard error
     #[arg(long, global = true, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
-    pub progress: ProgressMode,
+    pub(crate) progress: ProgressMode,
     /// Show nothing but results and errors; `build` prints only digests
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// Threads, and blobs sent or fetched at once [default: the number of processors]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: Option<u16>,
+    pub(crate) jobs: Option<u16>,
     #[command(flatten)]
-    pub registry: RegistryArgs,
+    pub(crate) registry: RegistryArgs,
 }
 
 /// How registries are reached.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Registries")]
-pub struct RegistryArgs {
+pub(crate) struct RegistryArgs {
     /// File with credentials, as `docker login` and `podman login` write it
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub authfile: Option<PathBuf>,
+    pub(crate) authfile: Option<PathBuf>,
     /// Registry (HOST[:PORT]) that is reached over plain HTTP; those on this machine are by themselves
     #[arg(long, global = true, value_name = "REGISTRY")]
-    pub insecure_registry: Vec<String>,
+    pub(crate) insecure_registry: Vec<String>,
     /// Certificate authorities for one registry, in PEM: REGISTRY=FILE
     #[arg(long, global = true, value_name = "REGISTRY=FILE")]
-    pub registry_certificate: Vec<String>,
+    pub(crate) registry_certificate: Vec<String>,
     /// Certificate and key that we show to one registry, in PEM: REGISTRY=CERT,KEY
     #[arg(long, global = true, value_name = "REGISTRY=CERT,KEY")]
-    pub registry_client_cert: Vec<String>,
+    pub(crate) registry_client_cert: Vec<String>,
     /// Where to pull from instead, first: REGISTRY=MIRROR
     #[arg(long, global = true, value_name = "REGISTRY=MIRROR")]
-    pub registry_mirror: Vec<String>,
+    pub(crate) registry_mirror: Vec<String>,
     /// Directory like /etc/docker/certs.d, with a folder for each registry
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub cert_dir: Option<PathBuf>,
+    pub(crate) cert_dir: Option<PathBuf>,
     /// Send blobs in chunks of so many MiB, for proxies that limit the length of a request
     #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=10_240))]
-    pub push_chunk: Option<u64>,
+    pub(crate) push_chunk: Option<u64>,
     /// Tries for each request
     #[arg(long, global = true, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub retry: u32,
+    pub(crate) retry: u32,
 }
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ProgressMode {
+pub(crate) enum ProgressMode {
     /// Bars on a terminal, lines elsewhere
     Auto,
     /// Lines
@@ -83,7 +83,7 @@ pub enum ProgressMode {
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Build images of the recipe
     Build(Box<BuildArgs>),
     /// Push a layout or an archive to a registry
@@ -108,118 +108,118 @@ pub enum Command {
 
 /// `lapstrake build`
 #[derive(Debug, Args)]
-pub struct BuildArgs {
+pub(crate) struct BuildArgs {
     /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
-    pub images: Vec<String>,
+    pub(crate) images: Vec<String>,
     /// Only this variant; may be given several times
     #[arg(long, value_name = "VARIANT")]
-    pub variant: Vec<String>,
+    pub(crate) variant: Vec<String>,
     /// Only this platform (os/arch[/variant]); several with commas or given several times
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
-    pub platform: Vec<String>,
+    pub(crate) platform: Vec<String>,
     /// Where the images go: oci:DIR, oci-archive:FILE, docker-archive:FILE, archive:FILE, `-` for standard output, a
     /// reference, or type=…,dest=…; may be given several times [default: oci:./lapstrake-out]
     #[arg(short, long, value_name = "PLACE")]
-    pub output: Vec<String>,
+    pub(crate) output: Vec<String>,
     /// Push to the repositories that the recipe names
     #[arg(long)]
-    pub push: bool,
+    pub(crate) push: bool,
     /// Tag in place of the recipe's: a bare tag, or a full reference where one image is built; may be given several times
     #[arg(short, long, value_name = "TAG")]
-    pub tag: Vec<String>,
+    pub(crate) tag: Vec<String>,
     /// Add a label to every image: KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
-    pub label: Vec<String>,
+    pub(crate) label: Vec<String>,
     /// Add an annotation to every image: KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
-    pub annotation: Vec<String>,
+    pub(crate) annotation: Vec<String>,
     /// Set a key of the recipe's [project]: KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    pub(crate) set: Vec<String>,
     /// Build every layer anew
     #[arg(long)]
-    pub no_cache: bool,
+    pub(crate) no_cache: bool,
     /// Do not touch the network: what is in the cache must do
     #[arg(long)]
-    pub offline: bool,
+    pub(crate) offline: bool,
     /// The images' date, in seconds since 1970
     #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS", allow_negative_numbers = true)]
-    pub source_date_epoch: Option<i64>,
+    pub(crate) source_date_epoch: Option<i64>,
     /// Write what was built as JSON, in the form of `docker buildx build --metadata-file`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub metadata_file: Option<PathBuf>,
+    pub(crate) metadata_file: Option<PathBuf>,
     /// Write the image ID (digest of the config) of the one image that is built
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub iidfile: Option<PathBuf>,
+    pub(crate) iidfile: Option<PathBuf>,
     /// Write the digest of the one image that is built
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub digest_file: Option<PathBuf>,
+    pub(crate) digest_file: Option<PathBuf>,
     /// Write the pushed references with digest, one a line
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub image_refs: Option<PathBuf>,
+    pub(crate) image_refs: Option<PathBuf>,
     /// Say what would be built, and build nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// `lapstrake push`
 #[derive(Debug, Args)]
-pub struct PushArgs {
+pub(crate) struct PushArgs {
     /// oci:DIR, oci-archive:FILE, docker-archive:FILE or archive:FILE, or just the path
-    pub source: String,
+    pub(crate) source: String,
     /// Where to push to [default: the names that the source has]
-    pub references: Vec<String>,
+    pub(crate) references: Vec<String>,
     /// The one image to take, by the name that the source gives it
     #[arg(long, value_name = "NAME")]
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// Write the digest of the one image that is pushed
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub digest_file: Option<PathBuf>,
+    pub(crate) digest_file: Option<PathBuf>,
     /// Write the pushed references with digest, one a line
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub image_refs: Option<PathBuf>,
+    pub(crate) image_refs: Option<PathBuf>,
 }
 
 /// `lapstrake copy`
 #[derive(Debug, Args)]
-pub struct CopyArgs {
+pub(crate) struct CopyArgs {
     /// A place or a reference
-    pub source: String,
+    pub(crate) source: String,
     /// A place or a reference
-    pub destination: String,
+    pub(crate) destination: String,
     /// The one image to take, by the name that the source gives it
     #[arg(long, value_name = "NAME")]
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// Take this platform alone out of an index
     #[arg(long, value_name = "PLATFORM")]
-    pub platform: Option<String>,
+    pub(crate) platform: Option<String>,
 }
 
 /// `lapstrake inspect`
 #[derive(Debug, Args)]
-pub struct InspectArgs {
+pub(crate) struct InspectArgs {
     /// A place or a reference
-    pub source: String,
+    pub(crate) source: String,
     /// The one image to show, by the name that the source gives it
     #[arg(long, value_name = "NAME")]
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// The platform to show, where there are several
     #[arg(long, value_name = "PLATFORM")]
-    pub platform: Option<String>,
+    pub(crate) platform: Option<String>,
     /// List the files too
     #[arg(long)]
-    pub files: bool,
+    pub(crate) files: bool,
     /// As JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Recompute every digest, size, diff ID and form, and say what is wrong (exit code 6)
     #[arg(long)]
-    pub validate: bool,
+    pub(crate) validate: bool,
 }
 
 /// `lapstrake cache`
 #[derive(Debug, Subcommand)]
-pub enum CacheCommand {
+pub(crate) enum CacheCommand {
     /// Print where the cache is and how much it holds
     Size,
     /// Read everything, and drop what is damaged (exit code 6 where something was)

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Exit codes, as DESIGN promises them to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
+pub(crate) enum Code {
     /// Something failed.
     Failed = 1,
     /// What was typed makes no sense.
@@ -23,40 +23,40 @@ pub enum Code {
 
 /// A command's failure: an exit code, an error with its causes, and what to do next.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// How the process ends.
-    pub code: Code,
+    pub(crate) code: Code,
     /// What went wrong.
-    pub error: Box<dyn Error + Send + Sync>,
+    pub(crate) error: Box<dyn Error + Send + Sync>,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
     /// Whether the text is complete as it is (a drawn snippet), and gets no `error:` in front.
-    pub drawn: bool,
+    pub(crate) drawn: bool,
 }
 
 /// What commands give.
-pub type Outcome<T = ()> = Result<T, Failure>;
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     /// A failure of that kind.
-    pub fn new(code: Code, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn new(code: Code, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Failure { code, error: error.into(), hint: None, drawn: false }
     }
 
     /// Something that was typed makes no sense.
-    pub fn usage(text: impl fmt::Display) -> Self {
+    pub(crate) fn usage(text: impl fmt::Display) -> Self {
         Failure::new(Code::Usage, text.to_string())
     }
 
     /// With a word on what to do.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The whole text: error, causes, hint.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut text = if self.drawn { String::new() } else { "error: ".to_owned() };
         text.push_str(self.error.to_string().trim_end());
         let mut cause = self.error.source();
@@ -72,7 +72,7 @@ impl Failure {
 }
 
 /// Gives errors of the library an exit code.
-pub trait OrFail<T> {
+pub(crate) trait OrFail<T> {
     /// With that code.
     fn or_fail(self, code: Code) -> Outcome<T>;
 }

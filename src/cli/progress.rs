@@ -17,7 +17,7 @@ const WORTH_SHOWING: Duration = Duration::from_secs(1);
 const STILL_THERE: Duration = Duration::from_secs(10);
 
 /// Draws events on standard error.
-pub struct Progress {
+pub(crate) struct Progress {
     mode: Mode,
     started: Instant,
     tasks: Mutex<BTreeMap<TaskId, Task>>,
@@ -42,7 +42,7 @@ struct Task {
 
 impl Progress {
     /// As the arguments and the terminal say.
-    pub fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &Global) -> Self {
         let bars = || Mode::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let mode = match global.progress {
@@ -83,8 +83,12 @@ impl Progress {
         match (&self.mode, &task.bar) {
             (Mode::Bars(_), Some(bar)) => bar.set_position(task.done),
             (Mode::Bars(bars), None) if task.began.elapsed() >= WORTH_SHOWING => {
-                let bar = bars.add(bar_for(task));
-                bar.set_position(task.done);
+                // Added before anything is set: a bar on its own draws itself.
+                let bar = bars.add(match task.total {
+                    Some(total) => ProgressBar::new(total),
+                    None => ProgressBar::new_spinner(),
+                });
+                dress(&bar, task);
                 task.bar = Some(bar);
             }
             (Mode::Lines, _) if task.spoke.elapsed() >= STILL_THERE => {
@@ -135,20 +139,16 @@ fn amount(task: &Task) -> String {
     }
 }
 
-fn bar_for(task: &Task) -> ProgressBar {
+fn dress(bar: &ProgressBar, task: &Task) {
     let template = match task.total {
         Some(_) => "{prefix:>9} {wide_msg} [{bar:24}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
         None => "{prefix:>9} {wide_msg} {binary_bytes} {binary_bytes_per_sec}",
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = match task.total {
-        Some(total) => ProgressBar::new(total),
-        None => ProgressBar::new_spinner(),
-    };
     bar.set_style(style.progress_chars("=> "));
     bar.set_prefix(task.phase.word());
     bar.set_message(task.subject.clone());
-    bar
+    bar.set_position(task.done);
 }
 
 impl Report for Progress {

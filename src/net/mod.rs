@@ -26,7 +26,7 @@ pub use redact::{Secret, redacted};
 pub use retry::RetryPolicy;
 pub use tls::{ClientIdentity, RootSettings, TlsSettings};
 
-pub(crate) use client::{Answer, Call, Client};
+pub(crate) use client::{Answer, Call};
 pub(crate) use download::{Download, Ranged};
 pub(crate) use file::read_regular;
 pub(crate) use payload::{Payload, Progress};

@@ -1,0 +1,409 @@
+//! Sending images: blobs, then manifests by digest, then tags; nothing twice, and no tag before everything is in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+
+use super::auth::{self, Scopes};
+use super::client::{Ask, Core};
+use super::endpoint::Repository;
+use super::options::JOBS;
+use super::pull::digest_header;
+use super::upload::{BlobSource, How, Upload};
+use super::{Refusal, RegistryError};
+use crate::net::{Payload, Progress};
+use crate::oci::{Descriptor, Digest, Reference};
+use crate::report::Phase;
+
+/// An image to send, and where to.
+#[derive(Clone, Debug)]
+pub struct PushImage {
+    /// Where it goes: registry and repository. Tag and digest of the reference play no part.
+    pub repository: Reference,
+    /// The tags it gets.
+    pub tags: Vec<String>,
+    /// Its manifests, children before parents: the last one is what the tags name.
+    pub manifests: Vec<PushManifest>,
+}
+
+/// A manifest or index to send.
+#[derive(Clone, Debug)]
+pub struct PushManifest {
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+    /// The blobs it refers to: config and layers. An index has none.
+    pub blobs: Vec<PushBlob>,
+}
+
+/// A blob to send.
+#[derive(Clone, Debug)]
+pub struct PushBlob {
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// Where its bytes are.
+    pub source: BlobSource,
+    /// Repositories of the same registry that are known to have it.
+    pub mount_from: Vec<String>,
+}
+
+/// An image that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// Registry and repository.
+    pub repository: String,
+    /// The digest of its last manifest.
+    pub digest: Digest,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Whether all of its tags were right before, so that nothing was done.
+    pub unchanged: bool,
+    /// Blobs that were sent.
+    pub uploaded: Tally,
+    /// Blobs that the registry took over from another repository.
+    pub mounted: Tally,
+    /// Blobs that were there (or were sent for another image of the same run).
+    pub present: Tally,
+}
+
+/// How many, and how many bytes in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// Bytes in all.
+    pub bytes: u64,
+}
+
+impl Tally {
+    fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// What was found to be there before anything was sent.
+struct Found {
+    /// Manifests that are there, and with them everything they refer to.
+    manifests: BTreeSet<Digest>,
+    /// Tags that are right.
+    tags: BTreeSet<String>,
+}
+
+/// An image on its way.
+struct Job<'a> {
+    image: &'a PushImage,
+    root: &'a PushManifest,
+    repository: Repository,
+    scopes: Scopes,
+    found: Found,
+}
+
+impl Job<'_> {
+    fn unchanged(&self) -> bool {
+        !self.image.tags.is_empty() && self.image.tags.iter().all(|tag| self.found.tags.contains(tag))
+    }
+}
+
+impl Core {
+    /// Sends images. Where one fails, no tag of any is set.
+    pub(super) async fn push(&self, images: &[PushImage]) -> Result<Vec<Pushed>, RegistryError> {
+        check(images)?;
+        let jobs = self.options.jobs.unwrap_or(JOBS).clamp(1, 256);
+        let looked = stream::iter(images.iter().map(|image| self.look(image))).buffered(jobs);
+        let all: Vec<Job<'_>> = collect(looked).await?;
+
+        let tallies = Mutex::new(vec![[Tally::default(); 3]; all.len()]);
+        let mut groups: Vec<Vec<Blob<'_>>> = group(&all).into_values().collect();
+        // The largest first: what takes longest is not begun last.
+        groups.sort_by_key(|group| std::cmp::Reverse(group.first().map_or(0, |blob| blob.blob.descriptor.size)));
+        let sent =
+            stream::iter(groups.iter().map(|group| self.push_group(&all, group, &tallies))).buffer_unordered(jobs);
+        collect::<(), Vec<()>>(sent).await?;
+
+        let manifests = stream::iter(all.iter().map(|job| self.push_manifests(job))).buffer_unordered(jobs);
+        collect::<(), Vec<()>>(manifests).await?;
+        let tags = stream::iter(all.iter().map(|job| self.push_tags(job))).buffer_unordered(jobs);
+        collect::<(), Vec<()>>(tags).await?;
+
+        let tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(all
+            .iter()
+            .zip(tallies)
+            .map(|(job, [uploaded, mounted, present])| Pushed {
+                repository: job.image.repository.name(),
+                digest: job.root.descriptor.digest,
+                tags: job.image.tags.clone(),
+                unchanged: job.unchanged(),
+                uploaded,
+                mounted,
+                present,
+            })
+            .collect())
+    }
+
+    /// Looks what is there already.
+    async fn look<'a>(&self, image: &'a PushImage) -> Result<Job<'a>, RegistryError> {
+        let repository = self.repository(image.repository.registry(), image.repository.repository())?;
+        let scopes = auth::push(&repository.path, None);
+        let Some((root, children)) = image.manifests.split_last() else {
+            return Err(wrong(image, "it has no manifest"));
+        };
+        let there = async |identifier: &str, wanted: Option<Digest>| {
+            match self.head_manifest(&repository, &scopes, identifier, wanted).await {
+                Ok(found) => Ok(found.map(|found| found.digest)),
+                // What follows asks for more, and is refused with more words.
+                Err(RegistryError::Refused(refusal)) if !refusal.is_temporary() => Ok(None),
+                Err(RegistryError::Protocol { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let digest = root.descriptor.digest;
+        let mut found = Found { manifests: BTreeSet::new(), tags: BTreeSet::new() };
+        for tag in &image.tags {
+            if there(tag, None).await? == Some(digest) {
+                found.tags.insert(tag.clone());
+            }
+        }
+        if !found.tags.is_empty() || there(&digest.to_string(), Some(digest)).await? == Some(digest) {
+            found.manifests.extend(image.manifests.iter().map(|manifest| manifest.descriptor.digest));
+        } else {
+            for child in children {
+                let digest = child.descriptor.digest;
+                if there(&digest.to_string(), Some(digest)).await? == Some(digest) {
+                    found.manifests.insert(digest);
+                }
+            }
+        }
+        Ok(Job { image, root, repository, scopes, found })
+    }
+
+    /// Brings one blob into all the repositories of a registry that need it: sent to the first, mounted from there into
+    /// the others.
+    async fn push_group(
+        &self,
+        jobs: &[Job<'_>],
+        group: &[Blob<'_>],
+        tallies: &Mutex<Vec<[Tally; 3]>>,
+    ) -> Result<(), RegistryError> {
+        let Some((first, others)) = group.split_first() else { return Ok(()) };
+        let count = |number: usize, how: How, bytes| {
+            let kind = match how {
+                How::Uploaded => 0,
+                How::Mounted => 1,
+                How::Present => 2,
+            };
+            tallies.lock().unwrap_or_else(PoisonError::into_inner)[number][kind].add(bytes);
+        };
+        let size = first.blob.descriptor.size;
+        let how = self.push_blob(&jobs[first.jobs[0]].repository, first.blob, None, false).await?;
+        count(first.jobs[0], how, size);
+        let from = &jobs[first.jobs[0]].repository.path;
+        let sending = others.iter().map(async |other| {
+            let how = self.push_blob(&jobs[other.jobs[0]].repository, other.blob, Some(from), false).await?;
+            count(other.jobs[0], how, size);
+            Ok(())
+        });
+        collect::<(), Vec<()>>(stream::iter(sending).buffer_unordered(8)).await?;
+        for blob in group {
+            for number in &blob.jobs[1..] {
+                count(*number, How::Present, size);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings one blob into one repository.
+    async fn push_blob(
+        &self,
+        repository: &Repository,
+        blob: &PushBlob,
+        from: Option<&String>,
+        force: bool,
+    ) -> Result<How, RegistryError> {
+        let mut mount_from: Vec<String> = from.into_iter().chain(&blob.mount_from).cloned().collect();
+        if let BlobSource::Registry { reference, .. } = &blob.source
+            && reference.registry() == repository.endpoint.name
+        {
+            mount_from.push(reference.repository().to_owned());
+        }
+        let mut seen = BTreeSet::new();
+        mount_from.retain(|path| *path != repository.path && seen.insert(path.clone()));
+        let subject = format!("{repository} {}", blob.descriptor.digest.short());
+        let progress = Arc::new(Progress::new(self.reporter.task(Phase::Push, subject, Some(blob.descriptor.size))));
+        let upload = Upload {
+            repository,
+            descriptor: &blob.descriptor,
+            source: &blob.source,
+            mount_from: if force { &[] } else { &mount_from },
+            force,
+        };
+        let how = self.upload(&upload, &progress).await;
+        if let Some(progress) = Arc::into_inner(progress) {
+            progress.finish(match &how {
+                Ok(How::Present) => "already there",
+                Ok(How::Mounted) => "mounted",
+                Ok(How::Uploaded) => "pushed",
+                Err(_) => "failed",
+            });
+        }
+        how
+    }
+
+    /// Sends an image's manifests by digest, in order.
+    async fn push_manifests(&self, job: &Job<'_>) -> Result<(), RegistryError> {
+        for (number, manifest) in job.image.manifests.iter().enumerate() {
+            let digest = manifest.descriptor.digest;
+            if job.found.manifests.contains(&digest) {
+                continue;
+            }
+            self.push_manifest(job, manifest, &job.image.manifests[..number]).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends one manifest by digest. Where the registry has lost something that the manifest refers to, and said before
+    /// that it has it, that is sent again, once.
+    async fn push_manifest(
+        &self,
+        job: &Job<'_>,
+        manifest: &PushManifest,
+        before: &[PushManifest],
+    ) -> Result<(), RegistryError> {
+        let name = manifest.descriptor.digest.to_string();
+        let mut again = BTreeSet::new();
+        loop {
+            let error = match self.put_manifest(job, manifest, &name).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let Some(refusal) = error.refusal().filter(|refusal| something_is_missing(refusal)) else {
+                return Err(error);
+            };
+            let named: BTreeSet<Digest> = refusal.reasons.iter().flat_map(|reason| reason.digests.clone()).collect();
+            let lost = |digest: &Digest| (named.is_empty() || named.contains(digest)) && !again.contains(digest);
+            let blobs: Vec<&PushBlob> = manifest.blobs.iter().filter(|blob| lost(&blob.descriptor.digest)).collect();
+            let children: Vec<&PushManifest> = before.iter().filter(|child| lost(&child.descriptor.digest)).collect();
+            if blobs.is_empty() && (children.is_empty() || !manifest.blobs.is_empty()) {
+                return Err(error);
+            }
+            for blob in blobs {
+                let digest = blob.descriptor.digest;
+                self.reporter.note(format!("{} has lost blob {digest}: sending it again", job.repository));
+                self.push_blob(&job.repository, blob, None, true).await?;
+                again.insert(digest);
+            }
+            if manifest.blobs.is_empty() {
+                for child in children {
+                    let digest = child.descriptor.digest;
+                    self.put_manifest(job, child, &digest.to_string()).await?;
+                    again.insert(digest);
+                }
+            }
+        }
+    }
+
+    /// Sets an image's tags, in order.
+    async fn push_tags(&self, job: &Job<'_>) -> Result<(), RegistryError> {
+        let digest = job.root.descriptor.digest;
+        for tag in job.image.tags.iter().filter(|tag| !job.found.tags.contains(*tag)) {
+            if let Err(error) = self.put_manifest(job, job.root, tag).await {
+                // An answer that was lost, and then "immutable": what counts is what the tag names.
+                let now = self.head_manifest(&job.repository, &job.scopes, tag, None).await;
+                if !matches!(now, Ok(Some(found)) if found.digest == digest) {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_manifest(&self, job: &Job<'_>, manifest: &PushManifest, name: &str) -> Result<(), RegistryError> {
+        let ask = Ask::new(&job.repository, job.scopes.clone(), Method::PUT, &format!("manifests/{name}"))
+            .header(CONTENT_TYPE, manifest.descriptor.media_type.as_str())
+            .payload(Payload::Bytes(manifest.bytes.clone().into()))
+            .good(&[200, 201, 202, 204]);
+        let answer = self.send(&ask).await?;
+        match digest_header(&answer.headers) {
+            Some(found) if found != manifest.descriptor.digest => {
+                let reason = format!("it says that manifest {} has digest {found}", manifest.descriptor.digest);
+                Err(self.nonsense(&ask, &answer.url, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A blob, and the images (by number) that need it in one and the same repository.
+struct Blob<'a> {
+    blob: &'a PushBlob,
+    jobs: Vec<usize>,
+}
+
+/// What has to be sent: by registry and digest, then by repository.
+fn group<'a>(jobs: &[Job<'a>]) -> BTreeMap<(String, Digest), Vec<Blob<'a>>> {
+    let mut groups: BTreeMap<(String, Digest), Vec<Blob<'a>>> = BTreeMap::new();
+    for (number, job) in jobs.iter().enumerate() {
+        for manifest in
+            job.image.manifests.iter().filter(|manifest| !job.found.manifests.contains(&manifest.descriptor.digest))
+        {
+            for blob in &manifest.blobs {
+                let group = groups.entry((job.repository.endpoint.name.clone(), blob.descriptor.digest)).or_default();
+                match group.iter_mut().find(|known| jobs[known.jobs[0]].repository.path == job.repository.path) {
+                    Some(known) if known.jobs.contains(&number) => {}
+                    Some(known) => known.jobs.push(number),
+                    None => group.push(Blob { blob, jobs: vec![number] }),
+                }
+            }
+        }
+    }
+    groups
+}
+
+/// What must hold before anything is sent.
+fn check(images: &[PushImage]) -> Result<(), RegistryError> {
+    let mut named: BTreeMap<(String, &str), Digest> = BTreeMap::new();
+    for image in images {
+        let Some(root) = image.manifests.last() else { return Err(wrong(image, "it has no manifest")) };
+        for manifest in &image.manifests {
+            if Digest::of(&manifest.bytes) != manifest.descriptor.digest {
+                return Err(wrong(image, "a manifest's bytes do not have its digest"));
+            }
+        }
+        for tag in &image.tags {
+            if image.repository.with_tag(tag).is_err() {
+                return Err(wrong(image, "a tag is none"));
+            }
+            let before = named.insert((image.repository.name(), tag), root.descriptor.digest);
+            if before.is_some_and(|before| before != root.descriptor.digest) {
+                return Err(wrong(image, &format!("another image of this run gets the tag {tag} too")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wrong(image: &PushImage, reason: &str) -> RegistryError {
+    RegistryError::Image { image: image.repository.name(), reason: reason.to_owned() }
+}
+
+/// Whether a manifest was refused because something it refers to is not there.
+fn something_is_missing(refusal: &Refusal) -> bool {
+    ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"].iter().any(|code| refusal.says(code))
+}
+
+/// All results, or the first failure: what is still under way is then given up.
+async fn collect<T, C: Default + Extend<T>>(
+    mut results: impl stream::Stream<Item = Result<T, RegistryError>> + Unpin,
+) -> Result<C, RegistryError> {
+    let mut all = C::default();
+    while let Some(result) = results.next().await {
+        all.extend([result?]);
+    }
+    Ok(all)
+}

@@ -109,11 +109,16 @@ impl Core {
             network,
             credentials: Credentials::new(options.credentials.clone(), options.helper_path.clone()),
             reporter,
-            slots: Semaphore::new(options.jobs.unwrap_or(JOBS).clamp(1, 256)),
+            slots: Semaphore::new(jobs(&options)),
             endpoints: Mutex::default(),
             said: Mutex::default(),
             options,
         }
+    }
+
+    /// How many things are done at a time.
+    pub(super) fn jobs(&self) -> usize {
+        jobs(&self.options)
     }
 
     /// The server of a registry.
@@ -335,6 +340,10 @@ impl Core {
             self.reporter.warn(text);
         }
     }
+}
+
+fn jobs(options: &RegistryOptions) -> usize {
+    options.jobs.unwrap_or(JOBS).clamp(1, 256)
 }
 
 /// Why a single request failed.

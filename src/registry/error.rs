@@ -166,6 +166,16 @@ impl RegistryError {
         }
     }
 
+    /// The same, after so many tries.
+    pub(super) fn after(mut self, made: u32) -> Self {
+        match &mut self {
+            RegistryError::Refused(refusal) => refusal.tries = refusal.tries.max(made),
+            RegistryError::Network { tries, .. } => *tries = made.max(*tries),
+            _ => {}
+        }
+        self
+    }
+
     /// Whether the same may well succeed a little later.
     pub(super) fn is_temporary(&self) -> bool {
         match self {

@@ -12,6 +12,7 @@ mod error;
 mod options;
 mod pull;
 mod push;
+mod referrers;
 mod refusal;
 mod registries;
 mod upload;

@@ -171,7 +171,7 @@ impl Core {
                             .any(|code| refusal.says(code));
                         refused += 1;
                         if !doubtful || refused >= 3 {
-                            return Err(error);
+                            return Err(error.after(refused));
                         }
                     }
                 }
@@ -183,7 +183,7 @@ impl Core {
             match tries.pause(told) {
                 Some(pause) => self.pause(&error, &tries, pause).await,
                 None if self.is_there(upload, &scopes).await.unwrap_or(false) => return Ok(How::Uploaded),
-                None => return Err(error),
+                None => return Err(error.after(tries.made())),
             }
         }
     }

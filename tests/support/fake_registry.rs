@@ -98,6 +98,8 @@ pub struct Setup {
     pub blobs_at: Option<String>,
     /// Repositories that exist; all do where none is named.
     pub repositories: Option<Vec<String>>,
+    /// Whether it knows what refers to what, and says so.
+    pub referrers: bool,
     /// Tags do not move.
     pub immutable_tags: bool,
     pub tls: Option<Arc<rustls::ServerConfig>>,
@@ -136,6 +138,10 @@ pub enum Fault {
     Stall(Duration),
     /// So many bytes of the body, and a pause.
     StallBody(usize, Duration),
+    /// So many bytes of the body at a time, with a pause after each: slow, but never still for long.
+    Trickle(usize, Duration),
+    /// The body is not read for that long; then the connection ends.
+    Deaf(Duration),
     /// A header of the right answer is another; empty: none.
     Header(&'static str, String),
     /// The body is compressed on its way.
@@ -470,6 +476,11 @@ impl Shared {
                 self.note(&request, 0);
                 return Ok(false);
             }
+            Some(Fault::Deaf(time)) => {
+                self.note(&request, 0);
+                thread::sleep(*time);
+                return Ok(false);
+            }
             Some(Fault::EarlyStatus(status)) => {
                 self.note(&request, *status);
                 write!(stream, "HTTP/1.1 {status} Early\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly")?;
@@ -632,6 +643,13 @@ impl Shared {
                 stream.flush()?;
                 thread::sleep(time);
                 stream.write_all(rest)?;
+            }
+            Some(Fault::Trickle(bytes, time)) => {
+                for piece in answer.body.chunks(bytes) {
+                    stream.write_all(piece)?;
+                    stream.flush()?;
+                    thread::sleep(time);
+                }
             }
             Some(Fault::Endless) => {
                 // Until the client has had enough.
@@ -906,7 +924,7 @@ impl Shared {
             }
         }
         if !name.starts_with("sha256:") {
-            if !found.manifests.contains_key(&digest) {
+            if !found.manifests.contains_key(&digest) && !name.starts_with("sha256-") {
                 drop(state);
                 return self.violation(request, "a tag before its manifest");
             }
@@ -915,12 +933,13 @@ impl Shared {
             }
             found.tags.insert(name.to_owned(), digest.clone());
         }
-        let subject = manifest["subject"]["digest"].as_str().map(str::to_owned);
         found.manifests.insert(digest.clone(), (media_type, request.body.clone()));
-        let answer = Response::new(201)
+        let mut answer = Response::new(201)
             .with("Location", format!("/v2/{repository}/manifests/{digest}"))
             .with("Docker-Content-Digest", digest);
-        drop(subject);
+        if let Some(subject) = manifest["subject"]["digest"].as_str().filter(|_| self.setup.referrers) {
+            answer.set("OCI-Subject", subject.to_owned());
+        }
         answer
     }
 

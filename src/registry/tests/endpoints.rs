@@ -257,6 +257,56 @@ fn proxies_carry_what_is_not_here() {
 }
 
 #[test]
+fn https_goes_through_a_tunnel() {
+    use std::io::{Read, Write};
+    let certificates = Certificates::make();
+    let fake = start(Some(certificates.server(false)));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let port = fake.port();
+    // A proxy that leads every CONNECT to the fake, once it has seen a password.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+            if !head.starts_with("connect localhost.nowhere.invalid:443 ")
+                || !head.contains("proxy-authorization: basic ")
+            {
+                let _ = stream.write_all(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
+                continue;
+            }
+            stream.write_all(b"HTTP/1.1 200 Yes\r\n\r\n").unwrap();
+            let mut there = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (mut back, mut forth) = (there.try_clone().unwrap(), stream.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut back, &mut forth));
+            std::thread::spawn(move || std::io::copy(&mut stream, &mut there));
+        }
+    });
+    let with = |proxy: String, registry: &str| {
+        let proxies =
+            ProxySettings::from_environment(move |name| (name == "https_proxy").then(|| proxy.clone().into())).unwrap();
+        // The certificate is for another name; what counts here is the way.
+        let insecure = RegistrySettings { security: Some(Security::Insecure), ..RegistrySettings::default() };
+        let options =
+            RegistryOptions { registries: [(registry.to_owned(), insecure)].into(), ..RegistryOptions::default() };
+        let bench = Bench::with(&NetworkOptions { proxies, ..quick() }, options);
+        let reference: Reference = format!("{registry}/a:1").parse().unwrap();
+        let found = bench.registries.resolve(&reference).map_err(|error| whole(&error));
+        bench.clean();
+        found
+    };
+    let found = with(format!("http://bob:{CANARY}@{address}"), "localhost.nowhere.invalid").unwrap();
+    assert!(found.is_some());
+    let error = with(format!("http://{address}"), "localhost.nowhere.invalid").unwrap_err();
+    assert!(error.contains("proxy"), "{error}");
+}
+
+#[test]
 fn names_that_do_not_exist_are_not_asked_for_again() {
     let directory = tempfile::tempdir().unwrap();
     let fake = start(None);

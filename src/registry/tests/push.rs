@@ -303,12 +303,12 @@ fn doubtful_answers_are_looked_into() {
 #[test]
 fn what_is_refused_again_and_again_is_refused() {
     for (method, part, fault, wanted, most) in [
-        ("PUT", "/uploads/", Fault::Status(500, vec![], String::new()), "500", 8),
+        ("PUT", "/uploads/", Fault::Status(500, vec![], String::new()), "tried 8×", 8),
         ("PUT", "/uploads/", Fault::Status(404, vec![], String::new()), "404", 3),
         ("PUT", "/uploads/", Fault::Status(403, vec![], String::new()), "403", 1),
         ("PUT", "/uploads/", Fault::Status(507, vec![], "disk full".to_owned()), "disk full", 8),
         ("PUT", "/uploads/", Fault::EarlyStatus(403), "403", 1),
-        ("PUT", "/uploads/", Fault::Cut, "tried", 8),
+        ("PUT", "/uploads/", Fault::Cut, "tried 8×", 8),
         ("PUT", "/uploads/", Fault::Header("Docker-Content-Digest", nothing().to_string()), "", 1),
         ("POST", "/uploads/", Fault::Status(403, vec![], String::new()), "403", 1),
         (
@@ -451,6 +451,86 @@ fn a_chunk_that_fails_begins_a_new_session() {
         assert_there(&fake, &image);
         assert_eq!(fake.count("POST", "uploads"), 2, "{fault:?}");
         bench.clean();
+    }
+}
+
+#[test]
+fn a_body_that_nobody_listens_to() {
+    // Larger than what the kernel takes off our hands.
+    let blob = bytes(2, 24 << 20);
+    for (fault, wanted) in [
+        (Fault::EarlyStatus(403), "answered 403"),
+        (Fault::EarlyStatus(413), ""),
+        (Fault::EarlyStatus(503), ""),
+        (Fault::Deaf(Duration::from_secs(4)), ""),
+        (Fault::CutEarly, ""),
+    ] {
+        let fake = FakeRegistry::plain();
+        fake.fault(on("PUT", "/uploads/"), fault.clone());
+        let bench = Bench::new(&[&fake]);
+        let image = image(&fake, "a", &["1"], std::slice::from_ref(&blob));
+        let begun = std::time::Instant::now();
+        match bench.registries.push(std::slice::from_ref(&image)) {
+            Ok(_) => {
+                assert!(wanted.is_empty(), "{fault:?}");
+                assert_there(&fake, &image);
+            }
+            Err(error) => assert!(!wanted.is_empty() && whole(&error).contains(wanted), "{fault:?}: {}", whole(&error)),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{fault:?}");
+        // What was sent again is not counted again.
+        let advanced: u64 = bench
+            .heard
+            .all()
+            .lines()
+            .filter_map(|line| {
+                line.split_once("Advanced")
+                    .and_then(|(_, rest)| rest.rsplit("bytes: ").next()?.split(' ').next()?.parse::<u64>().ok())
+            })
+            .sum();
+        assert!(advanced <= blob.len() as u64, "{fault:?}: {advanced}");
+        bench.clean();
+    }
+}
+
+#[test]
+fn what_refers_to_another_manifest_is_listed_where_the_registry_does_not() {
+    let subject = manifest(&three());
+    let signature = |number: u64| {
+        let blob = bytes(number, 20);
+        let mut attached = manifest(std::slice::from_ref(&blob));
+        let document = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": attached.descriptor.media_type,
+            "artifactType": "application/vnd.example.signature",
+            "config": attached.blobs[0].descriptor,
+            "layers": [],
+            "subject": subject.descriptor,
+            "annotations": {"number": number.to_string()},
+        });
+        attached.bytes = serde_json::to_vec(&document).unwrap();
+        attached.descriptor = crate::oci::Descriptor::of(attached.descriptor.media_type, &attached.bytes);
+        attached
+    };
+    for referrers in [false, true] {
+        let fake = FakeRegistry::start(Setup { referrers, ..Setup::default() });
+        let bench = Bench::new(&[&fake]);
+        let attach =
+            |manifest| PushImage { repository: reference(&fake, "a"), tags: vec![], manifests: vec![manifest] };
+        push(&bench, &[image(&fake, "a", &["1"], &three())]);
+        push(&bench, &[attach(signature(1)), attach(signature(2))]);
+        push(&bench, &[attach(signature(1))]);
+        let listed = fake.tag("a", &format!("sha256-{}", subject.descriptor.digest.hex()));
+        assert_eq!(listed.is_none(), referrers);
+        if let Some(digest) = listed {
+            let list: serde_json::Value = serde_json::from_slice(&fake.manifest("a", &digest).unwrap()).unwrap();
+            let entries = list["manifests"].as_array().unwrap();
+            let digests: Vec<&str> = entries.iter().map(|entry| entry["digest"].as_str().unwrap()).collect();
+            assert_eq!(digests, [signature(1), signature(2)].map(|manifest| manifest.descriptor.digest.to_string()));
+            assert_eq!(entries[1]["artifactType"], "application/vnd.example.signature");
+            assert_eq!(entries[1]["annotations"]["number"], "2");
+        }
+        assert_eq!(fake.violations(), Vec::<String>::new());
     }
 }
 

@@ -6,6 +6,9 @@ mod client;
 mod dns;
 mod download;
 mod error;
+#[cfg(test)]
+#[path = "../../tests/support/fake_registry.rs"]
+pub(crate) mod fake_registry;
 mod fetch;
 mod file;
 mod network;

@@ -13,7 +13,7 @@ use super::auth::{Authorization, Scopes};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Repository, Scheme};
 use super::options::{JOBS, RegistryOptions};
-use super::{Refusal, RegistryError};
+use super::{Refusal, RegistryError, Unanswered};
 use crate::net::{
     Answer, Call, MAX_REDIRECTS, NetError, Network, Payload, TlsSettings, Tries, redacted, redirect, retry_after,
     same_origin,
@@ -213,13 +213,13 @@ impl Core {
         if matches!(source, NetError::Cancelled) {
             return source.into();
         }
-        RegistryError::Network {
+        RegistryError::from(Box::new(Unanswered {
             registry: ask.repository.endpoint.name.clone(),
             method: ask.method.to_string(),
             url: self.network.scrubber().scrub(&url),
             tries,
             source,
-        }
+        }))
     }
 
     /// An answer that makes no sense.

@@ -18,7 +18,7 @@ mod registries;
 mod upload;
 
 pub use credentials::{CredentialError, CredentialSource, HelperError};
-pub use error::RegistryError;
+pub use error::{RegistryError, Unanswered};
 pub use options::{RegistryOptions, RegistrySettings, Security};
 pub use push::{PushBlob, PushImage, PushManifest, Pushed, Tally};
 pub use refusal::{Reason, Refusal, RefusalKind};

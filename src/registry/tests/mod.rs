@@ -2,9 +2,9 @@
 
 mod auth;
 mod endpoints;
-#[path = "../../../tests/support/fake_registry.rs"]
-pub(super) mod fake;
 mod pull;
 mod push;
 mod real;
 mod support;
+
+use crate::net::fake_registry as fake;

@@ -108,9 +108,7 @@ impl NetError {
             if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
                 return NetError::Tls(tls.to_string());
             }
-            if let Some(io) = cause.downcast_ref::<io::Error>()
-                && let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            {
+            if let Some(tls) = cause.downcast_ref::<io::Error>().and_then(tls_within) {
                 return NetError::Tls(tls.to_string());
             }
             deepest = cause.to_string();
@@ -127,4 +125,10 @@ impl NetError {
         }
         if error.is_connect() { NetError::Connect(deepest) } else { NetError::Broken(deepest) }
     }
+}
+
+/// The TLS error inside an I/O error, however deep; `source` steps over what an I/O error holds.
+fn tls_within(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    inner.downcast_ref::<rustls::Error>().or_else(|| tls_within(inner.downcast_ref::<io::Error>()?))
 }

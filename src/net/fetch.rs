@@ -1,5 +1,6 @@
 //! Files from web servers: archives that a recipe names, and what packages come as.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -16,7 +17,7 @@ use crate::report::{Phase, Reporter};
 use crate::store::{BlobStore, StoreError};
 
 /// A file to get.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Fetch {
     url: Url,
     login: Option<(String, Secret)>,
@@ -26,6 +27,12 @@ pub struct Fetch {
     pub limit: u64,
     /// What is accepted, where the server has a choice.
     pub accept: Option<String>,
+}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch").field("url", &self.shown()).field("digest", &self.digest).finish_non_exhaustive()
+    }
 }
 
 /// Why a file could not be got.
@@ -270,5 +277,125 @@ impl Ranged for Web<'_> {
         let shown = self.what.shown();
         let pause = pause.as_secs_f32();
         self.reporter.note(format!("{shown}: {error}; going on in {pause:.1} s (try {} of {limit})", made + 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake_registry::{FakeRegistry, Fault, Setup, on};
+    use super::super::{NetworkOptions, Patience, RetryPolicy};
+    use super::*;
+
+    struct Bench {
+        network: Network,
+        store: BlobStore,
+        _directory: tempfile::TempDir,
+    }
+
+    fn bench() -> Bench {
+        let pause = Duration::from_millis(1);
+        let options = NetworkOptions {
+            retry: RetryPolicy {
+                first_pause: pause,
+                longest_pause: pause,
+                longest_told: pause,
+                ..RetryPolicy::default()
+            },
+            patience: Patience {
+                connect: Duration::from_secs(1),
+                idle: Duration::from_millis(500),
+                ..Patience::default()
+            },
+            ..NetworkOptions::default()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(&directory.path().join("cache")).unwrap();
+        Bench { network: Network::new(&options).unwrap(), store, _directory: directory }
+    }
+
+    impl Bench {
+        fn fetch(&self, what: &Fetch) -> Result<Descriptor, FetchError> {
+            let result = self.network.fetch(what, &self.store, &Reporter::silent());
+            assert_eq!(std::fs::read_dir(self.store.tmp()).unwrap().count(), 0);
+            result
+        }
+    }
+
+    fn whole(error: &FetchError) -> String {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{error}{cause}")
+    }
+
+    fn file(fake: &FakeRegistry, bytes: &[u8]) -> Fetch {
+        let digest = fake.put_blob("files", bytes);
+        Fetch::new(&format!("{}/cdn/{digest}?X-Signature=signed", fake.url()), 1 << 20).unwrap()
+    }
+
+    #[test]
+    fn a_file_arrives_whole_or_not_at_all() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+        let digest = Digest::of(&bytes);
+        let passing = [
+            Fault::Status(503, vec![("Retry-After", "5".to_owned())], String::new()),
+            Fault::Cut,
+            Fault::CutBody(0),
+            Fault::CutBody(100_000),
+            Fault::StallBody(100_000, Duration::from_secs(2)),
+        ];
+        for fault in passing {
+            for pinned in [true, false] {
+                let (fake, bench) = (FakeRegistry::plain(), bench());
+                fake.fault(on("GET", "/cdn/").times(2), fault.clone());
+                let what = file(&fake, &bytes);
+                let what = if pinned { what.pinned(digest) } else { what };
+                let found = bench.fetch(&what).unwrap_or_else(|error| panic!("{fault:?} {pinned}: {}", whole(&error)));
+                assert_eq!((found.digest, found.size), (digest, 300_000));
+                assert!(bench.store.contains(&found));
+                let ranges = fake.log().iter().filter(|logged| logged.headers.contains_key("range")).count();
+                assert!(pinned || ranges == 0, "what cannot be checked is not joined");
+            }
+        }
+        for (fault, wanted) in [
+            (Fault::Flip, "is pinned"),
+            (Fault::Twice, "is pinned"),
+            (Fault::Endless, "more than 1048576 bytes"),
+            (Fault::Status(404, vec![], String::new()), "answered 404 (tried 1×)"),
+            (Fault::Status(500, vec![], String::new()), "answered 500 (tried 8×)"),
+            (Fault::Cut, "(tried 8×)"),
+            (Fault::Status(302, vec![("Location", "ftp://x/".to_owned())], String::new()), "neither http nor https"),
+        ] {
+            let (fake, bench) = (FakeRegistry::plain(), bench());
+            fake.fault(on("GET", "/cdn/").always(), fault.clone());
+            let what = file(&fake, &bytes).pinned(digest);
+            let error = bench.fetch(&what).unwrap_err();
+            assert!(
+                whole(&error).contains(wanted) && !whole(&error).contains("signed"),
+                "{fault:?}: {}",
+                whole(&error)
+            );
+            assert!(!bench.store.contains(&Descriptor::new(MediaType::Other(String::new()), digest, 300_000)));
+        }
+        // Wrong once is asked for once more.
+        let (fake, bench) = (FakeRegistry::plain(), bench());
+        fake.fault(on("GET", "/cdn/"), Fault::Flip);
+        assert!(bench.fetch(&file(&fake, &bytes).pinned(digest)).is_ok());
+    }
+
+    #[test]
+    fn passwords_go_to_their_own_server() {
+        let (ours, theirs, bench) = (FakeRegistry::plain(), FakeRegistry::start(Setup::default()), bench());
+        let there = file(&theirs, b"x");
+        let away = Fault::Status(302, vec![("Location", there.url.to_string())], String::new());
+        ours.fault(on("GET", "/file").always(), away);
+        let address = format!("http://bob:hunter%2B22+%26@{}/file", ours.name());
+        let what = Fetch::new(&address, 10).unwrap();
+        assert!(bench.fetch(&what).is_ok());
+        assert_eq!(ours.log()[0].headers["authorization"], super::super::basic("bob", &Secret::new("hunter+22+&")));
+        assert!(!theirs.log()[0].headers.contains_key("authorization"));
+        assert!(!format!("{what:?} {}", what.shown()).contains("hunter"));
+        for bad in ["ftp://x/", "x", "/etc/passwd", "http://", "https://bob:hunter22@", "bob:hunter22@x"] {
+            let error = Fetch::new(bad, 1).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter22"), "{error}");
+        }
     }
 }

@@ -6,6 +6,9 @@ mod client;
 mod dns;
 mod download;
 mod error;
+#[cfg(test)]
+#[path = "../../tests/support/fake_registry.rs"]
+pub(crate) mod fake_registry;
 mod fetch;
 mod file;
 mod network;
@@ -26,7 +29,7 @@ pub use redact::{Secret, redacted};
 pub use retry::RetryPolicy;
 pub use tls::{ClientIdentity, RootSettings, TlsSettings};
 
-pub(crate) use client::{Answer, Call, Client};
+pub(crate) use client::{Answer, Call};
 pub(crate) use download::{Download, Ranged};
 pub(crate) use file::read_regular;
 pub(crate) use payload::{Payload, Progress};

@@ -24,25 +24,30 @@ pub(crate) enum Payload {
 
 /// How much of a blob went out, over all tries: what is sent again is not told again.
 pub(crate) struct Progress {
-    task: Task,
+    /// `None` once it has ended; a connection that was given up may hold on to the rest.
+    task: Mutex<Option<Task>>,
     furthest: AtomicU64,
 }
 
 impl Progress {
     pub(crate) fn new(task: Task) -> Self {
-        Progress { task, furthest: AtomicU64::new(0) }
+        Progress { task: Mutex::new(Some(task)), furthest: AtomicU64::new(0) }
     }
 
     fn reached(&self, position: u64) {
         let before = self.furthest.fetch_max(position, Ordering::Relaxed);
-        if position > before {
-            self.task.advance(position - before);
+        if position > before
+            && let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
+        {
+            task.advance(position - before);
         }
     }
 
     /// Ends the task.
-    pub(crate) fn finish(self, outcome: &str) {
-        self.task.finish(outcome);
+    pub(crate) fn finish(&self, outcome: &str) {
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.finish(outcome);
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn redirect(
     headers: &HeaderMap,
 ) -> Result<Option<Url>, NetError> {
     let applies = match status.as_u16() {
-        301 | 302 | 303 => *method == Method::GET || *method == Method::HEAD,
+        301..=303 => *method == Method::GET || *method == Method::HEAD,
         307 | 308 => true,
         _ => false,
     };

@@ -16,7 +16,7 @@ use super::challenge::Challenge;
 use super::client::Core;
 use super::credentials::{Credential, Login};
 use super::endpoint::{Endpoint, Repository, Scheme, is_private};
-use super::{Refusal, RegistryError};
+use super::{Refusal, RegistryError, Unanswered};
 use crate::net::{
     Answer, Call, MAX_REDIRECTS, NetError, Payload, Secret, Tries, basic, redacted, redirect, retry_after, same_origin,
 };
@@ -306,12 +306,14 @@ impl Core {
         call.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut tries = Tries::new(self.network.retry());
         loop {
-            let failed = |source, tries: &Tries| RegistryError::Network {
-                registry: endpoint.name.clone(),
-                method: call.method.to_string(),
-                url: redacted(&call.url),
-                tries: tries.made() + 1,
-                source,
+            let failed = |source, tries: &Tries| {
+                RegistryError::from(Box::new(Unanswered {
+                    registry: endpoint.name.clone(),
+                    method: call.method.to_string(),
+                    url: redacted(&call.url),
+                    tries: tries.made() + 1,
+                    source,
+                }))
             };
             let (error, told) = match self.follow_for_token(endpoint, scheme, call.clone()).await {
                 Ok(answer) if answer.status == StatusCode::OK => match answer.bytes(MAX_TOKEN).await {

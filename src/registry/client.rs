@@ -13,7 +13,7 @@ use super::auth::{Authorization, Scopes};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Repository, Scheme};
 use super::options::{JOBS, RegistryOptions};
-use super::{Refusal, RegistryError};
+use super::{Refusal, RegistryError, Unanswered};
 use crate::net::{
     Answer, Call, MAX_REDIRECTS, NetError, Network, Payload, TlsSettings, Tries, redacted, redirect, retry_after,
     same_origin,
@@ -109,11 +109,16 @@ impl Core {
             network,
             credentials: Credentials::new(options.credentials.clone(), options.helper_path.clone()),
             reporter,
-            slots: Semaphore::new(options.jobs.unwrap_or(JOBS).clamp(1, 256)),
+            slots: Semaphore::new(jobs(&options)),
             endpoints: Mutex::default(),
             said: Mutex::default(),
             options,
         }
+    }
+
+    /// How many things are done at a time.
+    pub(super) fn jobs(&self) -> usize {
+        jobs(&self.options)
     }
 
     /// The server of a registry.
@@ -208,13 +213,13 @@ impl Core {
         if matches!(source, NetError::Cancelled) {
             return source.into();
         }
-        RegistryError::Network {
+        RegistryError::from(Box::new(Unanswered {
             registry: ask.repository.endpoint.name.clone(),
             method: ask.method.to_string(),
             url: self.network.scrubber().scrub(&url),
             tries,
             source,
-        }
+        }))
     }
 
     /// An answer that makes no sense.
@@ -236,34 +241,30 @@ impl Core {
         };
         let schemes = endpoint.schemes();
         let (last, others) = schemes.split_last().unwrap_or((&Scheme::Https, &[]));
-        let mut failed: Option<Failure> = None;
+        let mut first: Option<Result<Answer, Failure>> = None;
         for scheme in others {
-            let url = endpoint.url(*scheme, path)?;
-            match self.follow(ask, *scheme, url.clone()).await {
-                Ok(mut answer) if *scheme == Scheme::Http && answer.status == StatusCode::BAD_REQUEST => {
-                    // Servers that want TLS say so in a plain answer, in words of their own.
-                    let text = String::from_utf8_lossy(&answer.some_bytes(1024).await).to_ascii_uppercase();
-                    if !text.contains("HTTPS") && !text.contains("SSL") {
-                        endpoint.confirm(*scheme);
-                        // Its words are used up.
-                        return self.follow(ask, *scheme, url).await;
-                    }
+            match self.follow(ask, *scheme, endpoint.url(*scheme, path)?).await {
+                // So do servers that want TLS answer those who speak none.
+                Ok(answer) if *scheme == Scheme::Http && answer.status == StatusCode::BAD_REQUEST => {
+                    first = Some(Ok(answer));
                 }
                 Ok(answer) => {
                     endpoint.confirm(*scheme);
                     return Ok(answer);
                 }
-                Err(error) if error.may_be_the_scheme() => failed = Some(error),
+                Err(error) if error.may_be_the_scheme() => first = Some(Err(error)),
                 Err(error) => return Err(error),
             }
         }
-        match (self.follow(ask, *last, endpoint.url(*last, path)?).await, failed) {
+        match (self.follow(ask, *last, endpoint.url(*last, path)?).await, first) {
             (Ok(answer), _) => {
                 endpoint.confirm(*last);
                 Ok(answer)
             }
-            // That a server speaks no TLS says less than why it could not be asked without.
-            (Err(error), Some(first)) if error.is_tls() && !first.is_tls() => Err(first),
+            (Err(error), Some(Ok(answer))) if error.may_be_the_scheme() => Ok(answer),
+            // That a server speaks no TLS says less than why it could not be asked without; but that its certificate is
+            // not trusted says more.
+            (Err(error), Some(Err(first))) if !first.is_tls() && !error.is_about_a_certificate() => Err(first),
             (Err(error), _) => Err(error),
         }
     }
@@ -341,6 +342,10 @@ impl Core {
     }
 }
 
+fn jobs(options: &RegistryOptions) -> usize {
+    options.jobs.unwrap_or(JOBS).clamp(1, 256)
+}
+
 /// Why a single request failed.
 enum Failure {
     Net {
@@ -362,6 +367,10 @@ impl Failure {
     fn may_be_the_scheme(&self) -> bool {
         use NetError::{Broken, Connect, Malformed, Tls};
         matches!(self, Failure::Net { source: Tls(_) | Connect(_) | Broken(_) | Malformed(_), .. })
+    }
+
+    fn is_about_a_certificate(&self) -> bool {
+        matches!(self, Failure::Net { source: NetError::Tls(reason), .. } if reason.contains("certificate"))
     }
 
     fn is_tls(&self) -> bool {

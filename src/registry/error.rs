@@ -15,19 +15,8 @@ pub enum RegistryError {
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// There was no answer, or not all of it.
-    #[error("{method} {url} failed (tried {tries}×)")]
-    Network {
-        /// The registry, as in references.
-        registry: String,
-        /// What was asked.
-        method: String,
-        /// Of which address, redacted.
-        url: String,
-        /// How often it was asked.
-        tries: u32,
-        /// Why.
-        source: NetError,
-    },
+    #[error(transparent)]
+    Unanswered(#[from] Box<Unanswered>),
     /// No token was to be had.
     #[error("no token for {registry}")]
     Token {
@@ -122,6 +111,22 @@ pub enum RegistryError {
     Net(NetError),
 }
 
+/// A request that got no answer, or not all of one.
+#[derive(Debug, thiserror::Error)]
+#[error("{method} {url} failed (tried {tries}×)")]
+pub struct Unanswered {
+    /// The registry, as in references.
+    pub registry: String,
+    /// What was asked.
+    pub method: String,
+    /// Of which address, redacted.
+    pub url: String,
+    /// How often it was asked.
+    pub tries: u32,
+    /// Why.
+    pub source: NetError,
+}
+
 impl From<NetError> for RegistryError {
     fn from(error: NetError) -> Self {
         RegistryError::Net(error)
@@ -153,26 +158,44 @@ impl RegistryError {
         match self {
             RegistryError::Refused(refusal) => refusal.advice.clone(),
             RegistryError::Token { source, .. } => source.advice(),
-            RegistryError::Network { source: NetError::Tls(_), registry, .. } => Some(format!(
-                "where {registry} has a certificate of its own, put its root into certs.d or SSL_CERT_FILE; where it \
-                 speaks plain http, say --insecure-registry {registry}"
-            )),
-            RegistryError::Network { registry, source: NetError::Broken(_), method, .. }
-                if registry.contains(".dkr.ecr.") && method != "GET" =>
-            {
-                Some("ECR ends pushes to repositories that do not exist abruptly: make sure that it does".to_owned())
-            }
+            RegistryError::Unanswered(failed) => failed.advice(),
             _ => None,
         }
+    }
+
+    /// The same, after so many tries.
+    pub(super) fn after(mut self, made: u32) -> Self {
+        match &mut self {
+            RegistryError::Refused(refusal) => refusal.tries = refusal.tries.max(made),
+            RegistryError::Unanswered(failed) => failed.tries = failed.tries.max(made),
+            _ => {}
+        }
+        self
     }
 
     /// Whether the same may well succeed a little later.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             RegistryError::Refused(refusal) => refusal.is_temporary(),
-            RegistryError::Network { source, .. } => source.is_temporary(),
+            RegistryError::Unanswered(failed) => failed.source.is_temporary(),
             RegistryError::Token { source, .. } => source.is_temporary(),
             _ => false,
+        }
+    }
+}
+
+impl Unanswered {
+    fn advice(&self) -> Option<String> {
+        let registry = &self.registry;
+        match &self.source {
+            NetError::Tls(_) => Some(format!(
+                "where {registry} has a certificate of its own, put its root into certs.d or SSL_CERT_FILE; where it \
+                 speaks plain http, say --insecure-registry {registry}"
+            )),
+            NetError::Broken(_) if registry.contains(".dkr.ecr.") && self.method != "GET" => {
+                Some("ECR ends pushes to repositories that do not exist abruptly: make sure that it does".to_owned())
+            }
+            _ => None,
         }
     }
 }

@@ -12,14 +12,18 @@ mod error;
 mod options;
 mod pull;
 mod push;
+mod referrers;
 mod refusal;
 mod registries;
 mod upload;
 
 pub use credentials::{CredentialError, CredentialSource, HelperError};
-pub use error::RegistryError;
+pub use error::{RegistryError, Unanswered};
 pub use options::{RegistryOptions, RegistrySettings, Security};
 pub use push::{PushBlob, PushImage, PushManifest, Pushed, Tally};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use registries::Registries;
 pub use upload::BlobSource;
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ impl Core {
     }
 
     /// Asks one place after the other, until one has it. A mirror that has not, or fails, is passed over.
-    pub(super) async fn from_any<T>(
+    pub(super) async fn first_of<T>(
         &self,
         reference: &Reference,
         ask: impl AsyncFn(&Repository) -> Result<Option<T>, RegistryError>,
@@ -179,7 +179,7 @@ impl Core {
         let task = self.reporter.task(Phase::Download, subject, Some(blob.size));
         let slot = self.slots.acquire().await;
         let found = self
-            .from_any(reference, async |repository| match self.fetch_from(repository, blob, store, &task).await {
+            .first_of(reference, async |repository| match self.fetch_from(repository, blob, store, &task).await {
                 Err(error) if error.is(RefusalKind::NotFound) => Ok(None),
                 other => other.map(Some),
             })

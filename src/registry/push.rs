@@ -6,15 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::StreamExt;
 use futures_util::stream;
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use super::auth::{self, Scopes};
 use super::client::{Ask, Core};
 use super::endpoint::Repository;
-use super::options::JOBS;
 use super::pull::digest_header;
 use super::upload::{BlobSource, How, Upload};
-use super::{Refusal, RegistryError};
+use super::{Refusal, RegistryError, referrers};
 use crate::net::{Payload, Progress};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::report::Phase;
@@ -114,7 +113,7 @@ impl Core {
     /// Sends images. Where one fails, no tag of any is set.
     pub(super) async fn push(&self, images: &[PushImage]) -> Result<Vec<Pushed>, RegistryError> {
         check(images)?;
-        let jobs = self.options.jobs.unwrap_or(JOBS).clamp(1, 256);
+        let jobs = self.jobs();
         let looked = stream::iter(images.iter().map(|image| self.look(image))).buffered(jobs);
         let all: Vec<Job<'_>> = collect(looked).await?;
 
@@ -126,8 +125,14 @@ impl Core {
             stream::iter(groups.iter().map(|group| self.push_group(&all, group, &tallies))).buffer_unordered(jobs);
         collect::<(), Vec<()>>(sent).await?;
 
-        let manifests = stream::iter(all.iter().map(|job| self.push_manifests(job))).buffer_unordered(jobs);
-        collect::<(), Vec<()>>(manifests).await?;
+        let manifests = stream::iter(all.iter().map(|job| self.push_manifests(job))).buffered(jobs);
+        let unlisted: Vec<Vec<(&PushManifest, Digest)>> = collect(manifests).await?;
+        // One after the other: two may belong under one tag.
+        for (job, unlisted) in all.iter().zip(unlisted) {
+            for (manifest, subject) in unlisted {
+                self.list_referrer(&job.repository, manifest, subject).await?;
+            }
+        }
         let tags = stream::iter(all.iter().map(|job| self.push_tags(job))).buffer_unordered(jobs);
         collect::<(), Vec<()>>(tags).await?;
 
@@ -209,7 +214,7 @@ impl Core {
             count(other.jobs[0], how, size);
             Ok(())
         });
-        collect::<(), Vec<()>>(stream::iter(sending).buffer_unordered(8)).await?;
+        collect::<(), Vec<()>>(stream::iter(sending).buffer_unordered(self.jobs())).await?;
         for blob in group {
             for number in &blob.jobs[1..] {
                 count(*number, How::Present, size);
@@ -244,46 +249,70 @@ impl Core {
             force,
         };
         let how = self.upload(&upload, &progress).await;
-        if let Some(progress) = Arc::into_inner(progress) {
-            progress.finish(match &how {
-                Ok(How::Present) => "already there",
-                Ok(How::Mounted) => "mounted",
-                Ok(How::Uploaded) => "pushed",
-                Err(_) => "failed",
-            });
-        }
+        progress.finish(match &how {
+            Ok(How::Present) => "already there",
+            Ok(How::Mounted) => "mounted",
+            Ok(How::Uploaded) => "pushed",
+            Err(_) => "failed",
+        });
         how
     }
 
-    /// Sends an image's manifests by digest, in order.
-    async fn push_manifests(&self, job: &Job<'_>) -> Result<(), RegistryError> {
-        for (number, manifest) in job.image.manifests.iter().enumerate() {
-            let digest = manifest.descriptor.digest;
-            if job.found.manifests.contains(&digest) {
+    /// Sends an image's manifests by digest, in order. Gives those that refer to another one, of which the registry did
+    /// not take note.
+    async fn push_manifests<'a>(&self, job: &Job<'a>) -> Result<Vec<(&'a PushManifest, Digest)>, RegistryError> {
+        let image: &'a PushImage = job.image;
+        let mut unlisted = Vec::new();
+        for (number, manifest) in image.manifests.iter().enumerate() {
+            let subject = referrers::subject(manifest);
+            if subject.is_none() && job.found.manifests.contains(&manifest.descriptor.digest) {
                 continue;
             }
-            let refusal = match self.put_manifest(job, manifest, &digest.to_string()).await {
-                Err(RegistryError::Refused(refusal)) if something_is_missing(&refusal) => refusal,
-                other => {
-                    other?;
-                    continue;
-                }
-            };
-            // The registry said that it had everything, and has lost some of it.
-            let named = |digest: &Digest| refusal.reasons.iter().any(|reason| reason.digests.contains(digest));
-            let lost = |blob: &&PushBlob| named(&blob.descriptor.digest);
-            let all = manifest.blobs.iter().any(|blob| lost(&blob));
-            for blob in manifest.blobs.iter().filter(|blob| !all || lost(blob)) {
-                let shown = blob.descriptor.digest;
-                self.reporter.note(format!("{} has lost blob {shown}: sending it again", job.repository));
-                self.push_blob(&job.repository, blob, None, true).await?;
-            }
-            for child in job.image.manifests[..number].iter().filter(|_| manifest.blobs.is_empty()) {
-                self.put_manifest(job, child, &child.descriptor.digest.to_string()).await?;
-            }
-            self.put_manifest(job, manifest, &digest.to_string()).await?;
+            let headers = self.push_manifest(job, manifest, &image.manifests[..number]).await?;
+            unlisted.extend(subject.filter(|_| !referrers::acknowledged(&headers)).map(|subject| (manifest, subject)));
         }
-        Ok(())
+        Ok(unlisted)
+    }
+
+    /// Sends one manifest by digest. Where the registry has lost something that the manifest refers to, and said before
+    /// that it has it, that is sent again, once.
+    async fn push_manifest(
+        &self,
+        job: &Job<'_>,
+        manifest: &PushManifest,
+        before: &[PushManifest],
+    ) -> Result<HeaderMap, RegistryError> {
+        let name = manifest.descriptor.digest.to_string();
+        let mut again = BTreeSet::new();
+        loop {
+            let error = match self.put_manifest(job, manifest, &name).await {
+                Ok(headers) => return Ok(headers),
+                Err(error) => error,
+            };
+            let Some(refusal) = error.refusal().filter(|refusal| something_is_missing(refusal)) else {
+                return Err(error);
+            };
+            let named: BTreeSet<Digest> = refusal.reasons.iter().flat_map(|reason| reason.digests.clone()).collect();
+            let lost = |digest: &Digest| (named.is_empty() || named.contains(digest)) && !again.contains(digest);
+            let blobs: Vec<&PushBlob> = manifest.blobs.iter().filter(|blob| lost(&blob.descriptor.digest)).collect();
+            let children: Vec<&PushManifest> = before.iter().filter(|child| lost(&child.descriptor.digest)).collect();
+            if blobs.is_empty() && (children.is_empty() || !manifest.blobs.is_empty()) {
+                return Err(error);
+            }
+            for blob in blobs {
+                let digest = blob.descriptor.digest;
+                self.reporter.note(format!("{} has lost blob {digest}: sending it again", job.repository));
+                self.push_blob(&job.repository, blob, None, true).await?;
+                again.insert(digest);
+            }
+            if manifest.blobs.is_empty() {
+                for child in children {
+                    let digest = child.descriptor.digest;
+                    self.put_manifest(job, child, &digest.to_string()).await?;
+                    again.insert(digest);
+                }
+            }
+        }
     }
 
     /// Sets an image's tags, in order.
@@ -301,7 +330,12 @@ impl Core {
         Ok(())
     }
 
-    async fn put_manifest(&self, job: &Job<'_>, manifest: &PushManifest, name: &str) -> Result<(), RegistryError> {
+    async fn put_manifest(
+        &self,
+        job: &Job<'_>,
+        manifest: &PushManifest,
+        name: &str,
+    ) -> Result<HeaderMap, RegistryError> {
         let ask = Ask::new(&job.repository, job.scopes.clone(), Method::PUT, &format!("manifests/{name}"))
             .header(CONTENT_TYPE, manifest.descriptor.media_type.as_str())
             .payload(Payload::Bytes(manifest.bytes.clone().into()))
@@ -312,7 +346,7 @@ impl Core {
                 let reason = format!("it says that manifest {} has digest {found}", manifest.descriptor.digest);
                 Err(self.nonsense(&ask, &answer.url, reason))
             }
-            _ => Ok(()),
+            _ => Ok(answer.headers),
         }
     }
 }

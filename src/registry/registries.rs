@@ -46,7 +46,7 @@ impl Registries {
     /// Where no registry (or mirror) answers.
     pub fn resolve(&self, reference: &Reference) -> Result<Option<Descriptor>, RegistryError> {
         let core = &self.core;
-        core.network.wait(core.from_any(reference, async |repository| {
+        core.network.wait(core.first_of(reference, async |repository| {
             let scopes = auth::pull(&repository.path);
             core.head_manifest(repository, &scopes, &reference.identifier(), reference.digest()).await
         }))
@@ -59,7 +59,7 @@ impl Registries {
     /// Where no registry (or mirror) answers, or what comes is wrong twice, or longer than 4 MiB.
     pub fn manifest(&self, reference: &Reference) -> Result<Option<(MediaType, Vec<u8>)>, RegistryError> {
         let core = &self.core;
-        core.network.wait(core.from_any(reference, async |repository| {
+        core.network.wait(core.first_of(reference, async |repository| {
             let scopes = auth::pull(&repository.path);
             core.get_manifest(repository, &scopes, &reference.identifier(), reference.digest()).await
         }))
@@ -117,7 +117,7 @@ impl Registries {
         let core = &self.core;
         let found = core
             .network
-            .wait(core.from_any(reference, async |repository| core.get_document(repository, blob).await))?;
+            .wait(core.first_of(reference, async |repository| core.get_document(repository, blob).await))?;
         found.ok_or_else(|| RegistryError::Absent { from: reference.name(), digest: blob.digest })
     }
 

@@ -14,7 +14,7 @@ use super::auth::{self, Scopes};
 use super::client::{Ask, Core};
 use super::endpoint::{Repository, Scheme};
 use super::pull::digest_header;
-use super::{RefusalKind, RegistryError};
+use super::{RefusalKind, RegistryError, Unanswered};
 use crate::content::Content;
 use crate::net::{Answer, NetError, Payload, Progress, Tries, location};
 use crate::oci::{Descriptor, Reference};
@@ -116,7 +116,7 @@ impl Core {
         let mut mount_from = upload.mount_from;
         let mut sent = false;
         loop {
-            if !(upload.force && !sent) && self.is_there(upload, &scopes).await? {
+            if (sent || !upload.force) && self.is_there(upload, &scopes).await? {
                 return Ok(if sent { How::Uploaded } else { How::Present });
             }
             let mounted = self.mount(upload, std::mem::take(&mut mount_from)).await?;
@@ -171,11 +171,11 @@ impl Core {
                             .any(|code| refusal.says(code));
                         refused += 1;
                         if !doubtful || refused >= 3 {
-                            return Err(error);
+                            return Err(error.after(refused));
                         }
                     }
                 }
-                RegistryError::Network { source, .. } if source.is_temporary() => {}
+                RegistryError::Unanswered(failed) if failed.source.is_temporary() => {}
                 // Nonsense in answer to a body may be a proxy's; once.
                 RegistryError::Protocol { .. } if refused == 0 => refused += 1,
                 _ => return Err(error),
@@ -183,7 +183,7 @@ impl Core {
             match tries.pause(told) {
                 Some(pause) => self.pause(&error, &tries, pause).await,
                 None if self.is_there(upload, &scopes).await.unwrap_or(false) => return Ok(How::Uploaded),
-                None => return Err(error),
+                None => return Err(error.after(tries.made())),
             }
         }
     }
@@ -373,9 +373,10 @@ enum Mount {
 /// A blob that cannot be read is not the registry's fault.
 fn content_error(upload: &Upload<'_>, error: RegistryError) -> RegistryError {
     match error {
-        RegistryError::Network { source: NetError::Content(source), .. } => {
-            RegistryError::Content { digest: upload.descriptor.digest, source }
-        }
+        RegistryError::Unanswered(failed) => match failed.source {
+            NetError::Content(source) => RegistryError::Content { digest: upload.descriptor.digest, source },
+            source => RegistryError::from(Box::new(Unanswered { source, ..*failed })),
+        },
         other => other,
     }
 }

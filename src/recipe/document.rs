@@ -163,6 +163,9 @@ fn syntax_error(sources: &Sources, source: u16, text: &str, message: &str, range
         "key with no value" => {
             return Diagnostic::error(sources, span, "not TOML: a key with no value").label("expected `=` and a value");
         }
+        "cannot recurse further; max recursion depth met" => {
+            return Diagnostic::error(sources, span, "not TOML: values are nested too deep").label("expected fewer brackets");
+        }
         _ => {}
     }
     let diagnostic = Diagnostic::error(sources, span, format!("not TOML: {what}"));

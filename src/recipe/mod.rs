@@ -34,7 +34,7 @@ mod user;
 pub mod value;
 pub mod vocabulary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -135,7 +135,7 @@ pub fn parse(name: &str, text: &str, inputs: &Inputs) -> Result<Recipe, RecipeEr
 }
 
 fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeError> {
-    let length = text.len();
+    let (length, end) = (text.len(), text.trim_end().len());
     let mut texts = vec![(path.display().to_string(), text)];
     texts.extend(inputs.set.iter().map(|(key, value)| ("--set".to_owned(), setting(key, value))));
     let sources = Sources::new(texts);
@@ -144,7 +144,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
     let mut document = document::parse(&sources, 0).map_err(wrong)?;
     settings(&mut document, &sources).map_err(wrong)?;
     let mut problems = Problems::new(sources.clone());
-    shape::check(&document, Span::new(0, length..length), &mut problems);
+    shape::check(&document, Span::new(0, end..end), &mut problems);
 
     let mut reader = Reader { problems: &mut problems };
     let fields = Fields::new(&document, &vocabulary::RECIPE);
@@ -162,6 +162,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
         None => section::Section::default(),
     };
     let mut variants = Vec::new();
+    let mut names = BTreeSet::new();
     for (name, node) in fields.each("variants") {
         let Some(table) = node.table() else { continue };
         if reader.name(name, "a variant") {
@@ -173,6 +174,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
                     .note(format!("`[images.NAME.{}]` would mean both", name.value));
                 reader.problems.push(diagnostic);
             }
+            names.insert(name.value.as_str());
             variants.push((name.clone(), reader.section(&Fields::new(table, &vocabulary::VARIANT), &packages)));
         }
     }
@@ -188,7 +190,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
         let section = reader.section(&Fields::new(table, &vocabulary::IMAGE), &packages);
         let mut own = Vec::new();
         for (variant, node) in table.iter().filter(|(key, _)| vocabulary::IMAGE.key(&key.value).is_none()) {
-            if let (Some(table), true) = (node.table(), variants.iter().any(|(name, _)| name.value == variant.value)) {
+            if let (Some(table), true) = (node.table(), names.contains(variant.value.as_str())) {
                 own.push((variant.clone(), reader.section(&Fields::new(table, &vocabulary::VARIANT), &packages)));
             }
         }
@@ -343,3 +345,5 @@ impl UnknownName {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong;

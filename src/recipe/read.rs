@@ -170,6 +170,7 @@ impl Reader<'_> {
 
     pub(super) fn users(&mut self, recipe: &Fields<'_>) -> BTreeMap<String, User> {
         let mut users: BTreeMap<String, User> = BTreeMap::new();
+        let mut names: BTreeMap<u32, At<String>> = BTreeMap::new();
         for (name, node) in recipe.each("users") {
             let Some(table) = node.table() else { continue };
             let fields = Fields::new(table, &vocabulary::USER);
@@ -197,16 +198,16 @@ impl Reader<'_> {
             let gid = id("gid");
             let create_home = fields.flag("create_home").unwrap_or(false);
             let (Some(name), Some(uid)) = (good_name, id("uid")) else { continue };
-            if let Some(other) = users.values().find(|other| other.uid == uid) {
+            if let Some(other) = names.insert(uid, name.clone()) {
                 let span = fields.get("uid").map_or(name.span, |node| node.span);
                 let diagnostic = self
                     .problems
                     .error(
                         span,
-                        format!("users {} and {} have the same uid", shown(&other.name.value), shown(&name.value)),
+                        format!("users {} and {} have the same uid", shown(&other.value), shown(&name.value)),
                     )
                     .label("expected another number")
-                    .also(other.name.span, "has it already");
+                    .also(other.span, "has it already");
                 self.problems.push(diagnostic);
             }
             let fixed = |path: Option<At<TreePath>>, text: String| {
@@ -301,6 +302,10 @@ impl Reader<'_> {
         section.platforms = fields.get("platforms").map(|node| {
             let platforms = self.read_all(Some(node), platform);
             self.refuse_doubles(&platforms, "platform");
+            if platforms.len() > 100 {
+                let diagnostic = self.problems.error(node.span, "the list holds more platforms than there are");
+                self.problems.push(diagnostic.label("expected each once"));
+            }
             if node.list().is_some_and(<[Node]>::is_empty) {
                 let diagnostic = self.problems.error(node.span, "an image is built for one platform at least");
                 self.problems.push(diagnostic.label("expected one, such as `\"linux/amd64\"`"));
@@ -978,16 +983,22 @@ const ARCHITECTURES: [(&str, &[&str]); 12] = [
     ("mips64", &[]),
 ];
 
+/// The architecture that is called so, here or elsewhere.
+fn architecture_called(text: &str) -> Option<&'static str> {
+    ARCHITECTURES.iter().find(|(name, others)| *name == text || others.contains(&text)).map(|(name, _)| *name)
+}
+
 fn architecture(text: &str) -> Result<(), Fault> {
-    if ARCHITECTURES.iter().any(|(name, _)| *name == text) {
-        return Ok(());
-    }
+    let close = match architecture_called(text) {
+        Some(name) if name == text => return Ok(()),
+        Some(name) => Some(name),
+        None => nearest(text, ARCHITECTURES.iter().map(|(name, _)| *name)),
+    };
     let fault = Fault::new(
         format!("architecture {} is not known", shown(text)),
         "expected Go's name, such as `amd64` or `arm64`",
     );
-    let same = ARCHITECTURES.iter().find(|(_, others)| others.contains(&text)).map(|(name, _)| *name);
-    Err(match same.or_else(|| nearest(text, ARCHITECTURES.iter().map(|(name, _)| *name))) {
+    Err(match close {
         Some(name) => fault.help(format!("did you mean `{name}`?")),
         None => fault,
     })
@@ -997,9 +1008,10 @@ fn platform(text: &str) -> Result<Platform, Fault> {
     let expected = "expected a platform such as `\"linux/amd64\"` or `\"linux/arm/v7\"`";
     let Ok(platform) = Platform::from_str(text) else {
         let fault = Fault::new(format!("{} is no platform", shown(text)), expected);
-        return Err(match architecture(text) {
-            Ok(()) => fault.help(format!("write `\"linux/{text}\"`")),
-            Err(_) => fault,
+        let named = text.strip_prefix("linux/").unwrap_or(text);
+        return Err(match architecture_called(named) {
+            Some(architecture) => fault.help(format!("did you mean `\"linux/{architecture}\"`?")),
+            None => fault,
         });
     };
     if platform.os != "linux" {

@@ -57,6 +57,7 @@ use crate::shown::Shown;
 use packages::DebianSettings;
 use problems::{Problems, shown};
 use read::{Fields, Reader};
+use template::{Scope, Template};
 
 /// The longest recipe that is read, in bytes.
 pub const MAX_RECIPE: u64 = 1 << 20;
@@ -250,6 +251,26 @@ fn settings(document: &mut document::Table, sources: &Sources) -> Result<(), Vec
         }
     }
     Ok(())
+}
+
+/// Fills in the placeholders of a text that does not stand in the recipe, such as `-o`: those of an image only where one is
+/// given, `{arch}` never.
+///
+/// # Errors
+/// Where a placeholder is misspelt, or has no value.
+pub fn fill(text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Result<String, Fault> {
+    let template = Template::parse(text)?;
+    let refused = if image.is_some() { &["arch"][..] } else { &["arch", "image", "variant"] };
+    if let Some(name) = refused.iter().find(|name| template.names(name)) {
+        return Err(Fault::new(format!("`{{{name}}}` has no value in {}", shown(text)), "expected without it")
+            .help("a brace that stands for itself is written `{{`"));
+    }
+    let scope = Scope {
+        inputs,
+        image: image.map_or("", |name| name.image.as_str()),
+        variant: image.and_then(|name| name.variant.as_deref()),
+    };
+    Ok(template.fill(&scope)?.with_arch(""))
 }
 
 impl Recipe {

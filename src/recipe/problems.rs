@@ -26,6 +26,11 @@ impl std::fmt::Display for Fault {
 }
 
 impl Fault {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     pub(super) fn new(message: impl Into<String>, label: impl Into<String>) -> Self {
         Fault { message: message.into(), label: label.into(), help: None, range: None, secret: false }
     }

@@ -11,7 +11,7 @@ use super::inputs::Inputs;
 use super::layer::{ImageItem, Layer, Source};
 use super::path::PerArch;
 use super::problems::{Fault, Problems, shown};
-use super::section::{Created, LayerDraft, Section};
+use super::section::{Created, ImageItemDraft, LayerDraft, Section};
 use super::suggest::nearest;
 use super::template::{Filled, Scope, Template, with_causes};
 use super::user::User;
@@ -268,7 +268,7 @@ impl<'d> Resolver<'d> {
         let mut layer = draft.layer.clone();
         if let Some(image) = &draft.image {
             let mut items = Vec::new();
-            for (from, copy) in &image.items {
+            for ImageItemDraft { from, copy } in &image.items {
                 if let Some(base) = self.base(from, scope, needs, problems) {
                     if base.value == Base::Scratch {
                         let diagnostic = problems.error(base.span, "there is nothing in `scratch` to copy");
@@ -409,7 +409,10 @@ impl<'d> Resolver<'d> {
                 .git
                 .commit_time()
                 .map_err(|error| {
-                    Fault::new(format!("the date of the commit is not known: {}", with_causes(&error)), "there is no value for it")
+                    Fault::new(
+                        format!("the date of the commit is not known: {}", with_causes(&error)),
+                        "there is no value for it",
+                    )
                 })
                 .and_then(|seconds| {
                     Timestamp::from_second(seconds)

@@ -250,7 +250,9 @@ impl Checker<'_> {
                 "write `python = { requirements = \"requirements.txt\" }`, with the packages in that file".to_owned(),
             ),
             Value::String(text) if wants(&list_of_text) => Some(format!("write `{name} = [{}]`", quoted(text))),
-            Value::String(text) if wants(&|kind| matches!(kind, Kind::Integer { .. })) && text.parse::<i64>().is_ok() => {
+            Value::String(text)
+                if wants(&|kind| matches!(kind, Kind::Integer { .. })) && text.parse::<i64>().is_ok() =>
+            {
                 Some(format!("write it without quotes: `{name} = {text}`"))
             }
             Value::String(text)
@@ -275,7 +277,9 @@ impl Checker<'_> {
                 [Node { value: Value::String(text), .. }] => Some(format!("write `{name} = {}`", quoted(text))),
                 _ => None,
             },
-            Value::String(_) | Value::List(_) if ["images", "users", "variants"].contains(&key.name) && !raw.starts_with("[[") => {
+            Value::String(_) | Value::List(_)
+                if ["images", "users", "variants"].contains(&key.name) && !raw.starts_with("[[") =>
+            {
                 Some(format!("each is a table: `[{}.NAME]`", key.name))
             }
             Value::Bool(true) if wants(&|kind| matches!(kind, Kind::False)) => {

@@ -172,6 +172,16 @@ impl Template {
         Ok(filled)
     }
 
+    /// Whether `{image}`, `{variant}` or `{arch}` is in it.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Hole(Placeholder::Image, _) => name == "image",
+            Piece::Hole(Placeholder::Variant, _) => name == "variant",
+            Piece::Hole(Placeholder::Arch, _) => name == "arch",
+            _ => false,
+        })
+    }
+
     /// The string as it is written.
     pub(super) fn text(&self) -> &str {
         &self.text

@@ -81,7 +81,10 @@ fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
 fn env_of(image: &Image, base: &[&str]) -> Vec<String> {
     let base: Vec<String> = base.iter().map(|line| (*line).to_owned()).collect();
     let (variables, _) = image.env.expand(&base, "arm64");
-    variables.into_iter().map(|(name, value)| value.map_or(format!("-{name}"), |value| format!("{name}={value}"))).collect()
+    variables
+        .into_iter()
+        .map(|(name, value)| value.map_or(format!("-{name}"), |value| format!("{name}={value}")))
+        .collect()
 }
 
 fn label(labels: &Labels, key: &str) -> Option<String> {
@@ -172,7 +175,9 @@ fn semantics_01_exclude_modes_and_layers_go_on() {
     assert_eq!(modes, ["0600", "0700"], "the later wins");
     let paths = |image: &Image| -> Vec<String> {
         let dirs = |source: &At<Source>| match &source.value {
-            Source::Dirs(dirs) => dirs[0].path.value.constant().unwrap().under(&Default::default()).unwrap().to_string(),
+            Source::Dirs(dirs) => {
+                dirs[0].path.value.constant().unwrap().under(&Default::default()).unwrap().to_string()
+            }
             other => panic!("{other:?}"),
         };
         image.layers.iter().flat_map(|layer| layer.sources.iter().map(dirs)).collect()
@@ -256,8 +261,16 @@ fn semantics_02_from_inherits_no_defaults_of_the_recipe() {
     );
     let app = named(&recipe, "app");
     assert_eq!(app.rules, FileRules::default());
-    assert_eq!((&app.user, app.env.0.is_empty()), (&None, true), "the base's config is inherited when the image is made");
-    assert_eq!(app.platforms.as_ref().unwrap()[0].value.to_string(), "linux/amd64", "what it is built for is no choice");
+    assert_eq!(
+        (&app.user, app.env.0.is_empty()),
+        (&None, true),
+        "the base's config is inherited when the image is made"
+    );
+    assert_eq!(
+        app.platforms.as_ref().unwrap()[0].value.to_string(),
+        "linux/amd64",
+        "what it is built for is no choice"
+    );
 }
 
 #[test]
@@ -311,7 +324,10 @@ fn semantics_03_braces_are_filled_in_where_they_mean_something() {
     assert_eq!(archive[0].value.path.resolve("arm64").unwrap().as_str(), "base-arm64.tar");
     let Source::Files(files) = &files.value else { panic!("{files:?}") };
     assert_eq!(files[0].text, "{image} {arch} ${HOME}", "the text of a file is never touched");
-    assert_eq!(wrong("recipe = 1\n[images.app]\nfrom = \"scratch\"\ntags = [\"{env.NONE}\"]\n"), ["environment variable `NONE` is not set"]);
+    assert_eq!(
+        wrong("recipe = 1\n[images.app]\nfrom = \"scratch\"\ntags = [\"{env.NONE}\"]\n"),
+        ["environment variable `NONE` is not set"]
+    );
 }
 
 #[test]
@@ -320,7 +336,8 @@ fn semantics_04_env_sees_the_base_alone() {
     assert_eq!(env_of(&app, &["PATH=/bin", "OLD=1"]), ["-OLD", "PATH=/app/bin:/bin", "ROLE=web", "X=none"]);
     let eveai = read(DESIGN);
     let base = named(&eveai, "base");
-    let path = |base_env: &[&str]| env_of(base, base_env).into_iter().find(|line| line.starts_with("PYTHONPATH=")).unwrap();
+    let path =
+        |base_env: &[&str]| env_of(base, base_env).into_iter().find(|line| line.starts_with("PYTHONPATH=")).unwrap();
     assert_eq!(path(&[]), "PYTHONPATH=/app:/app/patched_packages");
     assert_eq!(path(&["PYTHONPATH=/x"]), "PYTHONPATH=/app:/app/patched_packages:/x");
 }
@@ -351,31 +368,47 @@ fn semantics_05_git_is_looked_at_only_where_it_is_named() {
     let said = wrong_with(&with, &Inputs::default());
     assert_eq!(said, ["`{git.short}` is not known: there is no git checkout at `.` or above it"]);
     let unpublished = with.replace("from", "publish = false\nfrom");
-    assert!(parse("r.toml", &unpublished, &Inputs::default()).is_ok(), "tags of what is not published are not filled in");
+    assert!(
+        parse("r.toml", &unpublished, &Inputs::default()).is_ok(),
+        "tags of what is not published are not filled in"
+    );
     let commit = "recipe = 1\n[images.app]\nfrom = \"scratch\"\ncreated = \"commit\"\n";
     assert_eq!(read(commit).images[0].created.unwrap().value.as_second(), 1_769_817_600);
-    assert_eq!(wrong_with(commit, &Inputs::default())[0], "the date of the commit is not known: there is no git checkout at `.` or above it");
+    assert_eq!(
+        wrong_with(commit, &Inputs::default())[0],
+        "the date of the commit is not known: there is no git checkout at `.` or above it"
+    );
 }
 
 #[test]
 fn semantics_06_tags_have_a_default_and_no_doubles() {
     assert_eq!(values(&image("").tags), ["latest"]);
     assert_eq!(values(&image("tags = []").tags), [] as [String; 0]);
-    assert_eq!(values(&image("tags = [\"a\", \"{image}\", \"app\"]").tags), ["a", "app"], "two that come to the same are one");
+    assert_eq!(
+        values(&image("tags = [\"a\", \"{image}\", \"app\"]").tags),
+        ["a", "app"],
+        "two that come to the same are one"
+    );
     assert_eq!(values(&image("publish = false").tags), [] as [String; 0]);
-    let recipe = read("recipe = 1\n[variants.k8s]\n[images.a]\nfrom = \"scratch\"\nvariants = [\"k8s\"]\n[images.b]\nfrom = \"scratch\"\n");
+    let recipe = read(
+        "recipe = 1\n[variants.k8s]\n[images.a]\nfrom = \"scratch\"\nvariants = [\"k8s\"]\n[images.b]\nfrom = \"scratch\"\n",
+    );
     assert_eq!(values(&named(&recipe, "a:k8s").tags), ["k8s"]);
     let doubles = "recipe = 1\n[project]\nrepository = \"r.example.com/x\"\n[images.a]\nfrom = \"scratch\"\n[images.b]\nfrom = \"scratch\"\n";
     assert_eq!(wrong(doubles), ["images `a` and `b` have one name: r.example.com/x:latest"]);
     assert!(parse("r.toml", &doubles.replace("/x", "/{image}"), &inputs()).is_ok());
     assert!(parse("r.toml", &doubles.replace("[images.b]", "[images.b]\npublish = false"), &inputs()).is_ok());
     let references = image("repository = \"r.example.com/x\"\ntags = [\"1\", \"2\"]").references();
-    assert_eq!(references.iter().map(|at| at.value.to_string()).collect::<Vec<_>>(), ["r.example.com/x:1", "r.example.com/x:2"]);
+    assert_eq!(
+        references.iter().map(|at| at.value.to_string()).collect::<Vec<_>>(),
+        ["r.example.com/x:1", "r.example.com/x:2"]
+    );
 }
 
 #[test]
 fn semantics_07_toml_s_trap_is_told() {
-    let trap = "recipe = 1\n[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\ncopy = [\"x\"]\nentrypoint = [\"/x\"]\n";
+    let trap =
+        "recipe = 1\n[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\ncopy = [\"x\"]\nentrypoint = [\"/x\"]\n";
     assert_eq!(wrong(trap), ["image key `entrypoint` inside a layer: move it above `[[images.app.layers]]`"]);
     let string = "recipe = 1\n[images.app]\nfrom = \"scratch\"\ncmd = \"bash -lc x\"\n";
     let said = parse("r.toml", string, &inputs()).unwrap_err().to_string();
@@ -384,24 +417,43 @@ fn semantics_07_toml_s_trap_is_told() {
 
 #[test]
 fn semantics_08_copy_takes_names_contents_and_exact_paths() {
-    let app = image("[[images.app.layers]]\ncopy = [\"a\", \"b/\", \".\", \"*.py\", { src = \"c\", dest = \"/d\" }, { src = \"e\", dest = \"f\" }]\nto = \"/app\"");
+    let app = image(
+        "[[images.app.layers]]\ncopy = [\"a\", \"b/\", \".\", \"*.py\", { src = \"c\", dest = \"/d\" }, { src = \"e\", dest = \"f\" }]\nto = \"/app\"",
+    );
     let Source::Copy(items) = &app.layers[0].sources[0].value else { panic!() };
     let to = app.layers[0].to.as_ref().unwrap().value.resolve("amd64").unwrap();
     let shown: Vec<String> = items
         .iter()
         .map(|item| {
             let what = item.value.what.constant().unwrap();
-            let dest = item.value.dest.as_ref().map(|dest| dest.value.constant().unwrap().under(&to).unwrap().to_string());
+            let dest =
+                item.value.dest.as_ref().map(|dest| dest.value.constant().unwrap().under(&to).unwrap().to_string());
             format!("{}|{}|{}|{}", what.path(), what.is_contents(), what.is_pattern(), dest.unwrap_or_default())
         })
         .collect();
-    assert_eq!(shown, ["a|false|false|", "b|true|false|", "|true|false|", "*.py|false|true|", "c|false|false|/d", "e|false|false|/app/f"]);
-    assert_eq!(image("[[images.app.layers]]\ncopy = \"x\"").layers[0].to, None, "the workdir, where the layer is planned");
+    assert_eq!(
+        shown,
+        [
+            "a|false|false|",
+            "b|true|false|",
+            "|true|false|",
+            "*.py|false|true|",
+            "c|false|false|/d",
+            "e|false|false|/app/f"
+        ]
+    );
+    assert_eq!(
+        image("[[images.app.layers]]\ncopy = \"x\"").layers[0].to,
+        None,
+        "the workdir, where the layer is planned"
+    );
 }
 
 #[test]
 fn semantics_09_rules_of_the_image_reach_what_is_copied() {
-    let app = image("owner = \"1\"\nmode = \"0600\"\nexclude = [\"a\"]\nmodes = { x = \"0700\" }\n[[images.app.layers]]\ncopy = \"x\"\nowner = \"2\"\nexclude = [\"b\"]\nmodes = { y = \"0755\" }");
+    let app = image(
+        "owner = \"1\"\nmode = \"0600\"\nexclude = [\"a\"]\nmodes = { x = \"0700\" }\n[[images.app.layers]]\ncopy = \"x\"\nowner = \"2\"\nexclude = [\"b\"]\nmodes = { y = \"0755\" }",
+    );
     let layer = &app.layers[0];
     let rules = app.rules_of(layer);
     assert_eq!(rules.owner.unwrap().value.to_string(), "2");
@@ -414,7 +466,9 @@ fn semantics_09_rules_of_the_image_reach_what_is_copied() {
 
 #[test]
 fn semantics_10_patterns_keep_their_order() {
-    let app = image("[[images.app.layers]]\ncopy = \"x\"\ninclude = [\"**/*.py\"]\nexclude = [\"b\", \"!a\"]\nmodes = { \"z\" = \"0600\", \"a\" = \"0700\" }");
+    let app = image(
+        "[[images.app.layers]]\ncopy = \"x\"\ninclude = [\"**/*.py\"]\nexclude = [\"b\", \"!a\"]\nmodes = { \"z\" = \"0600\", \"a\" = \"0700\" }",
+    );
     let layer = &app.layers[0];
     assert_eq!(values(&layer.include), ["**/*.py"]);
     assert_eq!(values(&layer.rules.exclude), ["b", "!a"]);
@@ -433,7 +487,10 @@ fn semantics_13_files_images_downloads_and_certificates() {
     let recipe = read(include_str!("testdata/everything.toml"));
     let layer = &named(&recipe, "full:plain").layers[0];
     let keys: Vec<&str> = layer.sources.iter().map(|source| source.value.key()).collect();
-    assert_eq!(keys, ["copy", "files", "dirs", "symlinks", "archive", "image", "fetch", "ca", "caps", "remove", "debian", "python"]);
+    assert_eq!(
+        keys,
+        ["copy", "files", "dirs", "symlinks", "archive", "image", "fetch", "ca", "caps", "remove", "debian", "python"]
+    );
     assert_eq!(layer.title(), "all kinds");
     for source in &layer.sources {
         assert_eq!(recipe.sources().text(source.span), source.value.key());
@@ -444,7 +501,10 @@ fn semantics_13_files_images_downloads_and_certificates() {
                 assert_eq!(files[1].owner.as_ref().unwrap().value.numeric(), Some(crate::tree::Owner::ROOT));
             }
             Source::Image(items) => {
-                assert_eq!(items[0].value.from.value, Base::Image(ImageName { image: "base".to_owned(), variant: None }));
+                assert_eq!(
+                    items[0].value.from.value,
+                    Base::Image(ImageName { image: "base".to_owned(), variant: None })
+                );
                 assert!(matches!(items[1].value.from.value, Base::Place(_)));
                 assert!(items[1].value.copy[0].value.what.constant().unwrap().0.is_contents());
             }
@@ -465,9 +525,14 @@ fn semantics_13_files_images_downloads_and_certificates() {
 
 #[test]
 fn semantics_14_users_have_numbers() {
-    let recipe = read("recipe = 1\n[users.app]\nuid = 1001\ngid = 0\n[users.b]\nuid = 5\n[images.x]\nfrom = \"scratch\"\nusers = [\"app\"]\nuser = \"app\"\nowner = \"1001\"\n");
+    let recipe = read(
+        "recipe = 1\n[users.app]\nuid = 1001\ngid = 0\n[users.b]\nuid = 5\n[images.x]\nfrom = \"scratch\"\nusers = [\"app\"]\nuser = \"app\"\nowner = \"1001\"\n",
+    );
     let app = &recipe.users["app"];
-    assert_eq!((app.owner().to_string(), app.home.to_string(), app.shell.to_string()), ("1001:0".to_owned(), "/home/app".to_owned(), "/sbin/nologin".to_owned()));
+    assert_eq!(
+        (app.owner().to_string(), app.home.to_string(), app.shell.to_string()),
+        ("1001:0".to_owned(), "/home/app".to_owned(), "/sbin/nologin".to_owned())
+    );
     assert!(!app.create_home);
     assert_eq!(recipe.users["b"].gid, 5);
     assert_eq!(recipe.images[0].rules.owner.as_ref().unwrap().value.numeric().unwrap().to_string(), "1001:1001");
@@ -495,7 +560,12 @@ fn semantics_18_compression_has_a_kind_and_a_level() {
 fn semantics_19_created_is_a_date() {
     let second = |text: &str| image(text).created.map(|at| at.value.as_second());
     assert_eq!(second(""), None);
-    for text in ["created = 2026-01-31", "created = \"2026-01-31\"", "created = 2026-01-31T01:00:00+01:00", "created = 2026-01-31 00:00:00Z"] {
+    for text in [
+        "created = 2026-01-31",
+        "created = \"2026-01-31\"",
+        "created = 2026-01-31T01:00:00+01:00",
+        "created = 2026-01-31 00:00:00Z",
+    ] {
         assert_eq!(second(text), Some(1_769_817_600), "{text}");
     }
 }
@@ -533,9 +603,19 @@ fn semantics_31_33_packages_take_what_is_said_once() {
         "#,
     );
     let sources: Vec<&Source> = recipe.images[0].layers.iter().map(|layer| &layer.sources[0].value).collect();
-    let [Source::Debian(plain), Source::Debian(own), Source::Python(locked), Source::Python(wheels)] = sources.as_slice() else { panic!() };
-    assert_eq!((values(&plain.suites), plain.slim, plain.compile, plain.essential), (vec!["trixie".to_owned()], true, true, false));
-    assert_eq!((values(&own.suites), own.slim, own.compile, own.essential), (vec!["sid".to_owned()], false, true, true));
+    let [Source::Debian(plain), Source::Debian(own), Source::Python(locked), Source::Python(wheels)] =
+        sources.as_slice()
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (values(&plain.suites), plain.slim, plain.compile, plain.essential),
+        (vec!["trixie".to_owned()], true, true, false)
+    );
+    assert_eq!(
+        (values(&own.suites), own.slim, own.compile, own.essential),
+        (vec!["sid".to_owned()], false, true, true)
+    );
     assert_eq!(values(&own.skip_scripts), ["odd"]);
     assert_eq!((locked.indexes[0].name.as_str(), locked.compile), ("default", true));
     assert_eq!(locked.target, packages::PythonTarget::Interpreter);
@@ -579,7 +659,8 @@ fn archon_is_eight_images() {
     let docker = recipe.select(&["server".to_owned()], &["docker".to_owned()]).unwrap();
     assert_eq!(docker[0].healthcheck.value().unwrap().value.interval, Some(30_000_000_000));
     assert_eq!(docker[0].user, None);
-    let mut tags: Vec<String> = all.iter().flat_map(|image| image.references()).map(|at| at.value.to_string()).collect();
+    let mut tags: Vec<String> =
+        all.iter().flat_map(|image| image.references()).map(|at| at.value.to_string()).collect();
     assert_eq!(tags.len(), 4 * 3 + 4 * 2);
     tags.dedup();
     assert_eq!(tags.len(), 20);
@@ -596,10 +677,28 @@ fn set_replaces_keys_of_the_project() {
         ..inputs()
     };
     let text = "recipe = 1\n[images.app]\nfrom = \"scratch\"\n";
-    let recipe = parse("r.toml", text, &set(&[("repository", "r.example.com/{image}"), ("tags", "a, {git.short}"), ("repository", "s.example.com/\"x")]));
+    let recipe = parse(
+        "r.toml",
+        text,
+        &set(&[
+            ("repository", "r.example.com/{image}"),
+            ("tags", "a, {git.short}"),
+            ("repository", "s.example.com/\"x"),
+        ]),
+    );
     let said = recipe.unwrap_err().to_string();
     assert!(said.contains("--> --set:1:14"), "{said}");
-    let recipe = parse("r.toml", text, &set(&[("repository", "x.example.com/y"), ("repository", "r.example.com/{image}"), ("tags", "a, {git.short}"), ("context", "..")])).unwrap();
+    let recipe = parse(
+        "r.toml",
+        text,
+        &set(&[
+            ("repository", "x.example.com/y"),
+            ("repository", "r.example.com/{image}"),
+            ("tags", "a, {git.short}"),
+            ("context", ".."),
+        ]),
+    )
+    .unwrap();
     let references: Vec<String> = recipe.images[0].references().iter().map(|at| at.value.to_string()).collect();
     assert_eq!(references, ["r.example.com/app:a", "r.example.com/app:0123456"]);
     assert_eq!(recipe.context, Path::new(".."));
@@ -607,6 +706,23 @@ fn set_replaces_keys_of_the_project() {
     assert_eq!(over.images[0].tags, []);
     assert_eq!(wrong_with(text, &set(&[("repo", "x")])), ["unknown key `repo` in `[project]`"]);
     assert_eq!(wrong_with(text, &set(&[("a.b = 1\nc", "x")])), ["unknown key `a.b = 1\\nc` in `[project]`"]);
+}
+
+#[test]
+fn texts_from_elsewhere_are_filled_in() {
+    let image = ImageName { image: "app".to_owned(), variant: Some("k8s".to_owned()) };
+    assert_eq!(
+        fill("oci-archive:out-{git.short}-{env.BUILD}.tar", &inputs(), None).as_deref(),
+        Ok("oci-archive:out-0123456-17.tar")
+    );
+    assert_eq!(fill("{image}.{variant}.tar", &inputs(), Some(&image)).as_deref(), Ok("app.k8s.tar"));
+    let fault = fill("{image}.tar", &inputs(), None).unwrap_err();
+    assert_eq!(fault.to_string(), "`{image}` has no value in `{image}.tar`");
+    assert!(fill("{arch}", &inputs(), Some(&image)).is_err());
+    assert_eq!(
+        fill("{env.NONE}", &inputs(), None).unwrap_err().hint(),
+        Some("set it, or give a default: `{env.NONE:-…}`")
+    );
 }
 
 #[test]
@@ -703,13 +819,23 @@ mod hostile {
             lines(&|number| format!("k{number} = 1")),
             lines(&|number| format!("[images.i{number}]\nfrom = \"i{}\"", number + 1)),
             lines(&|number| format!("[users.u{number}]\nuid = 1")),
+            format!("recipe = 1\n{}a = 1\na = 2\n", "\n".repeat(LENGTH)),
             lines(&|number| format!("[variants.v{number}]\n[images.a.v{number}]")),
             format!("recipe = 1\n[images.a]\nfrom = \"{}\"\n", body.replace("xx", "{a")),
             format!("recipe = 1\n[images.a]\nfrom = \"{}\"\n", body.replace("xx", "@:")),
-            format!("recipe = 1\n[images.a]\nfrom = \"scratch\"\nenv = {{ A = \"{}\" }}\n", body.replace("xxxxx", "${A:-")),
+            format!(
+                "recipe = 1\n[images.a]\nfrom = \"scratch\"\nenv = {{ A = \"{}\" }}\n",
+                body.replace("xxxxx", "${A:-")
+            ),
             format!("recipe = 1\n[images.a]\nfrom = \"scratch\"\ntags = [{}]\n", body.replace("xxxxx", "'a', ")),
-            format!("recipe = 1\n[images.a]\nfrom = \"scratch\"\nports = [{}]\n", body.replace("xxxxxxxxxxx", "'1-65535', ")),
-            format!("recipe = 1\n[images.a]\nfrom = \"scratch\"\nplatforms = [{}]\n", body.replace(&"x".repeat(15), "'linux/amd64', ")),
+            format!(
+                "recipe = 1\n[images.a]\nfrom = \"scratch\"\nports = [{}]\n",
+                body.replace("xxxxxxxxxxx", "'1-65535', ")
+            ),
+            format!(
+                "recipe = 1\n[images.a]\nfrom = \"scratch\"\nplatforms = [{}]\n",
+                body.replace(&"x".repeat(15), "'linux/amd64', ")
+            ),
         ] {
             let start = std::time::Instant::now();
             judge(&text);

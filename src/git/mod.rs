@@ -134,7 +134,10 @@ enum Source {
 impl Checkout {
     /// The checkout that a directory is in. The environment tells branch and tag where a CI system has detached the head.
     pub fn of(directory: impl Into<PathBuf>, environment: &BTreeMap<String, String>) -> Self {
-        Checkout(Source::Directory { directory: directory.into(), environment: environment.clone() })
+        let known = |name: &String| VARIABLES.iter().any(|names| names.contains(&name.as_str()));
+        let environment = environment.iter().filter(|(name, _)| known(name));
+        let environment = environment.map(|(name, value)| (name.clone(), value.clone())).collect();
+        Checkout(Source::Directory { directory: directory.into(), environment })
     }
 
     /// A checkout of which these facts are known.
@@ -272,7 +275,7 @@ fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
 }
 
 /// Variables in which CI systems name the branch, the more exact first: the source branch of a merge request, not its target.
-const BRANCH_VARIABLES: [&str; 20] = [
+const BRANCH_VARIABLES: &[&str] = &[
     "GITHUB_HEAD_REF",
     "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
     "CI_COMMIT_SOURCE_BRANCH",
@@ -295,6 +298,29 @@ const BRANCH_VARIABLES: [&str; 20] = [
     "GIT_BRANCH",
 ];
 
+/// Those that name the tag.
+const TAG_VARIABLES: &[&str] =
+    &["CI_COMMIT_TAG", "BITBUCKET_TAG", "CIRCLE_TAG", "TRAVIS_TAG", "BUILDKITE_TAG", "DRONE_TAG", "CIRRUS_TAG"];
+
+/// Those that name the commit.
+const COMMIT_VARIABLES: &[&str] = &[
+    "GITHUB_SHA",
+    "CI_COMMIT_SHA",
+    "BITBUCKET_COMMIT",
+    "CIRCLE_SHA1",
+    "TRAVIS_COMMIT",
+    "BUILDKITE_COMMIT",
+    "DRONE_COMMIT_SHA",
+    "CIRRUS_CHANGE_IN_REPO",
+    "BUILD_SOURCEVERSION",
+];
+
+/// Those that mean something together with others.
+const OTHER_VARIABLES: &[&str] = &["GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TRAVIS_BRANCH", "JENKINS_URL"];
+
+/// All that are ever looked at; no others are kept.
+const VARIABLES: [&[&str]; 4] = [BRANCH_VARIABLES, TAG_VARIABLES, COMMIT_VARIABLES, OTHER_VARIABLES];
+
 fn variable<'a>(environment: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
@@ -302,15 +328,17 @@ fn variable<'a>(environment: &'a BTreeMap<String, String>, name: &str) -> Option
 fn branch_of_ci(environment: &BTreeMap<String, String>) -> Option<String> {
     let get = |name: &str| variable(environment, name);
     let jenkins = get("JENKINS_URL").is_some();
-    if get("GITHUB_HEAD_REF").is_none() && get("GITHUB_REF_TYPE") == Some("branch") {
-        if let Some(name) = get("GITHUB_REF_NAME") {
-            return Some(name.to_owned());
-        }
+    if get("GITHUB_HEAD_REF").is_none()
+        && get("GITHUB_REF_TYPE") == Some("branch")
+        && let Some(name) = get("GITHUB_REF_NAME")
+    {
+        return Some(name.to_owned());
     }
-    if get("TRAVIS_PULL_REQUEST_BRANCH").is_none() && get("TRAVIS_TAG").is_none() {
-        if let Some(name) = get("TRAVIS_BRANCH") {
-            return Some(name.to_owned());
-        }
+    if get("TRAVIS_PULL_REQUEST_BRANCH").is_none()
+        && get("TRAVIS_TAG").is_none()
+        && let Some(name) = get("TRAVIS_BRANCH")
+    {
+        return Some(name.to_owned());
     }
     let of_jenkins = |name: &str| matches!(name, "CHANGE_BRANCH" | "BRANCH_NAME" | "GIT_BRANCH");
     let name = BRANCH_VARIABLES.iter().filter(|name| jenkins || !of_jenkins(name)).find_map(|name| get(name))?;
@@ -330,27 +358,14 @@ fn tag_of_ci(environment: &BTreeMap<String, String>) -> Option<String> {
     {
         return Some(name.to_owned());
     }
-    let names =
-        ["CI_COMMIT_TAG", "BITBUCKET_TAG", "CIRCLE_TAG", "TRAVIS_TAG", "BUILDKITE_TAG", "DRONE_TAG", "CIRRUS_TAG"];
-    if let Some(name) = names.iter().find_map(|name| get(name)) {
+    if let Some(name) = TAG_VARIABLES.iter().find_map(|name| get(name)) {
         return Some(name.to_owned());
     }
     get("BUILD_SOURCEBRANCH").and_then(|name| name.strip_prefix("refs/tags/")).map(str::to_owned)
 }
 
 fn commit_of_ci(environment: &BTreeMap<String, String>) -> Option<&str> {
-    let names = [
-        "GITHUB_SHA",
-        "CI_COMMIT_SHA",
-        "BITBUCKET_COMMIT",
-        "CIRCLE_SHA1",
-        "TRAVIS_COMMIT",
-        "BUILDKITE_COMMIT",
-        "DRONE_COMMIT_SHA",
-        "CIRRUS_CHANGE_IN_REPO",
-        "BUILD_SOURCEVERSION",
-    ];
-    names.iter().find_map(|name| variable(environment, name))
+    COMMIT_VARIABLES.iter().find_map(|name| variable(environment, name))
 }
 
 #[cfg(test)]

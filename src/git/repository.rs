@@ -209,12 +209,12 @@ impl Repository {
             let kind = entry.file_type().map_err(|error| GitError::read(&directory, error))?;
             if kind.is_dir() && depth < 10 {
                 self.loose_tags(&name, depth + 1, found)?;
-            } else if is_reference(&name) && found.len() < MAX_TAGS {
-                if let Some(id) = self.resolve(&name, 0)?
-                    && let Some(tag) = name.strip_prefix("refs/tags/")
-                {
-                    found.insert(tag.to_owned(), id);
-                }
+            } else if is_reference(&name)
+                && found.len() < MAX_TAGS
+                && let Some(id) = self.resolve(&name, 0)?
+                && let Some(tag) = name.strip_prefix("refs/tags/")
+            {
+                found.insert(tag.to_owned(), id);
             }
         }
         Ok(())

@@ -99,7 +99,8 @@ pub(super) fn reference(text: &str) -> Result<Reference, Fault> {
                 "a reference holds no user name and password",
                 "expected `[registry/]repository[:tag][@sha256:…]`",
             )
-            .help("log in to the registry, or use `--authfile`");
+            .help("log in to the registry, or use `--authfile`")
+            .secret();
         }
         let reason = match error {
             ReferenceError::Grammar { reason, .. } => reason,
@@ -151,15 +152,15 @@ mod tests {
     #[test]
     fn credentials_are_refused_and_not_repeated() {
         for text in [
-            "me:secret@r.example.com/x",
-            "https://me:secret@r.example.com/x",
-            "me:secret@r.example.com",
-            "secret@r.example.com/x",
-            "me:s@secret@r.example.com/x:1",
+            "me:hunter2@r.example.com/x",
+            "https://me:hunter2@r.example.com/x",
+            "me:hunter2@r.example.com",
+            "hunter2@r.example.com/x",
+            "me:s@hunter2@r.example.com/x:1",
         ] {
             let fault = Place::from_text(text).unwrap_err();
             assert_eq!(fault.message, "a reference holds no user name and password", "{text}");
-            assert!(!format!("{fault:?}").contains("secret"), "{text}");
+            assert!(!format!("{fault:?}").contains("hunter2"), "{text}");
         }
     }
 }

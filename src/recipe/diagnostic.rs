@@ -221,13 +221,23 @@ impl Diagnostic {
         self.span().map(|span| self.sources.position(span))
     }
 
-    /// The text of a source as it may be shown: with stars in place of credentials. Offsets stay what they are.
-    fn shown_text(&self, index: u16) -> String {
-        let mut text = hide_credentials(self.sources.whole(index));
+    /// The lines of a source from the first to the last that a label is about, with stars in place of credentials: where
+    /// they start, in bytes and in lines, and their text.
+    fn shown_lines(&self, index: u16, labels: &[(&Label, AnnotationKind)]) -> (usize, usize, String) {
+        let whole = self.sources.whole(index);
+        let of_source = labels.iter().filter(|(label, _)| label.span.source == index);
+        let ranges: Vec<Range<usize>> = of_source.map(|(label, _)| on_boundaries(whole, label.span.range())).collect();
+        let first = ranges.iter().map(|range| range.start).min().unwrap_or(0);
+        let last = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        let start = whole[..first].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = whole[last..].find('\n').map_or(whole.len(), |newline| last + newline);
+        let mut text = hide_credentials(&whole[start..end]);
         for span in self.hidden.iter().filter(|span| span.source == index) {
-            star(&mut text, span.range());
+            let hidden = on_boundaries(whole, span.range());
+            star(&mut text, hidden.start.clamp(start, end) - start..hidden.end.clamp(start, end) - start);
         }
-        text
+        let line = whole[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
+        (start, line, text)
     }
 
     /// The message as it is printed, without a newline at the end.
@@ -247,10 +257,11 @@ impl Diagnostic {
             }
             drawn.push(index);
             let Some(source) = self.sources.get(label.span) else { continue };
-            let text = self.shown_text(index);
-            let mut snippet = Snippet::source(text.clone()).path(source.name.as_str());
+            let (start, line, text) = self.shown_lines(index, &labels);
+            let mut snippet = Snippet::source(text.clone()).line_start(line).path(source.name.as_str());
             for (label, kind) in labels.iter().filter(|(label, _)| label.span.source == index) {
-                let mut annotation = kind.span(on_boundaries(&text, label.span.range()));
+                let range = on_boundaries(&source.text, label.span.range());
+                let mut annotation = kind.span(on_boundaries(&text, range.start - start..range.end - start));
                 if !label.text.is_empty() {
                     annotation = annotation.label(label.text.as_str());
                 }
@@ -304,24 +315,29 @@ fn star(text: &mut String, range: Range<usize>) {
 }
 
 /// Puts stars over what looks like a user name and password in front of an `@`: all between `://` and the last `@` of a word,
-/// and all of `user:secret` in front of one. A digest (`@sha256:`) is none. Rather too much is hidden than too little.
+/// and all of `user:secret` in front of one. A digest (`@sha256:`) is none; an `@` that is written as an escape has no other
+/// purpose. Rather too much is hidden than too little. The number of bytes stays.
 pub(super) fn hide_credentials(text: &str) -> String {
-    let mut hidden = text.to_owned();
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '<' | '>');
-    for (at, _) in text.match_indices('@') {
-        let after = &text[at + 1..];
-        if after.starts_with("sha256:") || after.starts_with("sha512:") {
-            continue;
-        }
-        let start = text[..at].rfind(ends).map_or(0, |end| text.ceil_char_boundary(end + 1));
-        let word = &text[start..at];
-        if let Some(scheme) = word.find("://") {
-            star(&mut hidden, start + scheme + 3..at);
-        } else if word.contains(':') {
-            star(&mut hidden, start..at);
-        }
+    let mut shown = String::with_capacity(text.len());
+    for word in text.split_inclusive(ends) {
+        let digest = |at: usize| ["sha256:", "sha512:"].iter().any(|algorithm| word[at + 1..].starts_with(algorithm));
+        let plain = word.rmatch_indices('@').map(|(at, _)| at).find(|at| !digest(*at));
+        let escaped = ["\\u0040", "\\U00000040", "\\x40"].iter().filter_map(|escape| word.rfind(escape)).max();
+        let secret = match (plain, escaped) {
+            (_, Some(end)) => 0..end.max(plain.unwrap_or(0)),
+            (Some(end), None) => match word[..end].find("://") {
+                Some(scheme) => scheme + 3..end,
+                None if word[..end].contains(':') => 0..end,
+                None => 0..0,
+            },
+            (None, None) => 0..0,
+        };
+        shown.push_str(&word[..secret.start]);
+        shown.extend(word[secret.clone()].bytes().map(|_| '*'));
+        shown.push_str(&word[secret.end..]);
     }
-    hidden
+    shown
 }
 
 /// Several messages about one recipe, in the order of its text. Never empty where it is an error.
@@ -424,6 +440,7 @@ mod tests {
             ("u = \"https://me:p/w@x@h/x\"", "u = \"https://********@h/x\""),
             ("u = 'me:pw@r.example.com/x:1'", "u = '*****@r.example.com/x:1'"),
             ("u = \"r.example.com:5000/x:1@sha256:ab\"", "u = \"r.example.com:5000/x:1@sha256:ab\""),
+            ("u = \"me:pw\\u0040h/x\"", "u = \"*****\\u0040h/x\""),
             ("u = \"jane@example.com\"", "u = \"jane@example.com\""),
         ] {
             assert_eq!(hide_credentials(text), shown);

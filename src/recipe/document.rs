@@ -152,9 +152,17 @@ fn syntax_error(sources: &Sources, source: u16, text: &str, message: &str, range
         "duplicate key" => {
             let name = text.get(range.clone()).unwrap_or_default();
             let shown = crate::shown::Shown::new(name.as_bytes());
-            return Diagnostic::error(sources, span, format!("key {shown} is written twice in one table"))
-                .label("a key has one value")
-                .help("remove one of the two; a list of tables has two brackets: `[[images.NAME.layers]]`");
+            let diagnostic = Diagnostic::error(sources, span, format!("key {shown} is written twice in one table"))
+                .label("a key has one value");
+            let diagnostic = match first_of_two(text, range) {
+                Some(first) => diagnostic.also(Span::new(source, first), "first written here"),
+                None => diagnostic,
+            };
+            return match header_before(text, span.range().start).1 == span.range().start {
+                false => diagnostic.help("remove one of the two"),
+                true => diagnostic
+                    .help("put both together; of a list of tables each has two brackets: `[[images.NAME.layers]]`"),
+            };
         }
         "string values must be quoted" => {
             return Diagnostic::error(sources, span, "not TOML: a value is missing, or a string without quotes")
@@ -162,6 +170,10 @@ fn syntax_error(sources: &Sources, source: u16, text: &str, message: &str, range
         }
         "key with no value" => {
             return Diagnostic::error(sources, span, "not TOML: a key with no value").label("expected `=` and a value");
+        }
+        "cannot recurse further; max recursion depth met" => {
+            return Diagnostic::error(sources, span, "not TOML: values are nested too deep")
+                .label("expected fewer brackets");
         }
         _ => {}
     }
@@ -171,6 +183,47 @@ fn syntax_error(sources: &Sources, source: u16, text: &str, message: &str, range
         "nothing" => diagnostic.label("expected nothing here"),
         expected => diagnostic.label(format!("expected {expected}")),
     }
+}
+
+/// Where the header above a place begins, and where it ends: in front of what follows it, or at the place if that is in it.
+fn header_before(text: &str, at: usize) -> (usize, usize) {
+    let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let at = text.floor_char_boundary(at);
+    let mut start = line_start(at);
+    let own = start;
+    loop {
+        if text[start..].trim_start_matches([' ', '\t']).starts_with('[') {
+            return (
+                start,
+                if start == own { at } else { text[start..].find('\n').map_or(text.len(), |end| start + end) },
+            );
+        }
+        match start.checked_sub(1) {
+            Some(newline) => start = line_start(newline),
+            None => return (0, 0),
+        }
+    }
+}
+
+/// The first of two keys or headers, where the second is known: an earlier line of the same table that starts with the same
+/// key, or an earlier line with the same header.
+fn first_of_two(text: &str, second: Range<usize>) -> Option<Range<usize>> {
+    let key = text.get(second.clone())?;
+    let (header, body) = header_before(text, second.start);
+    let in_header = body == second.start;
+    let line = text[header..].lines().next().unwrap_or_default().trim();
+    let mut at = if in_header { 0 } else { body };
+    let end = if in_header { header } else { second.start };
+    for candidate in text.get(at..end)?.split_inclusive('\n') {
+        let indent = candidate.len() - candidate.trim_start().len();
+        let rest = candidate[indent..].strip_prefix(if in_header { line } else { key });
+        let ends = |rest: &str| rest.trim_start().starts_with(['=', '.']) || (in_header && rest.trim().is_empty());
+        if rest.is_some_and(ends) {
+            return Some(at + indent..at + indent + if in_header { line.len() } else { key.len() });
+        }
+        at += candidate.len();
+    }
+    None
 }
 
 fn table(source: u16, table: &DeTable<'_>) -> Table {

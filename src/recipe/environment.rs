@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::At;
 use super::problems::{Fault, shown};
-use super::template::{Placeholder, Scope, placeholder};
+use super::template::{Placeholder, Scope, inside_of, placeholder};
 
 /// Variables of an image, by name: what is set, and what is taken away (`None`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Parser<'_> {
             } else if self.take("{{") {
                 literal.push('{');
             } else if c == '{' {
-                let inside = self.rest()[1..].find('}').map(|end| self.rest()[1..=end].to_owned());
+                let inside = inside_of(&self.rest()[1..]).map(str::to_owned);
                 match inside.and_then(|inside| placeholder(&inside).map(|found| (inside.len() + 2, found))) {
                     Some((length, found)) => {
                         let range = start..start + length;

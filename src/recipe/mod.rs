@@ -34,7 +34,7 @@ mod user;
 pub mod value;
 pub mod vocabulary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,7 @@ use crate::shown::Shown;
 use packages::DebianSettings;
 use problems::{Problems, shown};
 use read::{Fields, Reader};
+use template::{Scope, Template};
 
 /// The longest recipe that is read, in bytes.
 pub const MAX_RECIPE: u64 = 1 << 20;
@@ -135,7 +136,7 @@ pub fn parse(name: &str, text: &str, inputs: &Inputs) -> Result<Recipe, RecipeEr
 }
 
 fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeError> {
-    let length = text.len();
+    let (length, end) = (text.len(), text.trim_end().len());
     let mut texts = vec![(path.display().to_string(), text)];
     texts.extend(inputs.set.iter().map(|(key, value)| ("--set".to_owned(), setting(key, value))));
     let sources = Sources::new(texts);
@@ -144,7 +145,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
     let mut document = document::parse(&sources, 0).map_err(wrong)?;
     settings(&mut document, &sources).map_err(wrong)?;
     let mut problems = Problems::new(sources.clone());
-    shape::check(&document, Span::new(0, length..length), &mut problems);
+    shape::check(&document, Span::new(0, end..end), &mut problems);
 
     let mut reader = Reader { problems: &mut problems };
     let fields = Fields::new(&document, &vocabulary::RECIPE);
@@ -162,6 +163,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
         None => section::Section::default(),
     };
     let mut variants = Vec::new();
+    let mut names = BTreeSet::new();
     for (name, node) in fields.each("variants") {
         let Some(table) = node.table() else { continue };
         if reader.name(name, "a variant") {
@@ -173,6 +175,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
                     .note(format!("`[images.NAME.{}]` would mean both", name.value));
                 reader.problems.push(diagnostic);
             }
+            names.insert(name.value.as_str());
             variants.push((name.clone(), reader.section(&Fields::new(table, &vocabulary::VARIANT), &packages)));
         }
     }
@@ -188,7 +191,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
         let section = reader.section(&Fields::new(table, &vocabulary::IMAGE), &packages);
         let mut own = Vec::new();
         for (variant, node) in table.iter().filter(|(key, _)| vocabulary::IMAGE.key(&key.value).is_none()) {
-            if let (Some(table), true) = (node.table(), variants.iter().any(|(name, _)| name.value == variant.value)) {
+            if let (Some(table), true) = (node.table(), names.contains(variant.value.as_str())) {
                 own.push((variant.clone(), reader.section(&Fields::new(table, &vocabulary::VARIANT), &packages)));
             }
         }
@@ -248,6 +251,26 @@ fn settings(document: &mut document::Table, sources: &Sources) -> Result<(), Vec
         }
     }
     Ok(())
+}
+
+/// Fills in the placeholders of a text that does not stand in the recipe, such as `-o`: those of an image only where one is
+/// given, `{arch}` never.
+///
+/// # Errors
+/// Where a placeholder is misspelt, or has no value.
+pub fn fill(text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Result<String, Fault> {
+    let template = Template::parse(text)?;
+    let refused = if image.is_some() { &["arch"][..] } else { &["arch", "image", "variant"] };
+    if let Some(name) = refused.iter().find(|name| template.names(name)) {
+        return Err(Fault::new(format!("`{{{name}}}` has no value in {}", shown(text)), "expected without it")
+            .help("a brace that stands for itself is written `{{`"));
+    }
+    let scope = Scope {
+        inputs,
+        image: image.map_or("", |name| name.image.as_str()),
+        variant: image.and_then(|name| name.variant.as_deref()),
+    };
+    Ok(template.fill(&scope)?.with_arch(""))
 }
 
 impl Recipe {
@@ -343,3 +366,5 @@ impl UnknownName {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong;

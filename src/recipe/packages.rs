@@ -259,7 +259,8 @@ pub(super) fn url(text: &str, schemes: &[&str]) -> Result<Url, Fault> {
     let secret = |url: &Url| !url.username().is_empty() || url.password().is_some();
     if authority.contains('@') || parsed.as_ref().is_ok_and(secret) || (parsed.is_err() && text.contains('@')) {
         return Err(Fault::new("a URL holds no user name and password", "expected a URL without `user:password@`")
-            .help("credentials come from `.netrc`, or from the settings of apt, pip or uv"));
+            .help("credentials come from `.netrc`, or from the settings of apt, pip or uv")
+            .secret());
     }
     let bad = |reason: &str| Fault::new(format!("{} is no URL{reason}", shown(text)), expected.clone());
     let url = parsed.map_err(|error| bad(&format!(" ({error})")))?;

@@ -272,14 +272,12 @@ pub(super) fn pattern_syntax(text: &str) -> Result<(), Fault> {
     let mut letters = text.char_indices();
     while let Some((at, c)) = letters.next() {
         match c {
-            '\\' => {
-                if letters.next().is_none() {
-                    return Err(Fault::new(
-                        format!("pattern {} ends with a backslash", shown(text)),
-                        "expected a character after it",
-                    )
-                    .within(at..text.len()));
-                }
+            '\\' if letters.next().is_none() => {
+                return Err(Fault::new(
+                    format!("pattern {} ends with a backslash", shown(text)),
+                    "expected a character after it",
+                )
+                .within(at..text.len()));
             }
             '[' => {
                 let unclosed = || {

@@ -15,6 +15,8 @@ pub struct Fault {
     pub(super) help: Option<String>,
     /// The bytes of the string that are wrong, where it is not all of it.
     pub(super) range: Option<Range<usize>>,
+    /// Whether the string holds a secret, and is never shown.
+    pub(super) secret: bool,
 }
 
 impl std::fmt::Display for Fault {
@@ -24,12 +26,22 @@ impl std::fmt::Display for Fault {
 }
 
 impl Fault {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     pub(super) fn new(message: impl Into<String>, label: impl Into<String>) -> Self {
-        Fault { message: message.into(), label: label.into(), help: None, range: None }
+        Fault { message: message.into(), label: label.into(), help: None, range: None, secret: false }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    pub(super) fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 
@@ -44,7 +56,8 @@ impl Fault {
             Some(range) => sources.within(value, range),
             None => value.span,
         };
-        Diagnostic::error(sources, span, self.message).label(self.label).maybe_help(self.help)
+        let diagnostic = Diagnostic::error(sources, span, self.message).label(self.label).maybe_help(self.help);
+        if self.secret { diagnostic.hide(value.span) } else { diagnostic }
     }
 }
 

@@ -11,9 +11,9 @@ use super::inputs::Inputs;
 use super::layer::{ImageItem, Layer, Source};
 use super::path::PerArch;
 use super::problems::{Fault, Problems, shown};
-use super::section::{Created, LayerDraft, Section};
+use super::section::{Created, ImageItemDraft, LayerDraft, Section};
 use super::suggest::nearest;
-use super::template::{Filled, Scope, Template};
+use super::template::{Filled, Scope, Template, with_causes};
 use super::user::User;
 use super::{At, Span};
 use crate::compress::Encoding;
@@ -114,6 +114,7 @@ impl<'d> Resolver<'d> {
         for image in &self.draft.images {
             let listed = image.section.variants.as_ref().or(self.draft.defaults.variants.as_ref());
             let mut variants = Vec::new();
+            let listed_names: BTreeSet<&str> = listed.into_iter().flatten().map(|name| name.value.as_str()).collect();
             for variant in listed.into_iter().flatten() {
                 match declared.contains(variant.value.as_str()) {
                     true => variants.push(variant.value.as_str()),
@@ -129,7 +130,7 @@ impl<'d> Resolver<'d> {
                 }
             }
             for (name, _) in &image.variants {
-                if !variants.contains(&name.value.as_str()) {
+                if !listed_names.contains(name.value.as_str()) {
                     let message =
                         format!("image {} is not made in variant {}", shown(&image.name.value), shown(&name.value));
                     let diagnostic =
@@ -267,7 +268,7 @@ impl<'d> Resolver<'d> {
         let mut layer = draft.layer.clone();
         if let Some(image) = &draft.image {
             let mut items = Vec::new();
-            for (from, copy) in &image.items {
+            for ImageItemDraft { from, copy } in &image.items {
                 if let Some(base) = self.base(from, scope, needs, problems) {
                     if base.value == Base::Scratch {
                         let diagnostic = problems.error(base.span, "there is nothing in `scratch` to copy");
@@ -408,7 +409,10 @@ impl<'d> Resolver<'d> {
                 .git
                 .commit_time()
                 .map_err(|error| {
-                    Fault::new(format!("the date of the commit is not known: {error}"), "there is no value for it")
+                    Fault::new(
+                        format!("the date of the commit is not known: {}", with_causes(&error)),
+                        "there is no value for it",
+                    )
                 })
                 .and_then(|seconds| {
                     Timestamp::from_second(seconds)
@@ -442,6 +446,7 @@ impl<'d> Resolver<'d> {
     /// Tags, each once: two placeholders may come to the same.
     fn tags(&self, written: &[At<Template>], scope: &Scope<'_>, problems: &mut Problems) -> Vec<At<String>> {
         let mut tags: Vec<At<String>> = Vec::new();
+        let mut seen = BTreeSet::new();
         for text in written {
             let Some(filled) = fill(text, scope, problems) else { continue };
             let result = match filled.constant() {
@@ -452,7 +457,7 @@ impl<'d> Resolver<'d> {
                         format!("{} is no tag", filled.shown()),
                         "expected up to 128 letters, digits, `_`, `.` and `-`, not `.` or `-` first",
                     );
-                    Err(match tag.split_once('{').and_then(|(_, rest)| rest.split_once('}')) {
+                    Err(match tag.split_once('{').filter(|_| !filled.is_from_env()).and_then(|(_, rest)| rest.split_once('}')) {
                         Some((inside, _)) => fault.help(format!(
                             "{} is no placeholder: those are `{{git.short}}`, `{{git.commit}}`, `{{git.branch}}`, `{{git.tag}}`, `{{env.NAME}}`, `{{image}}` and `{{variant}}`",
                             shown(&format!("{{{inside}}}"))
@@ -464,7 +469,7 @@ impl<'d> Resolver<'d> {
             };
             let written = At::new(text.value.text().to_owned(), text.span);
             if let Some(tag) = problems.take(&written, result)
-                && !tags.iter().any(|known| known.value == tag)
+                && seen.insert(tag.clone())
             {
                 tags.push(At::new(tag, text.span));
             }

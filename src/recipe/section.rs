@@ -55,15 +55,22 @@ pub(super) enum Created {
 #[derive(Clone, Debug)]
 pub(super) struct LayerDraft {
     pub(super) layer: Layer,
-    pub(super) image: Option<ImageDraft>,
+    pub(super) image: Option<ImageSourceDraft>,
 }
 
 /// `image` of a layer.
 #[derive(Clone, Debug)]
-pub(super) struct ImageDraft {
+pub(super) struct ImageSourceDraft {
     /// Its key.
     pub(super) span: Span,
-    pub(super) items: Vec<(At<Template>, Vec<At<CopyItem<ImageSelection>>>)>,
+    pub(super) items: Vec<ImageItemDraft>,
+}
+
+/// One item of it.
+#[derive(Clone, Debug)]
+pub(super) struct ImageItemDraft {
+    pub(super) from: At<Template>,
+    pub(super) copy: Vec<At<CopyItem<ImageSelection>>>,
 }
 
 impl Section {

@@ -4,6 +4,7 @@
 //! what the strings say is checked by who reads them.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::document::{Node, Table, Value};
 use super::problems::{Problems, quoted, shown};
@@ -31,8 +32,11 @@ impl Checker<'_> {
         // A misspelt key says it all: that the right one is missing then goes without saying.
         let mut meant: Vec<&str> = Vec::new();
         for (key, node) in table.iter() {
+            if self.problems.full() {
+                return;
+            }
             if let Some(known) = words.key(&key.value) {
-                self.value(known, node, &known.kind);
+                self.value(&Subject::of(known), node, &known.kind);
             } else if let Some(variant) = words.variants.filter(|_| self.variants.contains(&key.value)) {
                 match node.table() {
                     Some(inner) => self.table(inner, node.span, variant),
@@ -50,6 +54,8 @@ impl Checker<'_> {
                 continue;
             }
             let message = format!("`{}` is missing in {}", key.name, words.is);
+            // What belongs to the top is missed at the top.
+            let place = if key.name == "recipe" { Span::new(0, 0..0) } else { place };
             let help = match key.name {
                 "recipe" => "write `recipe = 1` as the first line".to_owned(),
                 "images" => "an image is a table: `[images.NAME]`".to_owned(),
@@ -128,18 +134,18 @@ impl Checker<'_> {
         (elsewhere(name, words), None)
     }
 
-    fn value(&mut self, key: &'static Key, node: &Node, kind: &'static Kind) {
+    fn value(&mut self, subject: &Subject<'_>, node: &Node, kind: &'static Kind) {
         match (kind, &node.value) {
             (Kind::Any(kinds), _) => {
                 match kinds.iter().find(|kind| fits(kind, node)).or_else(|| word_of(kinds, node)) {
-                    Some(kind) => self.value(key, node, kind),
-                    None => self.wrong_type(key, node, kind),
+                    Some(kind) => self.value(subject, node, kind),
+                    None => self.wrong_type(subject, node, kind),
                 }
             }
             (Kind::Boolean, Value::Bool(_)) | (Kind::False, Value::Bool(false)) | (Kind::Date, Value::Date(_)) => {}
             (Kind::Integer { min, max }, Value::Integer(value)) => {
                 if !value.is_some_and(|value| (*min..=*max).contains(&value)) {
-                    self.out_of_range(key, node, *min, *max);
+                    self.out_of_range(subject, node, *min, *max);
                 }
             }
             (Kind::Text(text), Value::String(value)) => self.text(text, &At::new(value.clone(), node.span)),
@@ -149,7 +155,7 @@ impl Checker<'_> {
                     let help = nearest(value, known).map(|word| format!("did you mean `\"{word}\"`?"));
                     self.problems.push(
                         self.problems
-                            .error(node.span, format!("{} is no `{}`", shown(value), key.name))
+                            .error(node.span, format!("{} is no `{}`", shown(value), subject.key.name))
                             .label(format!("expected {}", kind.describe()))
                             .maybe_help(help),
                     );
@@ -157,17 +163,17 @@ impl Checker<'_> {
             }
             (Kind::List(item), Value::List(list)) => {
                 for node in list {
-                    self.value(key, node, item);
+                    self.value(&Subject { item: true, ..*subject }, node, item);
                 }
             }
             (Kind::Table(words), Value::Table(table)) => self.table(table, node.span, words),
             (Kind::Map { key: name, value }, Value::Table(table)) => {
                 for (entry, node) in table.iter() {
                     self.text(name, entry);
-                    self.value(key, node, value);
+                    self.value(&Subject { entry: Some(&entry.value), ..*subject }, node, value);
                 }
             }
-            _ => self.wrong_type(key, node, kind),
+            _ => self.wrong_type(subject, node, kind),
         }
     }
 
@@ -181,6 +187,9 @@ impl Checker<'_> {
                     || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
             }
         };
+        if self.problems.full() {
+            return;
+        }
         if let Some((at, c)) = value.value.char_indices().find(|(_, c)| bad(*c)) {
             let span = self.problems.sources.within(value, at..at + c.len_utf8());
             let message = format!("{} holds a control character (U+{:04X})", shown(&value.value), c as u32);
@@ -192,32 +201,37 @@ impl Checker<'_> {
         }
     }
 
-    fn out_of_range(&mut self, key: &Key, node: &Node, min: i64, max: i64) {
-        let mut diagnostic = self
-            .problems
-            .error(node.span, format!("`{}` is out of range", key.name))
-            .label(format!("expected a number from {min} to {max}"));
-        if key.name == "recipe" {
-            diagnostic = self
+    fn out_of_range(&mut self, subject: &Subject<'_>, node: &Node, min: i64, max: i64) {
+        let diagnostic = match subject.key.name {
+            "recipe" => self
                 .problems
                 .error(node.span, "this version of lapstrake reads recipes of format 1")
                 .label("expected `1`")
-                .help("a later format needs a later lapstrake");
-        }
+                .help("a later format needs a later lapstrake"),
+            _ => self
+                .problems
+                .error(node.span, format!("{subject} is out of range"))
+                .label(format!("expected a number from {min} to {max}")),
+        };
         self.problems.push(diagnostic);
     }
 
-    fn wrong_type(&mut self, key: &'static Key, node: &Node, kind: &'static Kind) {
+    fn wrong_type(&mut self, subject: &Subject<'_>, node: &Node, kind: &'static Kind) {
+        if self.problems.full() {
+            return;
+        }
         let diagnostic = self
             .problems
-            .error(node.span, format!("`{}` holds {}", key.name, node.type_name()))
+            .error(node.span, format!("{subject} is {}", node.type_name()))
             .label(format!("expected {}", kind.describe()));
-        let help = self.type_help(key, node, kind);
+        let help = self.type_help(subject, node, kind);
         self.problems.push(diagnostic.maybe_help(help));
     }
 
     /// What to write instead, where it can be told from what is there.
-    fn type_help(&self, key: &Key, node: &Node, kind: &Kind) -> Option<String> {
+    fn type_help(&self, subject: &Subject<'_>, node: &Node, kind: &Kind) -> Option<String> {
+        let key = subject.key;
+        let name = subject.entry.map_or_else(|| key.name.to_owned(), shown_key);
         let raw = self.problems.sources.text(node.span);
         let wants = |test: &dyn Fn(&Kind) -> bool| any_of(kind, test);
         let list_of_text = |kind: &Kind| matches!(kind, Kind::List(Kind::Text(_) | Kind::Any(_)));
@@ -235,28 +249,41 @@ impl Checker<'_> {
             Value::List(_) if key.name == "python" => Some(
                 "write `python = { requirements = \"requirements.txt\" }`, with the packages in that file".to_owned(),
             ),
-            Value::String(text) if wants(&list_of_text) => Some(format!("write `{} = [{}]`", key.name, quoted(text))),
+            Value::String(text) if wants(&list_of_text) => Some(format!("write `{name} = [{}]`", quoted(text))),
             Value::String(text)
                 if wants(&|kind| matches!(kind, Kind::Integer { .. })) && text.parse::<i64>().is_ok() =>
             {
-                Some(format!("write it without quotes: `{} = {text}`", key.name))
+                Some(format!("write it without quotes: `{name} = {text}`"))
             }
             Value::String(text)
                 if wants(&|kind| matches!(kind, Kind::Boolean)) && (text == "true" || text == "false") =>
             {
-                Some(format!("write it without quotes: `{} = {text}`", key.name))
+                Some(format!("write it without quotes: `{name} = {text}`"))
             }
+            Value::String(text) if key.name == "dirs" => Some(format!("write `{{ mode = {} }}`", quoted(text))),
             Value::Integer(_) if wants(&|kind| matches!(kind, Kind::Text(text) if text.name == "mode")) => {
                 let digits = raw.trim_start_matches("0o");
                 Some(format!("modes are octal strings: `\"{digits:0>4}\"`"))
             }
             Value::Integer(_) | Value::Float | Value::Bool(_) | Value::Date(_)
-                if wants(&|kind| matches!(kind, Kind::Text(_))) && raw.len() < 60 =>
+                if wants(&|kind| matches!(kind, Kind::Text(text) if text.name != "port")) && raw.len() < 60 =>
             {
-                Some(format!("write it in quotes: `{}`", quoted(raw)))
+                Some(match subject.item {
+                    true => format!("write it in quotes: `{}`", quoted(raw)),
+                    false => format!("write it in quotes: `{name} = {}`", quoted(raw)),
+                })
+            }
+            Value::List(list) if wants(&|kind| matches!(kind, Kind::Text(_))) => match list.as_slice() {
+                [Node { value: Value::String(text), .. }] => Some(format!("write `{name} = {}`", quoted(text))),
+                _ => None,
+            },
+            Value::String(_) | Value::List(_)
+                if ["images", "users", "variants"].contains(&key.name) && !raw.starts_with("[[") =>
+            {
+                Some(format!("each is a table: `[{}.NAME]`", key.name))
             }
             Value::Bool(true) if wants(&|kind| matches!(kind, Kind::False)) => {
-                Some(format!("`{} = false` clears what the base has; `true` has no meaning", key.name))
+                Some(format!("`{name} = false` clears what the base has; `true` has no meaning"))
             }
             Value::Table(_) if wants(&|kind| matches!(kind, Kind::List(Kind::Table(_)))) && raw.starts_with('[') => {
                 Some(format!("a list of tables has two brackets: `[{raw}]`"))
@@ -269,6 +296,38 @@ impl Checker<'_> {
             _ => None,
         }
     }
+}
+
+/// What a message is about: a key, an entry of its table, an item of its list.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    key: &'static Key,
+    entry: Option<&'a str>,
+    item: bool,
+}
+
+impl Subject<'_> {
+    fn of(key: &'static Key) -> Self {
+        Subject { key, entry: None, item: false }
+    }
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.item {
+            f.write_str("an item of ")?;
+        }
+        match self.entry {
+            Some(entry) => f.write_str(&shown(entry)),
+            None => write!(f, "`{}`", self.key.name),
+        }
+    }
+}
+
+/// A key as TOML writes it.
+fn shown_key(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if bare { key.to_owned() } else { quoted(key) }
 }
 
 /// Whether a value is of the TOML type that a kind wants; for strings, whether it is one of the words or any text goes.
@@ -318,6 +377,9 @@ fn list_of(words: &'static vocabulary::Table) -> String {
 
 fn lower_first(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');
+    if ["Debian", "Python", "Docker"].iter().any(|name| sentence.starts_with(name)) {
+        return sentence.to_owned();
+    }
     let mut letters = sentence.chars();
     match letters.next() {
         Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {

@@ -94,6 +94,12 @@ pub(super) fn placeholder(inside: &str) -> Option<Result<Placeholder, Fault>> {
     }
 }
 
+/// What stands in front of the next closing brace, unless that is far away.
+pub(super) fn inside_of(rest: &str) -> Option<&str> {
+    let near = &rest[..rest.floor_char_boundary(4096)];
+    near.find('}').map(|end| &near[..end])
+}
+
 /// A name that a shell can set.
 fn valid_variable(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -117,7 +123,7 @@ impl Template {
                 at += 1;
                 continue;
             }
-            let inside = text[at..].find('}').map(|end| &text[at..at + end]);
+            let inside = inside_of(&text[at..]);
             match inside.and_then(|inside| placeholder(inside).map(|found| (inside, found))) {
                 Some((inside, found)) => {
                     let range = brace..at + inside.len() + 1;
@@ -164,6 +170,16 @@ impl Template {
             }
         }
         Ok(filled)
+    }
+
+    /// Whether `{image}`, `{variant}` or `{arch}` is in it.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Hole(Placeholder::Image, _) => name == "image",
+            Piece::Hole(Placeholder::Variant, _) => name == "variant",
+            Piece::Hole(Placeholder::Arch, _) => name == "arch",
+            _ => false,
+        })
     }
 
     /// The string as it is written.
@@ -226,19 +242,24 @@ impl Scope<'_> {
                 (Ok(value), _) => Ok(value),
                 (Err(_), Some(default)) => Ok(default.clone()),
                 (Err(error), None) => {
-                    let mut text = error.to_string();
-                    let mut source = std::error::Error::source(&error);
-                    while let Some(cause) = source {
-                        text = format!("{text}: {cause}");
-                        source = cause.source();
-                    }
-                    let name = fact.name();
+                    let (name, text) = (fact.name(), with_causes(&error));
                     Err(Fault::new(format!("`{{git.{name}}}` is not known: {text}"), "there is no value for it")
                         .help(format!("build in a checkout, or give a default: `{{git.{name}:-…}}`")))
                 }
             },
         }
     }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 impl Default for Filled {

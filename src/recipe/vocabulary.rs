@@ -111,10 +111,7 @@ impl Kind {
             Kind::False => "`false`".to_owned(),
             Kind::Integer { min, max } => format!("a number from {min} to {max}"),
             Kind::Text(text) => text.is.to_owned(),
-            Kind::Word(words) => {
-                let words: Vec<String> = words.iter().map(|word| format!("`\"{}\"`", word.word)).collect();
-                words.join(" or ")
-            }
+            Kind::Word(words) => one_of(words.iter().map(|word| format!("`\"{}\"`", word.word)).collect()),
             Kind::Date => "a date".to_owned(),
             Kind::List(kind) => match kind {
                 Kind::Text(_) | Kind::Word(_) => "a list of strings".to_owned(),
@@ -126,11 +123,16 @@ impl Kind {
             Kind::Any(kinds) => {
                 let mut all: Vec<String> = kinds.iter().map(Kind::describe).collect();
                 all.dedup();
-                let last = all.pop().unwrap_or_default();
-                if all.is_empty() { last } else { format!("{} or {last}", all.join(", ")) }
+                one_of(all)
             }
         }
     }
+}
+
+/// `a, b or c`.
+fn one_of(mut all: Vec<String>) -> String {
+    let last = all.pop().unwrap_or_default();
+    if all.is_empty() { last } else { format!("{} or {last}", all.join(", ")) }
 }
 
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
@@ -249,7 +251,7 @@ texts! {
 /// The whole recipe.
 pub const RECIPE: Table = Table {
     name: "recipe",
-    is: "a recipe",
+    is: "the recipe",
     doc: "A recipe of lapstrake: what images are made, and of what.",
     variants: None,
     keys: &[&[

@@ -568,7 +568,7 @@ impl<'a> Choice<'a> {
             let misfit = |source| CopyError::Path { source_path: self.request.context.shown(path), source };
             let destination = destination.map_err(misfit)?;
             let names = directory.files.iter().filter_map(|found| Some(found.file.directory()?.1));
-            for name in names.chain(directory.links.iter().map(|(name, _)| &name[..])) {
+            for name in names.chain(directory.links.iter().map(|link| &link.name[..])) {
                 // Else the path is short enough, whatever the name.
                 if name.len() > MAX_NAME || destination.as_bytes().len() + MAX_NAME >= MAX_PATH {
                     destination.child(name).map_err(misfit)?;

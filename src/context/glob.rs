@@ -12,7 +12,7 @@
 //! Names are matched by character; a byte that is no UTF-8 counts as one character.
 //!
 //! Where Docker's own translation to regular expressions shines through, this differs: `\d` and the like are refused
-//! rather than read as classes, and `^` outside of brackets is always itself.
+//! rather than read as classes, `^` outside of brackets is always itself, and so are `*` and `?` inside of them.
 
 use std::borrow::Cow;
 

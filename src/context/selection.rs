@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::modes::Modes;
-use super::walk::FoundFile;
+use super::walk::{FoundFile, FoundLink};
 use crate::content::{Content, HostFile};
 use crate::tree::{Entry, Kind, Origin, Owner, PlaceError, Placer, TreePath};
 
@@ -36,7 +36,7 @@ pub(super) enum What {
         /// The directory's own mode; `None` where it is `to` and only its contents were asked for.
         own: Option<u16>,
         files: Vec<FoundFile>,
-        links: Vec<(Box<[u8]>, Box<[u8]>)>,
+        links: Vec<FoundLink>,
     },
     /// The destination is the file.
     File(FoundFile),
@@ -169,7 +169,7 @@ impl Selection {
 impl Place {
     fn entries(&self) -> impl Iterator<Item = Selected<'_>> {
         let item = self.item;
-        let (own, files, links): (_, &[FoundFile], &[_]) = match &self.what {
+        let (own, files, links): (_, &[FoundFile], &[FoundLink]) = match &self.what {
             What::Directory { own, files, links } => (*own, files, links),
             What::File(file) => (None, std::slice::from_ref(file), &[]),
         };
@@ -190,8 +190,8 @@ impl Place {
             let kind = SelectedKind::File { file: &found.file, mode, linked: found.linked };
             Some(Selected { destination: child(name).ok()?, kind, item })
         });
-        let links = links.iter().filter_map(move |(name, target)| {
-            Some(Selected { destination: child(name).ok()?, kind: SelectedKind::Symlink(target), item })
+        let links = links.iter().filter_map(move |link| {
+            Some(Selected { destination: child(&link.name).ok()?, kind: SelectedKind::Symlink(&link.target), item })
         });
         own.into_iter().chain(files).chain(links)
     }

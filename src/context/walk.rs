@@ -97,6 +97,13 @@ pub(super) struct FoundFile {
     pub(super) linked: bool,
 }
 
+/// A symlink that is taken.
+#[derive(Clone, Debug)]
+pub(super) struct FoundLink {
+    pub(super) name: Box<[u8]>,
+    pub(super) target: Box<[u8]>,
+}
+
 /// What is taken of one directory, sorted by name.
 #[derive(Debug)]
 pub(super) struct Walked {
@@ -107,8 +114,7 @@ pub(super) struct Walked {
     pub(super) kept: bool,
     pub(super) mode: u16,
     pub(super) files: Vec<FoundFile>,
-    /// Names and targets.
-    pub(super) links: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub(super) links: Vec<FoundLink>,
 }
 
 /// Walks all starts on that many threads. The directories come sorted by start and path.
@@ -283,7 +289,9 @@ impl Walk<'_> {
             refuse_whiteout(bytes, || shown(&child()))?;
             if kind == FileType::Symlink {
                 match rustix::fs::readlinkat(&handle, name, Vec::new()) {
-                    Ok(target) => walked.links.push((bytes.into(), target.as_bytes().into())),
+                    Ok(target) => {
+                        walked.links.push(FoundLink { name: bytes.into(), target: target.as_bytes().into() });
+                    }
                     Err(Errno::NOENT) => {}
                     Err(error) => return Err(failed(shown(&child()), error)),
                 }

@@ -144,17 +144,18 @@ impl FileTree {
 
     fn put(&mut self, path: TreePath, entry: Entry, weight: Weight) -> Result<(), TreeError> {
         path.refuse_whiteout()?;
-        for above in path.ancestors() {
-            if let Some(holder) = self.entries.get(&above)
-                && !matches!(holder.entry.kind, Kind::Directory)
-            {
-                return Err(TreeError::BelowNonDirectory {
-                    below: entry.origin.to_string(),
-                    what: holder.entry.describe(),
-                    holder: above,
-                    path: path.clone(),
-                });
-            }
+        // The innermost that is there tells: nothing lies below what is no directory, so all above it are directories.
+        let slashes = path.as_bytes().iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
+        let mut above = slashes.map(|(end, _)| &path.as_bytes()[..end]);
+        if let Some((above, holder)) = above.find_map(|above| self.entries.get_key_value(above))
+            && !matches!(holder.entry.kind, Kind::Directory)
+        {
+            return Err(TreeError::BelowNonDirectory {
+                below: entry.origin.to_string(),
+                what: holder.entry.describe(),
+                holder: above.clone(),
+                path: path.clone(),
+            });
         }
         if !matches!(entry.kind, Kind::Directory)
             && let Some((below, placed)) = self.below(&path).next()

@@ -140,6 +140,14 @@ pub enum ContentError {
         /// What is different.
         how: &'static str,
     },
+    /// What is kept is not what was put there.
+    #[error("{path} is damaged: its bytes have another digest than {expected}")]
+    Damaged {
+        /// What it is.
+        path: Shown,
+        /// The digest that its bytes should have.
+        expected: Digest,
+    },
     /// Reading failed.
     #[error("reading {path}")]
     Read {
@@ -372,7 +380,12 @@ impl ContentReader {
         if let Some((hasher, expected)) = self.check.take()
             && hasher.finish() != expected
         {
-            return Err(ContentError::Changed { path: self.shown(), how: "its bytes have another digest" }.into());
+            let path = self.shown();
+            return Err(match self.kind {
+                Reading::Host(..) => ContentError::Changed { path, how: "its bytes have another digest" },
+                _ => ContentError::Damaged { path, expected },
+            }
+            .into());
         }
         Ok(())
     }

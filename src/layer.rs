@@ -7,7 +7,7 @@ use crate::key::{KeyHasher, LayerKey};
 use crate::machine;
 use crate::oci::{Descriptor, DiffId, Digest, Family, Hasher, MediaType, annotation, json};
 use crate::report::{Phase, Reporter, Task};
-use crate::store::{BlobStore, BlobWriter, ChunkIndex, ChunkSpan, StoreError, replace_file};
+use crate::store::{BlobStore, BlobWriter, ChunkIndex, ChunkSpan, StoreError, has_records, read_record, write_record};
 use crate::tar::{Observer, WriteError, read_tree, tar_length, write_tree};
 use crate::tree::{Entry, FileTree, Kind, Origin, TreePath};
 
@@ -68,8 +68,10 @@ pub enum LayerError {
 /// Whether layers that are remembered may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
-    /// A layer with the same key is taken as it is.
+    /// A layer with the same key is taken as it is: contents are read to know the key, and again where it is new.
     Allowed,
+    /// There is nothing to find: contents are read once.
+    NothingKnown,
     /// Everything is written anew.
     Never,
 }
@@ -91,13 +93,14 @@ pub fn make(
     reporter: &Reporter,
 ) -> Result<Layer, LayerError> {
     let mut expected = None;
-    if reuse == Reuse::Allowed && remembers_any(store)? {
+    if reuse == Reuse::Allowed {
         let mut hashing = Hashing::new(form.encoding, machine, None);
         read_tree(tree, &mut hashing)?;
         let key = hashing.finish()?;
-        if let Some((diff_id, digest, size)) = recall(store, key)? {
+        if let Some(Remembered { diff_id, digest, size, .. }) = recall(store, key) {
             let descriptor = Descriptor::new(MediaType::Other(String::new()), digest, size);
-            if store.contains(&descriptor) {
+            // Opened, so that its use is noted.
+            if store.content(&descriptor).is_ok() {
                 return Ok(finished(form, digest, size, diff_id, key, true));
             }
         }
@@ -106,7 +109,7 @@ pub fn make(
 
     let task = reporter.task(Phase::Compress, name, Some(tar_length(tree)));
     let chunks = ChunkIndex::open(store)?;
-    let found: &dyn KnownChunks = if reuse == Reuse::Allowed { &chunks } else { &() };
+    let found: &dyn KnownChunks = if reuse == Reuse::Never { &() } else { &chunks };
     let mut writer = StoreSink { writer: store.writer()?, chunks: Vec::new(), failed: None };
     let mut hashing = Hashing::new(form.encoding, machine, Some(&task));
     let mut diff_id = Hasher::new();
@@ -138,30 +141,30 @@ fn finished(form: LayerForm, digest: Digest, size: u64, diff_id: DiffId, key: La
 }
 
 /// The bucket of what is remembered of layers; the number changes with its form.
-const BUCKET: &str = "layers-v1";
+const BUCKET: &str = "layers-v2";
 
 /// What is remembered under a key.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Remembered {
+    key: String,
     diff_id: DiffId,
     digest: Digest,
     size: u64,
 }
 
-fn remembers_any(store: &BlobStore) -> Result<bool, StoreError> {
-    let bucket = store.bucket(BUCKET)?;
-    Ok(std::fs::read_dir(bucket).is_ok_and(|mut entries| entries.next().is_some()))
+/// Whether any layer is remembered: where none is, nothing can be found, and each file is read once.
+pub fn remembers_any(store: &BlobStore) -> bool {
+    has_records(store, BUCKET)
 }
 
-fn recall(store: &BlobStore, key: LayerKey) -> Result<Option<(DiffId, Digest, u64)>, StoreError> {
-    let path = store.bucket(BUCKET)?.join(key.hex());
-    let found: Option<Remembered> = std::fs::read(path).ok().and_then(|bytes| json::parse(&bytes).ok());
-    Ok(found.map(|found| (found.diff_id, found.digest, found.size)))
+fn recall(store: &BlobStore, key: LayerKey) -> Option<Remembered> {
+    let found: Remembered = json::parse(&read_record(store, BUCKET, &key.hex())?).ok()?;
+    (found.key == key.to_string()).then_some(found)
 }
 
 fn remember(store: &BlobStore, key: LayerKey, diff_id: DiffId, digest: Digest, size: u64) -> Result<(), StoreError> {
-    let bytes = json::canonical(&Remembered { diff_id, digest, size }).unwrap_or_default();
-    replace_file(&store.bucket(BUCKET)?.join(key.hex()), &bytes)
+    let bytes = json::canonical(&Remembered { key: key.to_string(), diff_id, digest, size }).unwrap_or_default();
+    write_record(store, BUCKET, &key.hex(), &bytes)
 }
 
 /// Puts compressed bytes into the store; keeps the error that stopped it as it was.
@@ -269,7 +272,7 @@ mod tests {
     #[test]
     fn the_second_time_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(directory.path()).unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
         let make =
             |text: &str, reuse| make(&tree(text), FORM, None, "test", &store, 2, reuse, &Reporter::silent()).unwrap();
         let first = make("hello\n", Reuse::Allowed);

@@ -1,22 +1,21 @@
 //! What one layer holds, in the order in which it has it.
 
 use std::io::Read;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::compress::Decoder;
 use crate::content::Content;
 use crate::oci::{Compression, DiffId, Digest, Hasher};
-use crate::store::{BlobStore, StoreError, replace_file};
+use crate::store::{BlobStore, StoreError, read_record, write_record};
 use crate::tar::{Member, MemberKind, ReadError, Reader};
 use crate::tree::{Located, Node, NodeKind, Owner, PathError, ResolveError, Rootfs, TreePath};
 
-/// The largest file whose contents are kept in a listing.
-const MAX_KEPT: u64 = 16 << 20;
+/// The most bytes of contents that are kept in one listing; what comes after is read out of the layer when it is needed.
+const MAX_KEPT: u64 = 32 << 20;
 
-/// The most that a layer may decompress to, in bytes: what no layer in use comes near.
-const MAX_LAYER: u64 = 1 << 40;
+/// The most that a layer may decompress to, in bytes.
+pub(super) const MAX_LAYER: u64 = 64 << 30;
 
 /// The members of a layer, and the contents of the few files that builds ask for.
 #[derive(Clone, Debug)]
@@ -108,8 +107,10 @@ impl Listing {
         let decoded = Decoder::new(blob, compression).limited(MAX_LAYER);
         let mut reader = Reader::new(Hashing { inner: decoded, hasher: Hasher::new() });
         let mut members = Vec::new();
+        let mut budget = MAX_KEPT;
         while let Some(member) = reader.next_member()? {
-            let kept = if member.kind == MemberKind::File && is_kept(&member.path) && member.size <= MAX_KEPT {
+            let kept = if member.kind == MemberKind::File && is_kept(&member.path) && member.size <= budget {
+                budget -= member.size;
                 let mut bytes = Vec::new();
                 reader.data().read_to_end(&mut bytes).map_err(ReadError::Io)?;
                 Some(bytes)
@@ -185,41 +186,37 @@ impl Listing {
     }
 
     /// The listing of that layer, where the store remembers it.
-    pub fn load(store: &BlobStore, diff_id: DiffId) -> Option<Self> {
-        let path = store.bucket(BUCKET).ok()?.join(diff_id.0.hex());
-        let bytes = std::fs::read(path).ok()?;
-        // The first 32 bytes are the digest of the rest: what is damaged is made again.
-        let (digest, rest) = bytes.split_at_checked(32)?;
-        if Digest::of(rest).raw() != digest {
-            return None;
-        }
+    pub fn load(store: &BlobStore, blob: Digest, diff_id: DiffId) -> Option<Self> {
+        let record = read_record(store, BUCKET, &name(blob, diff_id))?;
         let mut members = Vec::new();
-        for line in rest.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in record.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             members.push(serde_json::from_slice::<Line>(line).ok()?.listed()?);
         }
         Some(Listing { members, diff_id })
     }
 
-    /// Remembers the listing.
+    /// Remembers the listing of the layer that is stored as that blob.
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn save(&self, store: &BlobStore) -> Result<(), StoreError> {
-        let path: &Path = &store.bucket(BUCKET)?.join(self.diff_id.0.hex());
+    pub fn save(&self, store: &BlobStore, blob: Digest) -> Result<(), StoreError> {
         let mut lines = Vec::new();
         for member in &self.members {
             // A struct of numbers and byte strings always serialises.
             lines.extend(serde_json::to_vec(&Line::of(member)).unwrap_or_default());
             lines.push(b'\n');
         }
-        let mut bytes = Digest::of(&lines).raw().to_vec();
-        bytes.extend(lines);
-        replace_file(path, &bytes)
+        write_record(store, BUCKET, &name(blob, self.diff_id), &lines)
     }
 }
 
+/// By blob and diff ID: that the two belong together is known only where the blob was read.
+fn name(blob: Digest, diff_id: DiffId) -> String {
+    Digest::of(&[&blob.raw()[..], &diff_id.0.raw()[..]].concat()).hex()
+}
+
 /// The bucket of listings; the number changes with their form.
-const BUCKET: &str = "listings-v1";
+const BUCKET: &str = "listings-v2";
 
 /// One member as it is stored: a line of JSON; byte strings as base64 where they are no text.
 #[derive(Serialize, Deserialize)]
@@ -246,8 +243,9 @@ impl Bytes {
     fn of(bytes: &[u8]) -> Self {
         use base64::Engine;
         match std::str::from_utf8(bytes) {
-            Ok(text) => Bytes::Text(text.to_owned()),
-            Err(_) => Bytes::Raw { b: base64::engine::general_purpose::STANDARD.encode(bytes) },
+            // Escapes of control characters would be six times as long.
+            Ok(text) if !text.bytes().any(|byte| byte < b' ' && byte != b'\n') => Bytes::Text(text.to_owned()),
+            _ => Bytes::Raw { b: base64::engine::general_purpose::STANDARD.encode(bytes) },
         }
     }
 
@@ -431,7 +429,7 @@ mod tests {
     #[test]
     fn listings_are_remembered_and_damage_is_seen() {
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(directory.path()).unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
         let bytes = tar(&[
             ("etc/passwd", b'0', "x"),
             ("d/", b'5', ""),
@@ -440,14 +438,16 @@ mod tests {
             (".wh.g", b'0', ""),
         ]);
         let listing = scan(&bytes).unwrap();
-        assert!(Listing::load(&store, listing.diff_id()).is_none());
-        listing.save(&store).unwrap();
-        let again = Listing::load(&store, listing.diff_id()).unwrap();
+        let blob = Digest::of(b"the blob");
+        assert!(Listing::load(&store, blob, listing.diff_id()).is_none());
+        listing.save(&store, blob).unwrap();
+        let again = Listing::load(&store, blob, listing.diff_id()).unwrap();
         assert_eq!(format!("{again:?}"), format!("{listing:?}"));
-        let file = store.bucket(BUCKET).unwrap().join(listing.diff_id().0.hex());
+        assert!(Listing::load(&store, Digest::of(b"another"), listing.diff_id()).is_none());
+        let file = store.bucket(BUCKET).unwrap().join(name(blob, listing.diff_id()));
         let mut damaged = std::fs::read(&file).unwrap();
         damaged[40] ^= 1;
         std::fs::write(&file, damaged).unwrap();
-        assert!(Listing::load(&store, listing.diff_id()).is_none());
+        assert!(Listing::load(&store, blob, listing.diff_id()).is_none());
     }
 }

@@ -28,7 +28,7 @@ pub struct StackLayer {
 #[derive(Clone, Default)]
 pub struct LayerStack {
     layers: Vec<StackLayer>,
-    rootfs: Rootfs,
+    rootfs: Arc<Rootfs>,
 }
 
 /// Why a base cannot be looked into.
@@ -95,7 +95,7 @@ impl LayerStack {
 
     /// Puts a tree on top of the view alone, as if it were a layer.
     pub fn look(&mut self, tree: &FileTree) {
-        self.rootfs.apply(tree);
+        Arc::make_mut(&mut self.rootfs).apply(tree);
     }
 
     /// Puts layers of a base on top; each is read once, or known from an earlier build.
@@ -111,15 +111,15 @@ impl LayerStack {
         for layer in layers {
             let digest = layer.descriptor.digest.to_string();
             let refused = |source| BaseError::Listing { digest: digest.clone(), source };
-            let listing = match Listing::load(store, layer.diff_id) {
+            let listing = match Listing::load(store, layer.descriptor.digest, layer.diff_id) {
                 Some(listing) => listing,
                 None => {
                     let listing = scan(&layer, reporter)?;
-                    listing.save(store)?;
+                    listing.save(store, layer.descriptor.digest)?;
                     listing
                 }
             };
-            listing.apply(&mut self.rootfs, self.layers.len()).map_err(refused)?;
+            listing.apply(Arc::make_mut(&mut self.rootfs), self.layers.len()).map_err(refused)?;
             self.layers.push(layer);
         }
         Ok(())
@@ -143,7 +143,7 @@ impl LayerStack {
             let failed = |source| BaseError::File { digest: layer.descriptor.digest.to_string(), source };
             let (content, compression) = open(layer)?;
             let reader = content.open().map_err(|error| failed(error.into()))?;
-            let mut decoder = Decoder::new(reader, compression);
+            let mut decoder = Decoder::new(reader, compression).limited(super::listing::MAX_LAYER);
             let spool = tempfile::tempfile_in(store.tmp()).map_err(failed)?;
             let mut out = std::io::BufWriter::new(&spool);
             let mut places = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::settings::{Resolved, owner_of};
-use super::{BuildError, Builder, Finished, OpenBase, Slot};
+use super::{BuildError, Builder, OpenBase, Run};
 use crate::base::LayerStack;
 use crate::context::{self, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
 use crate::host::HostRoot;
@@ -35,7 +35,7 @@ struct Making<'a> {
     resolved: &'a Resolved,
     open: &'a OpenBase,
     platform: &'a Platform,
-    finished: &'a BTreeMap<Slot, Finished>,
+    run: &'a Run,
     /// Of the image and the layer.
     rules: FileRules,
     newest: Option<i64>,
@@ -49,18 +49,21 @@ pub(super) fn make(
     resolved: &Resolved,
     open: &OpenBase,
     platform: &Platform,
-    finished: &BTreeMap<Slot, Finished>,
+    run: &Run,
 ) -> Result<LayerTree, BuildError> {
     let rules = image.rules_of(layer);
-    let mut making = Making { builder, image, layer, resolved, open, platform, finished, rules, newest: None };
+    let mut making = Making { builder, image, layer, resolved, open, platform, run, rules, newest: None };
     let mut tree = FileTree::new();
     // Capabilities are given to files that other sources bring: they come last.
-    let (last, first): (Vec<_>, Vec<_>) =
+    let (caps, others): (Vec<_>, Vec<_>) =
         layer.sources.iter().partition(|source| matches!(source.value, Source::Caps(_)));
-    for source in first.into_iter().chain(last) {
+    for source in others {
         making.source(source, &mut tree)?;
     }
     tree.settle_links().map_err(|error| builder.at(layer.span, error))?;
+    for source in caps {
+        making.source(source, &mut tree)?;
+    }
     let created_by = making.created_by()?;
     Ok(LayerTree { title: layer.title(), created_by, tree, newest: making.newest })
 }
@@ -111,6 +114,14 @@ impl Making<'_> {
                 .map_err(|error| self.at(rule.pattern.span, error))?;
         }
         Ok(modes)
+    }
+
+    /// Modes of archives and other images: what they have, unless the layer itself says otherwise.
+    fn own_modes(&self) -> Result<Modes, BuildError> {
+        let mut rules = self.layer.rules.clone();
+        let preserve = At::new(recipe::FileMode::Preserve, self.layer.span);
+        rules.mode.get_or_insert(preserve);
+        self.modes(&rules)
     }
 
     fn patterns(&self, written: &[At<String>]) -> Result<Patterns, BuildError> {
@@ -258,8 +269,7 @@ impl Making<'_> {
 
     /// The path relative to the layer's `to`, for patterns of `modes`.
     fn below_to(&self, path: &TreePath) -> Option<TreePath> {
-        let to = self.layer.to.as_ref()?;
-        path.strip_prefix(&to.value.resolve(&self.platform.architecture).ok()?)
+        path.strip_prefix(&self.to(self.layer.span).ok()?)
     }
 
     fn dirs(&mut self, items: &[recipe::layer::DirItem], tree: &mut FileTree) -> Result<(), BuildError> {
@@ -294,9 +304,10 @@ impl Making<'_> {
         let owner = self.owner(self.layer.rules.owner.as_ref())?;
         let exclude = self.patterns(&self.layer.rules.exclude)?;
         let include = self.patterns(&self.layer.include)?;
-        let excludes = |path: &TreePath, directory: bool| {
-            exclude.matches(path.as_bytes()) || !include.is_empty() && !directory && !include.matches(path.as_bytes())
+        let excludes = |path: &TreePath| {
+            exclude.matches(path.as_bytes()) || !include.is_empty() && !include.matches(path.as_bytes())
         };
+        let modes = self.own_modes()?;
         let to = match &self.layer.to {
             Some(to) => self.arch(&to.value, to.span)?,
             None => TreePath::root(),
@@ -309,7 +320,7 @@ impl Making<'_> {
                 read_archive(&request, &self.builder.reporter).map_err(|error| self.archive_error(item.span, error))?;
             self.newest = self.newest.max(members.newest);
             let mut placer = self.placer(tree, owner.unwrap_or(Owner::ROOT), "archive");
-            place_members(&members.entries, item.value.strip, &to, &mut placer)
+            place_members(&members.entries, item.value.strip, &to, &modes, &mut placer)
                 .map_err(|error| self.at(item.span, error))?;
         }
         Ok(())
@@ -330,7 +341,19 @@ impl Making<'_> {
     ) -> Result<(), BuildError> {
         let owner = self.owner(self.layer.rules.owner.as_ref())?.unwrap_or(Owner::ROOT);
         let exclude = self.patterns(&self.layer.rules.exclude)?;
-        let excludes = |path: &TreePath| exclude.matches(path.as_bytes());
+        let include = self.patterns(&self.layer.include)?;
+        let excludes = |path: &TreePath| {
+            exclude.matches(path.as_bytes()) || !include.is_empty() && !include.matches(path.as_bytes())
+        };
+        let modes = self.own_modes()?;
+        let to = self.to(span).ok();
+        let mode = |path: &TreePath, mode: u32, directory: bool| {
+            let below = to.as_ref().and_then(|to| path.strip_prefix(to));
+            match directory {
+                true => modes.of_directory(below.as_ref(), Some(mode)),
+                false => modes.of_file(below.as_ref(), Some(mode)),
+            }
+        };
         for item in items {
             let (name, stack) = self.other_image(&item.value.from)?;
             let mut wanted = Vec::new();
@@ -344,7 +367,7 @@ impl Making<'_> {
                 wanted.push(ImageItem { from: format!("/{}", what.path()), to });
             }
             let mut placer = self.placer(tree, owner, "image");
-            copy_from_image(&stack, &name, &wanted, owner, &excludes, self.builder.store, &mut placer)
+            copy_from_image(&stack, &name, &wanted, owner, &excludes, &mode, self.builder.store, &mut placer)
                 .map_err(|error| self.diagnose(item.span, &error))?;
         }
         Ok(())
@@ -355,13 +378,13 @@ impl Making<'_> {
             Base::Scratch => Err(self.at(from.span, "scratch holds nothing to copy")),
             Base::Image(name) => {
                 let slot = (name.clone(), self.platform.to_string());
-                let other = self.finished.get(&slot);
+                let other = self.run.finished.get(&slot);
                 let other = other.ok_or_else(|| self.at(from.span, format!("the image {name} is not built yet")))?;
                 Ok((name.to_string(), other.open.stack.clone()))
             }
             Base::Place(place) => {
                 let name = place.resolve(&self.platform.architecture).map_err(|error| self.at(from.span, error))?;
-                let (open, _) = self.builder.open(from, self.platform, self.finished)?;
+                let (open, _) = self.builder.open(from, self.platform, self.run)?;
                 Ok((name.to_string(), open.stack))
             }
         }
@@ -370,10 +393,22 @@ impl Making<'_> {
     fn caps(&mut self, items: &[recipe::layer::CapsItem], tree: &mut FileTree) -> Result<(), BuildError> {
         for item in items {
             let path = self.target(&item.path)?;
-            let path = self.below().resolve(&path).map_err(|error| self.at(item.path.span, error))?;
+            let path = self
+                .placer(tree, Owner::ROOT, "caps")
+                .resolve(&path)
+                .map_err(|error| self.at(item.path.span, error))?;
             let capabilities = item.capabilities.value.attribute();
-            if tree.set_capabilities(&path, &capabilities) {
+            // All names of a file share its capabilities: they are given to the one that is the file.
+            let file = match tree.get(&path).map(|entry| &entry.kind) {
+                Some(Kind::Hardlink(file)) => file.clone(),
+                _ => path.clone(),
+            };
+            if tree.set_capabilities(&file, &capabilities) {
                 continue;
+            }
+            if let Some(entry) = tree.get(&path) {
+                let what = entry.describe();
+                return Err(self.at(item.path.span, format!("{path} is {what}, and only files have capabilities")));
             }
             // A file of the base is written again, with its capabilities.
             let found = self.below().file(&path).map_err(|error| self.at(item.path.span, error))?;
@@ -460,6 +495,7 @@ fn place_members(
     members: &BTreeMap<TreePath, Entry>,
     strip: u8,
     to: &TreePath,
+    modes: &Modes,
     placer: &mut Placer<'_>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let stripped = |path: &TreePath| -> Result<Option<TreePath>, crate::tree::PathError> {
@@ -472,6 +508,12 @@ fn place_members(
     for (path, entry) in members {
         let Some(path) = stripped(path)? else { continue };
         let mut entry = entry.clone();
+        let below = path.strip_prefix(to);
+        match entry.kind {
+            Kind::File(_) => entry.mode = modes.of_file(below.as_ref(), Some(entry.mode)),
+            Kind::Directory => entry.mode = modes.of_directory(below.as_ref(), Some(entry.mode)),
+            _ => {}
+        }
         if let Kind::Hardlink(target) = &entry.kind {
             let target = stripped(target)?.ok_or("a hard link's target falls away with `strip`")?;
             entry.kind = Kind::Hardlink(placer.resolve(&target)?);

@@ -5,6 +5,7 @@ mod error;
 mod layer_tree;
 mod settings;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::image::{self, Image, ImageLayer};
 use crate::layer::{self, Layer, LayerForm, Reuse};
 use crate::oci::{Platform, Reference};
 use crate::place::{self, Artifact, Fallback, ImageSource, Pick};
-use crate::recipe::{At, Base, Diagnostic, ImageName, Place, Recipe};
+use crate::recipe::{self, At, Base, Diagnostic, ImageName, Place, Recipe, Span};
 use crate::report::Reporter;
 use crate::store::BlobStore;
 use crate::tar;
@@ -66,6 +67,8 @@ pub struct Builder<'a> {
     pub labels: BTreeMap<String, String>,
     /// Annotations on top of the recipe's.
     pub annotations: BTreeMap<String, String>,
+    /// References in place of the recipe's, by image.
+    pub names: BTreeMap<ImageName, Vec<Reference>>,
     /// Places on this machine that must not be copied: the outputs, the cache.
     pub forbidden: Vec<PathBuf>,
     /// Who hears what happens.
@@ -102,13 +105,46 @@ struct Finished {
 /// An image for a platform, as they are told apart while they are built.
 type Slot = (ImageName, String);
 
+/// What one run knows: what it built, and what it opened. A place is opened once, so that all images of a run stand on
+/// the same base, whatever happens to its tag meanwhile.
+#[derive(Default)]
+struct Run {
+    finished: BTreeMap<Slot, Finished>,
+    opened: RefCell<BTreeMap<(String, String), OpenBase>>,
+    reuse: Option<Reuse>,
+}
+
+/// What an image is built for: what the command line says, else the recipe, else its base in this recipe, else always the
+/// same, whatever machine this is.
+pub fn platforms(recipe: &Recipe, image: &recipe::Image, instead: Option<&[Platform]>) -> Vec<Platform> {
+    if let Some(platforms) = instead {
+        return platforms.to_vec();
+    }
+    let mut image = image;
+    loop {
+        if let Some(platforms) = &image.platforms {
+            return platforms.iter().map(|platform| platform.value.clone()).collect();
+        }
+        let base = match &image.from.value {
+            Base::Image(name) => recipe.images.iter().find(|image| image.name == *name),
+            Base::Scratch | Base::Place(_) => None,
+        };
+        match base {
+            Some(base) => image = base,
+            None => return vec![Platform::linux(DEFAULT_PLATFORM)],
+        }
+    }
+}
+
 impl Builder<'_> {
     /// Builds the images of these names, and what they stand on; gives those that were asked for, in the recipe's order.
     ///
     /// # Errors
     /// [`BuildError`].
     pub fn build(&self, wanted: &BTreeSet<ImageName>) -> Result<Vec<Built>, BuildError> {
-        let mut finished: BTreeMap<Slot, Finished> = BTreeMap::new();
+        let nothing_known = self.reuse == Reuse::Allowed && !layer::remembers_any(self.store);
+        let reuse = if nothing_known { Reuse::NothingKnown } else { self.reuse };
+        let mut run = Run { reuse: Some(reuse), ..Run::default() };
         let mut needed: BTreeMap<ImageName, Vec<Platform>> = BTreeMap::new();
         // Backwards: what stands on something comes after it, and needs it for its own platforms.
         for image in self.recipe.images.iter().rev() {
@@ -126,45 +162,23 @@ impl Builder<'_> {
         let mut built = Vec::new();
         for image in &self.recipe.images {
             for platform in needed.get(&image.name).map(Vec::as_slice).unwrap_or_default() {
-                let done = self.one(image, platform, &finished)?;
-                finished.insert((image.name.clone(), platform.to_string()), done);
+                let done = self.one(image, platform, &run)?;
+                run.finished.insert((image.name.clone(), platform.to_string()), done);
             }
             if wanted.contains(&image.name) {
-                built.push(self.artifact(image, &finished)?);
+                built.push(self.artifact(image, &run.finished)?);
             }
         }
         Ok(built)
     }
 
-    /// What an image is built for: what the command line says, else the recipe, else its base in this recipe.
-    fn platforms_of(&self, image: &crate::recipe::Image) -> Vec<Platform> {
-        if let Some(platforms) = &self.platforms {
-            return platforms.clone();
-        }
-        let mut image = image;
-        loop {
-            if let Some(platforms) = &image.platforms {
-                return platforms.iter().map(|platform| platform.value.clone()).collect();
-            }
-            let base = match &image.from.value {
-                Base::Image(name) => self.recipe.images.iter().find(|image| image.name == *name),
-                Base::Scratch | Base::Place(_) => None,
-            };
-            match base {
-                Some(base) => image = base,
-                None => return vec![Platform::linux(DEFAULT_PLATFORM)],
-            }
-        }
+    fn platforms_of(&self, image: &recipe::Image) -> Vec<Platform> {
+        platforms(self.recipe, image, self.platforms.as_deref())
     }
 
     /// One image for one platform.
-    fn one(
-        &self,
-        image: &crate::recipe::Image,
-        platform: &Platform,
-        finished: &BTreeMap<Slot, Finished>,
-    ) -> Result<Finished, BuildError> {
-        let (mut open, below) = self.open(&image.from, platform, finished)?;
+    fn one(&self, image: &recipe::Image, platform: &Platform, run: &Run) -> Result<Finished, BuildError> {
+        let (mut open, below) = self.open(&image.from, platform, run)?;
         let mut resolved = settings::resolve(self, image, &open, platform)?;
         for warning in &resolved.warnings {
             self.reporter.warn(warning);
@@ -191,12 +205,12 @@ impl Builder<'_> {
             let tree = match pending.take() {
                 Some(tree) => tree,
                 None => match rest.next() {
-                    Some(layer) => layer_tree::make(self, image, layer, &resolved, &open, platform, finished)?,
+                    Some(layer) => layer_tree::make(self, image, layer, &resolved, &open, platform, run)?,
                     None => break,
                 },
             };
             newest = newest.max(tree.newest.and_then(|seconds| Timestamp::from_second(seconds).ok()));
-            let Some(layer) = self.layer(image, form, &tree, platform)? else { continue };
+            let Some(layer) = self.layer(image, form, &tree, platform, run)? else { continue };
             layers.push(ImageLayer {
                 descriptor: layer.descriptor.clone(),
                 diff_id: layer.diff_id,
@@ -218,7 +232,10 @@ impl Builder<'_> {
         let assembled =
             image::assemble(&open.image, &resolved.settings, &layers, &annotations, &created, image.format, platform)
                 .map_err(|source| self.at(image.from.span, source))?;
-        let name = image.publish.then(|| image.references().first().map(|first| first.value.to_string())).flatten();
+        for warning in settings::login_shell_warning(&image.name, &assembled.config.config) {
+            self.reporter.warn(warning);
+        }
+        let name = image.publish.then(|| self.references(image).first().map(ToString::to_string)).flatten();
         let open = OpenBase { image: assembled.as_base(name), stack: open.stack };
         Ok(Finished { open, layers: made, image: assembled })
     }
@@ -228,16 +245,20 @@ impl Builder<'_> {
         &self,
         from: &At<Base>,
         platform: &Platform,
-        finished: &BTreeMap<Slot, Finished>,
+        run: &Run,
     ) -> Result<(OpenBase, Vec<(String, Layer)>), BuildError> {
         match &from.value {
             Base::Scratch => Ok((OpenBase::scratch(platform), Vec::new())),
-            Base::Image(name) => match finished.get(&(name.clone(), platform.to_string())) {
+            Base::Image(name) => match run.finished.get(&(name.clone(), platform.to_string())) {
                 Some(base) => Ok((base.open.clone(), base.layers.clone())),
                 None => Err(self.at(from.span, format!("the image {name} is not built for {platform}"))),
             },
             Base::Place(place) => {
                 let place = place.resolve(&platform.architecture).map_err(|source| self.at(from.span, source))?;
+                let known = (place.to_string(), platform.to_string());
+                if let Some(open) = run.opened.borrow().get(&known) {
+                    return Ok((open.clone(), Vec::new()));
+                }
                 let outside = self
                     .outside
                     .open(&place)
@@ -252,18 +273,28 @@ impl Builder<'_> {
                 );
                 let open =
                     open.map_err(|source| self.caused(from.span, format!("reading the base {place}"), source))?;
+                run.opened.borrow_mut().insert(known, open.clone());
                 Ok((open, Vec::new()))
             }
+        }
+    }
+
+    /// The references of an image: the command line's, else the recipe's.
+    fn references(&self, image: &recipe::Image) -> Vec<Reference> {
+        match self.names.get(&image.name) {
+            Some(names) => names.clone(),
+            None => image.references().into_iter().map(|reference| reference.value).collect(),
         }
     }
 
     /// Makes or finds a layer; none where there is nothing in it.
     fn layer(
         &self,
-        image: &crate::recipe::Image,
+        image: &recipe::Image,
         form: LayerForm,
         tree: &layer_tree::LayerTree,
         platform: &Platform,
+        run: &Run,
     ) -> Result<Option<Layer>, BuildError> {
         if tree.tree.is_empty() {
             self.reporter.warn(format!("{}: the layer `{}` holds nothing, and is left out", image.name, tree.title));
@@ -276,21 +307,32 @@ impl Builder<'_> {
             source: Box::new(source),
         };
         let machine = platform.elf_machine();
-        layer::make(&tree.tree, form, machine, &subject, self.store, self.jobs, self.reuse, &self.reporter)
-            .map(Some)
-            .map_err(failed)
+        layer::make(
+            &tree.tree,
+            form,
+            machine,
+            &subject,
+            self.store,
+            self.jobs,
+            run.reuse.unwrap_or(self.reuse),
+            &self.reporter,
+        )
+        .map(Some)
+        .map_err(failed)
     }
 
     /// When an image was made (semantics 19).
-    fn created(&self, image: &crate::recipe::Image, newest: Option<Timestamp>) -> String {
+    fn created(&self, image: &recipe::Image, newest: Option<Timestamp>) -> String {
         let epoch = self.epoch.and_then(|seconds| Timestamp::from_second(seconds).ok());
         let stated = image.created.as_ref().map(|created| created.value);
         let fixed = Timestamp::from_second(tar::MTIME as i64).unwrap_or(Timestamp::UNIX_EPOCH);
-        let newest = newest.filter(|newest| *newest >= fixed);
+        // A time before 1980 or after 2100 inside an archive is nobody's date.
+        let sensible = |newest: &Timestamp| *newest >= fixed && newest.as_second() < 4_102_444_800;
+        let newest = newest.filter(sensible);
         epoch.or(stated).or(newest).unwrap_or(fixed).to_string()
     }
 
-    fn artifact(&self, image: &crate::recipe::Image, finished: &BTreeMap<Slot, Finished>) -> Result<Built, BuildError> {
+    fn artifact(&self, image: &recipe::Image, finished: &BTreeMap<Slot, Finished>) -> Result<Built, BuildError> {
         let platforms = self.platforms_of(image);
         let images: Vec<BuiltPlatform> = platforms
             .iter()
@@ -310,28 +352,33 @@ impl Builder<'_> {
             [one] => Artifact::image(one.image.manifest.clone(), one.image.config.clone(), blobs),
             several => {
                 let all: Vec<Image> = several.iter().map(|built| built.image.clone()).collect();
-                let annotations = &self.annotations;
+                // What all platforms say, the index says too, where registries look for it.
+                let mut annotations = all.first().map(|first| first.manifest.annotations.clone()).unwrap_or_default();
+                annotations.retain(|key, value| {
+                    !key.starts_with("org.opencontainers.image.base.")
+                        && all.iter().all(|image| image.manifest.annotations.get(key) == Some(value))
+                });
                 let index =
-                    image::index_of(&all, image.format, annotations).map_err(|source| self.at(image.span, source))?;
+                    image::index_of(&all, image.format, &annotations).map_err(|source| self.at(image.span, source))?;
                 let documents =
                     all.into_iter().map(|image| place::Image { manifest: image.manifest, config: Some(image.config) });
                 Artifact::index(index, documents.collect(), blobs).map_err(|source| self.at(image.span, source))?
             }
         };
-        let names = image.references().into_iter().map(|reference| reference.value).collect();
+        let names = self.references(image);
         let fallback = Fallback::Image { image: image.name.image.clone(), variant: image.name.variant.clone() };
         Ok(Built { name: image.name.clone(), artifact: artifact.named(names, fallback), images })
     }
 
     /// An error at a place of the recipe.
-    fn at(&self, span: crate::recipe::Span, error: impl std::fmt::Display) -> BuildError {
+    fn at(&self, span: Span, error: impl std::fmt::Display) -> BuildError {
         BuildError::Recipe(Box::new(Diagnostic::error(self.recipe.sources(), span, error.to_string())))
     }
 
     /// An error at a place of the recipe, with what caused it.
     fn caused(
         &self,
-        span: crate::recipe::Span,
+        span: Span,
         what: String,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> BuildError {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{BuildError, Builder, OpenBase};
 use crate::content::Content;
 use crate::image::{Change, Settings};
-use crate::oci::Platform;
-use crate::recipe::{Image, Labels, NameOrId, OwnerSpec, Setting};
+use crate::oci::{ContainerConfig, Platform};
+use crate::recipe::{FileMode, Image, ImageName, Labels, NameOrId, OwnerSpec, Setting};
 use crate::source::users::{AccountFiles, Accounts, User, UsersError, add_users};
 use crate::tree::{Entry, FileTree, Located, NamedDirectory, Origin, Owner, Placer, Rootfs, TreePath};
 
@@ -27,23 +27,29 @@ pub(super) struct Resolved {
     users: Vec<String>,
 }
 
-/// The accounts of a base.
-fn account_files(rootfs: &Rootfs) -> Result<AccountFiles, String> {
-    let read = |path: &str| -> Result<Option<String>, String> {
+/// The accounts of a base, and the first file of them that is no UTF-8 text: names in it can be looked up, but it cannot be
+/// written again.
+fn account_files(rootfs: &Rootfs) -> Result<(AccountFiles, Option<TreePath>), String> {
+    let mut odd = None;
+    let mut read = |path: &str| -> Result<Option<String>, String> {
         let path = TreePath::parse(path).map_err(|error| error.to_string())?;
         let Some((_, _, located)) = rootfs.file(&path).map_err(|error| error.to_string())? else { return Ok(None) };
         let Located::Content(content) = located else {
             return Err(format!("{path} of the base is too large to be a file of accounts"));
         };
         let bytes = content.read_all(16 << 20).map_err(|error| format!("reading {path} of the base: {error}"))?;
-        String::from_utf8(bytes).map(Some).map_err(|_| format!("{path} of the base is no UTF-8 text"))
+        Ok(Some(String::from_utf8(bytes).unwrap_or_else(|error| {
+            odd.get_or_insert(path);
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        })))
     };
-    Ok(AccountFiles {
+    let files = AccountFiles {
         passwd: read("etc/passwd")?,
         group: read("etc/group")?,
         shadow: read("etc/shadow")?,
         gshadow: read("etc/gshadow")?,
-    })
+    };
+    Ok((files, odd))
 }
 
 /// Resolves an image over its base.
@@ -53,8 +59,8 @@ pub(super) fn resolve(
     open: &OpenBase,
     platform: &Platform,
 ) -> Result<Resolved, BuildError> {
-    let before = account_files(open.stack.rootfs()).map_err(|text| builder.at(image.from.span, text))?;
-    let mut accounts = Accounts::read(&before).map_err(|error| builder.at(image.from.span, error))?;
+    let (before, odd) = account_files(open.stack.rootfs()).map_err(|text| builder.at(image.from.span, text))?;
+    let mut accounts = Accounts::read(&before);
     let mut users = Vec::new();
     let mut homes = Vec::new();
     for (name, user) in &builder.recipe.users {
@@ -77,6 +83,11 @@ pub(super) fn resolve(
         }
     }
     let users_span = image.users.first().map_or(image.span, |first| first.span);
+    if let (Some(odd), false) = (&odd, users.is_empty()) {
+        return Err(
+            builder.at(users_span, format!("{odd} of the base is no UTF-8 text, so no user can be added to it"))
+        );
+    }
     let files = add_users(&before, &users).map_err(|error| builder.at(users_span, error))?;
 
     let mut warnings = Vec::new();
@@ -138,7 +149,6 @@ pub(super) fn resolve(
             image.name
         ));
     }
-    warnings.extend(login_shell_warning(image, &settings, &base.env));
     let annotations = labels(builder, &image.annotations, platform)?
         .into_iter()
         .filter_map(|(key, value)| value.map(|value| (key, value)))
@@ -185,11 +195,8 @@ fn labels(
 }
 
 /// Semantics 34: a login shell reads Debian's `/etc/profile`, which sets PATH anew.
-fn login_shell_warning(image: &Image, settings: &Settings, base_env: &[String]) -> Option<String> {
-    let path = match settings.env.get("PATH") {
-        Some(value) => value.clone(),
-        None => base_env.iter().find_map(|line| line.strip_prefix("PATH=")).map(str::to_owned),
-    }?;
+pub(super) fn login_shell_warning(name: &ImageName, config: &ContainerConfig) -> Option<String> {
+    let path = config.env.iter().rev().find_map(|line| line.strip_prefix("PATH="))?;
     let usual = |part: &str| {
         matches!(
             part,
@@ -204,22 +211,15 @@ fn login_shell_warning(image: &Image, settings: &Settings, base_env: &[String]) 
         )
     };
     let lost = path.split(':').find(|part| !usual(part))?;
-    let words: Vec<&String> = [&settings.entrypoint, &settings.cmd]
-        .into_iter()
-        .filter_map(|change| match change {
-            Change::Set(words) => Some(words),
-            _ => None,
-        })
-        .flatten()
-        .collect();
+    let words: Vec<&String> = config.entrypoint.iter().chain(&config.cmd).flatten().collect();
     let login = words.windows(2).any(|pair| {
         let shell = pair[0].rsplit('/').next().is_some_and(|name| matches!(name, "sh" | "bash" | "dash" | "zsh"));
         shell && pair[1].starts_with('-') && !pair[1].starts_with("--") && pair[1].contains('l')
     });
     login.then(|| {
         format!(
-            "{}: a login shell (`-l`) sets PATH anew in /etc/profile of Debian, so that `{lost}` is lost: leave the `l` out, or set PATH where it is used",
-            image.name
+            "{name}: a login shell (`-l`) sets PATH anew in /etc/profile of Debian, so that `{lost}` is lost: leave the `l` \
+             out, or set PATH where it is used"
         )
     })
 }
@@ -290,7 +290,11 @@ pub(super) fn accounts_layer(image: &Image, resolved: &Resolved, open: &OpenBase
     {
         let origin = Origin::new(format!("workdir of {}", image.name));
         let mut placer = Placer::new(open.stack.rootfs(), &mut tree, Owner::ROOT, origin.clone());
-        let named = NamedDirectory { mode: None, owner: None, usual: (0o755, resolved.workdir_owner), origin };
+        let mode = match image.rules.dir_mode.as_ref().map(|mode| mode.value) {
+            Some(FileMode::Octal(mode)) => mode.bits(),
+            Some(FileMode::Preserve) | None => 0o755,
+        };
+        let named = NamedDirectory { mode: None, owner: None, usual: (mode, resolved.workdir_owner), origin };
         placer.named_directory(&workdir.value, &named).map_err(|error| failed(&error))?;
     }
     Ok(tree)

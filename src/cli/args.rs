@@ -20,13 +20,13 @@ pub(crate) struct Global {
     /// The recipe
     #[arg(short, long, global = true, default_value = "lapstrake.toml", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// Where blobs and what is known of them are kept
-    #[arg(long, global = true, env = "LAPSTRAKE_CACHE_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    /// Where blobs and what is known of them are kept [env: LAPSTRAKE_CACHE_DIR] [default: the user's cache directory]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) cache_dir: Option<PathBuf>,
     /// How progress is shown on standard error
     #[arg(long, global = true, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
     pub(crate) progress: ProgressMode,
-    /// Show nothing but results and errors; `build` prints only digests
+    /// Show nothing but results and errors, no warnings either; `build` prints only digests
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Threads, and blobs sent or fetched at once [default: the number of processors]
@@ -139,11 +139,11 @@ pub(crate) struct BuildArgs {
     /// Build every layer anew
     #[arg(long)]
     pub(crate) no_cache: bool,
-    /// Do not touch the network: what is in the cache must do
+    /// Do not touch the network: bases must be images of the recipe, or places on this machine
     #[arg(long)]
     pub(crate) offline: bool,
-    /// The images' date, in seconds since 1970
-    #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS", allow_negative_numbers = true)]
+    /// The images' date, in seconds since 1970 [env: SOURCE_DATE_EPOCH]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) source_date_epoch: Option<i64>,
     /// Write what was built as JSON, in the form of `docker buildx build --metadata-file`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -3,22 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
-use lapstrake::build::{BuildError, Builder, Built, Outside, OutsideImage};
-use lapstrake::layer::Reuse;
+use lapstrake::build::{self, BuildError, Builder, Built, Outside, OutsideImage};
+use lapstrake::content::ContentError;
+use lapstrake::layer::{LayerError, Reuse};
 use lapstrake::nearest::nearest;
-use lapstrake::oci::{Platform, Reference};
-use lapstrake::place::{self, Artifact, FilePlace, Pick, Place};
+use lapstrake::oci::{Digest, Platform, Reference};
+use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
 use lapstrake::recipe::{self, ImageName, Recipe};
-use lapstrake::registry::{Pushed, Registries};
+use lapstrake::registry::{Pushed, RegistryError};
 use lapstrake::remote::RegistryImage;
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 use serde_json::{Map, Value, json};
 
 use super::args::{BuildArgs, Global};
-use super::environment::{cache_directory, jobs, load_recipe, open_store, registries, style, write_file};
+use super::environment::{LazyRegistries, cache_directory, epoch, jobs, load_recipe, open_store, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
 use super::transfer::{push_all, references_of};
@@ -36,21 +36,26 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let wanted = wanted(&recipe, args)?;
     let outputs = outputs(args)?;
     let platforms = platforms(args)?;
-    let tags = tags(args, wanted.len())?;
-    check_single(args, &outputs, wanted.len())?;
+    let epoch = epoch(args.source_date_epoch)?;
+    let names = names(&recipe, &wanted, args)?;
+    let plan: Vec<Planned> = recipe
+        .images
+        .iter()
+        .filter(|image| wanted.contains(&image.name))
+        .map(|image| Planned {
+            image,
+            references: names.get(&image.name).cloned().unwrap_or_default(),
+            platforms: build::platforms(&recipe, image, platforms.as_deref()),
+        })
+        .collect();
+    check(args, &plan, &outputs)?;
     if args.dry_run {
-        return dry_run(&recipe, &wanted, &platforms);
+        return dry_run(&plan);
     }
 
     let store = open_store(global, &reporter)?;
-    let outside = Network {
-        global,
-        reporter: &reporter,
-        store: &store,
-        recipe: &recipe,
-        offline: args.offline,
-        registries: OnceLock::new(),
-    };
+    let registries = LazyRegistries::new(global, &reporter);
+    let outside = Network { registries: &registries, store: &store, recipe: &recipe, offline: args.offline };
     let mut forbidden: Vec<PathBuf> = vec![store.root().to_owned()];
     forbidden.extend(cache_directory(global));
     forbidden.extend(outputs.iter().filter_map(|output| match output {
@@ -64,39 +69,153 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         store: &store,
         jobs: jobs(global),
         reuse: if args.no_cache { Reuse::Never } else { Reuse::Allowed },
-        epoch: args.source_date_epoch,
+        epoch,
         platforms,
         labels: key_values("--label", &args.label)?,
         annotations: key_values("--annotation", &args.annotation)?,
+        names,
         forbidden,
         reporter: reporter.clone(),
     };
-    let mut built = builder.build(&wanted).map_err(failure)?;
-    for image in &mut built {
-        rename(image, &tags)?;
-    }
+    let (built, pushed) = match build_and_put(&builder, &wanted, &outputs, &registries, &reporter) {
+        Err(failure) => match damaged(&*failure.error) {
+            // What is damaged in the cache is dropped and made again, once.
+            Some(digest) if store.forget(&digest) => {
+                reporter.warn(format!("the blob {digest} in the cache was damaged: it is dropped and made again"));
+                build_and_put(&builder, &wanted, &outputs, &registries, &reporter)?
+            }
+            _ => return Err(failure),
+        },
+        done => done?,
+    };
+    report(args, global, &built, &pushed, &outputs)
+}
 
+/// An image that is going to be built.
+struct Planned<'a> {
+    image: &'a recipe::Image,
+    references: Vec<Reference>,
+    platforms: Vec<Platform>,
+}
+
+/// Builds, writes what stays on this machine, and then pushes everything at once, so that no tag moves before all is in.
+fn build_and_put(
+    builder: &Builder<'_>,
+    wanted: &BTreeSet<ImageName>,
+    outputs: &[Place],
+    registries: &LazyRegistries<'_>,
+    reporter: &Reporter,
+) -> Outcome<(Vec<Built>, Vec<(Artifact, Pushed)>)> {
+    let built = builder.build(wanted).map_err(failure)?;
     let artifacts: Vec<Artifact> = built.iter().map(|image| image.artifact.clone()).collect();
-    let mut pushed = Vec::new();
-    for output in &outputs {
+    let mut to_push = Vec::new();
+    for output in outputs {
         match output {
-            Place::OwnNames => pushed.extend(push_all(&artifacts, outside.registries()?, &store)?),
+            Place::OwnNames => to_push.extend(artifacts.iter().cloned()),
             Place::Registry(reference) => {
-                let [artifact] = &artifacts[..] else {
-                    return Err(Failure::usage(format!(
-                        "{reference} is one reference for {} images: use --push, or name one image",
-                        artifacts.len()
-                    )));
-                };
-                let named = artifact.clone().named(vec![reference.clone()], artifact.fallback.clone());
-                pushed.extend(push_all(&[named], outside.registries()?, &store)?);
+                let named =
+                    |artifact: &Artifact| artifact.clone().named(vec![reference.clone()], artifact.fallback.clone());
+                to_push.extend(artifacts.iter().map(named));
             }
             local => {
-                place::write(local, &artifacts, &mut io::stdout().lock(), &reporter).or_fail(Code::Failed)?;
+                place::write(local, &artifacts, &mut io::stdout().lock(), reporter).or_fail(Code::Failed)?;
             }
         }
     }
-    report(args, global, &built, &pushed, &outputs)
+    let pushed = match to_push.is_empty() {
+        true => Vec::new(),
+        false => push_all(&to_push, registries.get()?, builder.store)?,
+    };
+    Ok((built, pushed))
+}
+
+/// The causes of an error, those behind I/O errors too.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+        None => error.source(),
+    })
+}
+
+/// The digest of a blob that turned out to be damaged, where that is why something failed.
+fn damaged(error: &(dyn std::error::Error + 'static)) -> Option<Digest> {
+    causes(error).find_map(|error| match error.downcast_ref::<ContentError>() {
+        Some(ContentError::Damaged { expected, .. }) => Some(*expected),
+        _ => None,
+    })
+}
+
+/// What can be told before anything is built: names, outputs and flags that do not fit what is asked for.
+fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
+    let images = plan.len();
+    let one_only = |what: &str| Err(Failure::usage(format!("{what} is for one image, and {images} are built")));
+    for (flag, file) in [("--iidfile", &args.iidfile), ("--digest-file", &args.digest_file)] {
+        if file.is_some() && images > 1 {
+            return one_only(flag).map_err(|failure| failure.hint("--metadata-file holds all of them"));
+        }
+    }
+    for output in outputs {
+        match output {
+            Place::Registry(reference) if images > 1 => return one_only(&format!("the reference {reference}")),
+            output if output.pick().is_some() && images > 1 => return one_only("an output with a name"),
+            Place::OwnNames => {
+                if let Some(nameless) = plan.iter().find(|planned| planned.references.is_empty()) {
+                    let text = format!("{} has no repository to push to", nameless.image.name);
+                    return Err(
+                        Failure::usage(text).hint("set `repository` under [project], or give -t a full reference")
+                    );
+                }
+            }
+            Place::Archive { kind: ArchiveKind::Docker, .. } => {
+                if let Some(several) = plan.iter().find(|planned| planned.platforms.len() > 1) {
+                    let text = format!("docker-archive: holds one platform, and {} has several", several.image.name);
+                    return Err(Failure::usage(text).hint("say which with --platform, or use archive:"));
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut seen: BTreeMap<String, &ImageName> = BTreeMap::new();
+    for planned in plan {
+        for reference in &planned.references {
+            if let Some(other) = seen.insert(reference.to_string(), &planned.image.name)
+                && *other != planned.image.name
+            {
+                let text = format!("{other} and {} would both be {reference}", planned.image.name);
+                return Err(Failure::usage(text));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The references of each image: those of `-t`, else the recipe's.
+fn names(
+    recipe: &Recipe,
+    wanted: &BTreeSet<ImageName>,
+    args: &BuildArgs,
+) -> Outcome<BTreeMap<ImageName, Vec<Reference>>> {
+    let tags = tags(args, wanted.len())?;
+    let mut names = BTreeMap::new();
+    for image in &recipe.images {
+        let own: Vec<Reference> = image.references().into_iter().map(|reference| reference.value).collect();
+        let references = match &tags {
+            Tags::Full(references) if wanted.contains(&image.name) => references.clone(),
+            Tags::Bare(tags) if wanted.contains(&image.name) => {
+                let repository = image.repository.as_ref().map(|repository| &repository.value);
+                let Some(repository) = repository else {
+                    let text = format!("{} has no repository that the tag could be in", image.name);
+                    return Err(Failure::usage(text).hint("give -t a full reference, or set `repository`"));
+                };
+                tags.iter().map(|tag| repository.with_tag(tag)).collect::<Result<_, _>>().or_fail(Code::Usage)?
+            }
+            _ => own,
+        };
+        names.insert(image.name.clone(), references);
+    }
+    Ok(names)
 }
 
 /// Why a build failed, with the exit code of its kind.
@@ -105,20 +224,12 @@ fn failure(error: BuildError) -> Failure {
         BuildError::Recipe(diagnostic) => {
             Failure { drawn: true, ..Failure::new(Code::Recipe, diagnostic.render(style())) }
         }
+        BuildError::Layer { ref source, .. } if matches!(**source, LayerError::Machine { .. }) => {
+            Failure::new(Code::Recipe, error)
+        }
         BuildError::Outside { ref source, .. } => {
-            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
-            let mut code = Code::Failed;
-            while let Some(error) = cause {
-                if error.is::<lapstrake::registry::RegistryError>() {
-                    code = Code::Network;
-                }
-                // Behind I/O errors, the causes go on.
-                cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-                    Some(inner) => Some(inner),
-                    None => error.source(),
-                };
-            }
-            Failure::new(code, error)
+            let network = causes(&**source).any(|error| error.is::<RegistryError>());
+            Failure::new(if network { Code::Network } else { Code::Failed }, error)
         }
         error => Failure::new(Code::Failed, error),
     }
@@ -163,6 +274,9 @@ fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<ImageName>> {
         }
     }
     match wanted.is_empty() {
+        true if !args.images.is_empty() || !args.variant.is_empty() => {
+            Err(Failure::usage("no image of the recipe is of that name and variant"))
+        }
         true => Err(Failure::usage("no image of the recipe is published: name one")),
         false => Ok(wanted),
     }
@@ -230,36 +344,6 @@ fn tags(args: &BuildArgs, images: usize) -> Outcome<Tags> {
     }
 }
 
-fn rename(built: &mut Built, tags: &Tags) -> Outcome {
-    let names = match tags {
-        Tags::Recipe => return Ok(()),
-        Tags::Full(references) => references.clone(),
-        Tags::Bare(tags) => {
-            let Some(repository) = built.artifact.names.first().cloned() else {
-                let text = format!("{} has no repository that the tag could be in", built.name);
-                return Err(Failure::usage(text).hint("give -t a full reference, or set `repository`"));
-            };
-            tags.iter().map(|tag| repository.with_tag(tag)).collect::<Result<_, _>>().or_fail(Code::Usage)?
-        }
-    };
-    built.artifact = built.artifact.clone().named(names, built.artifact.fallback.clone());
-    Ok(())
-}
-
-/// What is for one image only (semantics 28).
-fn check_single(args: &BuildArgs, outputs: &[Place], images: usize) -> Outcome {
-    let flags = [("--iidfile", &args.iidfile), ("--digest-file", &args.digest_file)];
-    match flags.iter().find(|(_, file)| file.is_some()) {
-        Some((flag, _)) if images > 1 => {
-            Err(Failure::usage(format!("{flag} is for one image, and {images} are built: use --metadata-file")))
-        }
-        _ if images > 1 && outputs.iter().any(|output| output.pick().is_some()) => {
-            Err(Failure::usage(format!("an output with a name is for one image, and {images} are built")))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn key_values(flag: &str, given: &[String]) -> Outcome<BTreeMap<String, String>> {
     given
         .iter()
@@ -270,23 +354,16 @@ fn key_values(flag: &str, given: &[String]) -> Outcome<BTreeMap<String, String>>
         .collect()
 }
 
-fn dry_run(recipe: &Recipe, wanted: &BTreeSet<ImageName>, platforms: &Option<Vec<Platform>>) -> Outcome {
-    for image in recipe.images.iter().filter(|image| wanted.contains(&image.name)) {
-        let platforms = match (platforms, &image.platforms) {
-            (Some(platforms), _) => platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-            (None, Some(platforms)) => {
-                platforms.iter().map(|platform| platform.value.to_string()).collect::<Vec<_>>().join(",")
-            }
-            (None, None) => "-".to_owned(),
-        };
-        let references: Vec<String> = image.references().iter().map(|reference| reference.value.to_string()).collect();
-        let references = if references.is_empty() { "-".to_owned() } else { references.join(",") };
-        let layers: Vec<String> = image.layers.iter().map(recipe::Layer::title).collect();
+fn dry_run(plan: &[Planned<'_>]) -> Outcome {
+    let list = |items: Vec<String>, by: &str| if items.is_empty() { "-".to_owned() } else { items.join(by) };
+    for Planned { image, references, platforms } in plan {
         super::print(&format!(
-            "{}\t{}\t{platforms}\t{}\t{references}\n",
+            "{}\t{}\t{}\t{}\t{}\n",
             image.name.image,
             image.name.variant.as_deref().unwrap_or("-"),
-            layers.join("; "),
+            list(platforms.iter().map(ToString::to_string).collect(), ","),
+            list(image.layers.iter().map(recipe::Layer::title).collect(), "; "),
+            list(references.iter().map(ToString::to_string).collect(), ","),
         ))?;
     }
     Ok(())
@@ -389,22 +466,10 @@ fn github_output(built: &[Built], metadata: &Map<String, Value>) -> Outcome {
 
 /// Opens the places that a recipe names. The network is started only where one is in a registry.
 struct Network<'a> {
-    global: &'a Global,
-    reporter: &'a Reporter,
+    registries: &'a LazyRegistries<'a>,
     store: &'a BlobStore,
     recipe: &'a Recipe,
     offline: bool,
-    registries: OnceLock<Registries>,
-}
-
-impl Network<'_> {
-    fn registries(&self) -> Outcome<&Registries> {
-        if self.registries.get().is_none() {
-            let started = registries(self.global, self.reporter)?;
-            let _ = self.registries.set(started);
-        }
-        self.registries.get().ok_or_else(|| Failure::new(Code::Failed, "the network could not be started"))
-    }
 }
 
 impl Outside for Network<'_> {
@@ -413,7 +478,7 @@ impl Outside for Network<'_> {
             if self.offline {
                 return Err("--offline touches no network, and the image is in a registry".into());
             }
-            let registries = self.registries().map_err(|failure| failure.error)?;
+            let registries = self.registries.get().map_err(|failure| failure.error)?;
             return Ok(OutsideImage {
                 source: RegistryImage::new(registries, reference, self.store),
                 pick: None,
@@ -423,7 +488,7 @@ impl Outside for Network<'_> {
         let local = Place::parse(&place.to_string())?.relative_to(&self.recipe.context);
         Ok(OutsideImage {
             source: place::open(&local, &self.store.tmp())?,
-            pick: local.pick().cloned().or(None::<Pick>),
+            pick: local.pick().cloned(),
             reference: None,
         })
     }

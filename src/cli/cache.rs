@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use lapstrake::report::Reporter;
-use lapstrake::store::Upkeep;
+use lapstrake::store::{Upkeep, Usage};
 
 use super::args::{CacheCommand, Global};
 use super::environment::cache_directory;
@@ -22,29 +22,32 @@ pub(crate) fn run(global: &Global, command: &CacheCommand) -> Outcome {
         CacheCommand::Prune { keep, max_size } => Some((duration(keep)?, max_size.as_deref().map(size).transpose()?)),
         _ => None,
     };
+    if let CacheCommand::Size = command {
+        let usage = Usage::of(&directory).or_fail(Code::Failed)?;
+        return print(&format!(
+            "{}\t{}\t{} blobs, {}\t{} other files, {}\n",
+            directory.display(),
+            indicatif::BinaryBytes(usage.blob_bytes + usage.other_bytes),
+            usage.blobs,
+            indicatif::BinaryBytes(usage.blob_bytes),
+            usage.others,
+            indicatif::BinaryBytes(usage.other_bytes),
+        ));
+    }
     let waiting = || reporter.note("waiting for builds that use the cache");
-    let upkeep = Upkeep::open(&directory, waiting).or_fail(Code::Failed)?;
+    let Some(upkeep) = Upkeep::open(&directory, waiting).or_fail(Code::Failed)? else {
+        return print("there is no cache yet\n");
+    };
     match command {
-        CacheCommand::Size => {
-            let usage = upkeep.usage().or_fail(Code::Failed)?;
-            print(&format!(
-                "{}\t{}\t{} blobs, {}\t{} other files, {}\n",
-                directory.display(),
-                indicatif::BinaryBytes(usage.blob_bytes + usage.other_bytes),
-                usage.blobs,
-                indicatif::BinaryBytes(usage.blob_bytes),
-                usage.others,
-                indicatif::BinaryBytes(usage.other_bytes),
-            ))
-        }
+        CacheCommand::Size => Ok(()),
         CacheCommand::Verify => {
             let damaged = upkeep.verify().or_fail(Code::Failed)?;
-            for digest in &damaged {
-                print(&format!("{digest}\tdamaged, removed\n"))?;
+            for path in &damaged {
+                print(&format!("{}\tdamaged, removed\n", path.display()))?;
             }
             match damaged.len() {
                 0 => print("the cache is whole\n"),
-                count => Err(Failure::new(Code::Different, format!("{count} blobs were damaged"))
+                count => Err(Failure::new(Code::Different, format!("{count} files were damaged"))
                     .hint("they are made or fetched again when they are needed")),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use lapstrake::git::Checkout;
 use lapstrake::net::{ClientIdentity, Network, NetworkOptions, ProxySettings, RetryPolicy, RootSettings};
@@ -33,8 +33,8 @@ pub(crate) fn jobs(global: &Global) -> usize {
 
 /// Where the cache is: `--cache-dir` (or its variable), the platform's cache directory; `None` where there is no home.
 pub(crate) fn cache_directory(global: &Global) -> Option<PathBuf> {
-    if let Some(directory) = &global.cache_dir {
-        return Some(directory.clone());
+    if let Some(directory) = named_cache(global) {
+        return Some(directory);
     }
     let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     match variable("XDG_CACHE_HOME").and_then(absolute) {
@@ -43,14 +43,35 @@ pub(crate) fn cache_directory(global: &Global) -> Option<PathBuf> {
     }
 }
 
+/// The cache that somebody named. An empty variable is none, as everywhere.
+fn named_cache(global: &Global) -> Option<PathBuf> {
+    global.cache_dir.clone().or_else(|| variable("LAPSTRAKE_CACHE_DIR").map(PathBuf::from))
+}
+
+/// `SOURCE_DATE_EPOCH`, where nothing is typed. What is no date is an error, not ignored.
+pub(crate) fn epoch(typed: Option<i64>) -> Outcome<Option<i64>> {
+    let seconds = match (typed, variable("SOURCE_DATE_EPOCH")) {
+        (Some(seconds), _) => seconds,
+        (None, None) => return Ok(None),
+        (None, Some(text)) => text
+            .to_str()
+            .and_then(|text| text.trim().parse().ok())
+            .ok_or_else(|| Failure::usage(format!("SOURCE_DATE_EPOCH is no number of seconds: {}", text.display())))?,
+    };
+    match seconds {
+        0..=253_402_300_799 => Ok(Some(seconds)),
+        _ => Err(Failure::usage(format!("the date {seconds} is not between 1970 and 9999, in seconds since 1970"))),
+    }
+}
+
 /// The store: in the cache, or in a temporary directory where no cache can be written, which is said.
 pub(crate) fn open_store(global: &Global, reporter: &Reporter) -> Outcome<BlobStore> {
     let wanted = cache_directory(global);
     let why = match &wanted {
-        Some(directory) => match BlobStore::open(directory) {
+        Some(directory) => match BlobStore::open(directory, || reporter.note("waiting while the cache is pruned")) {
             Ok(store) => return Ok(store),
             // Whoever names a directory wants that one.
-            Err(error) if global.cache_dir.is_some() => return Err(Failure::new(Code::Failed, error)),
+            Err(error) if named_cache(global).is_some() => return Err(Failure::new(Code::Failed, error)),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 format!("{error}: {cause}")
@@ -62,6 +83,7 @@ pub(crate) fn open_store(global: &Global, reporter: &Reporter) -> Outcome<BlobSt
     let store = BlobStore::temporary(&parent).or_fail(Code::Failed).map_err(|failure| {
         failure.hint("name a directory that can be written with --cache-dir or LAPSTRAKE_CACHE_DIR")
     })?;
+    super::signals::remove_at_end(store.root());
     reporter.note(format!("no cache is kept ({why}): --cache-dir or LAPSTRAKE_CACHE_DIR names one"));
     Ok(store)
 }
@@ -115,7 +137,7 @@ fn pairs<'a>(flag: &str, values: &'a [String]) -> Outcome<Vec<(&'a str, &'a str)
 }
 
 /// Registries, over a network with the settings of the environment and the arguments.
-pub(crate) fn registries(global: &Global, reporter: &Reporter) -> Outcome<Registries> {
+fn registries(global: &Global, reporter: &Reporter) -> Outcome<Registries> {
     let RegistryArgs { authfile, insecure_registry, cert_dir, push_chunk, retry, .. } = &global.registry;
     let list =
         |name: &str| variable(name).map(|value| std::env::split_paths(&value).collect::<Vec<_>>()).unwrap_or_default();
@@ -161,15 +183,35 @@ pub(crate) fn registries(global: &Global, reporter: &Reporter) -> Outcome<Regist
     Ok(Registries::new(&network, options, reporter))
 }
 
+/// The network, started where it is first needed: what stays on this machine does not depend on its settings.
+pub(crate) struct LazyRegistries<'a> {
+    global: &'a Global,
+    reporter: &'a Reporter,
+    started: OnceLock<Registries>,
+}
+
+impl<'a> LazyRegistries<'a> {
+    pub(crate) fn new(global: &'a Global, reporter: &'a Reporter) -> Self {
+        LazyRegistries { global, reporter, started: OnceLock::new() }
+    }
+
+    pub(crate) fn get(&self) -> Outcome<&Registries> {
+        if self.started.get().is_none() {
+            let _ = self.started.set(registries(self.global, self.reporter)?);
+        }
+        self.started.get().ok_or_else(|| Failure::new(Code::Failed, "the network could not be started"))
+    }
+}
+
 /// Opens a place to read from; a bare path is looked at to see what it is.
 pub(crate) fn open_source(
     text: &str,
     store: &BlobStore,
-    registries: &Registries,
+    registries: &LazyRegistries<'_>,
 ) -> Outcome<(Arc<dyn ImageSource>, Place)> {
     let place = parse_source(text)?;
     let source: Arc<dyn ImageSource> = match &place {
-        Place::Registry(reference) => RegistryImage::new(registries, reference, store),
+        Place::Registry(reference) => RegistryImage::new(registries.get()?, reference, store),
         Place::OwnNames => return Err(Failure::usage(format!("{text} names nothing to read from"))),
         local => place::open(local, &store.tmp()).or_fail(Code::Failed)?,
     };

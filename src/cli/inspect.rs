@@ -1,5 +1,6 @@
 //! `lapstrake inspect`: what is in an image.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use lapstrake::base::{LayerStack, StackLayer};
@@ -11,7 +12,7 @@ use lapstrake::validate;
 use serde_json::{Value, json};
 
 use super::args::{Global, InspectArgs};
-use super::environment::{open_source, open_store, registries};
+use super::environment::{LazyRegistries, open_source, open_store};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::print;
 use super::progress::Progress;
@@ -25,7 +26,7 @@ pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
         None => Vec::new(),
     };
     let store = open_store(global, &reporter)?;
-    let registries = registries(global, &reporter)?;
+    let registries = LazyRegistries::new(global, &reporter);
     let (source, place) = open_source(&args.source, &store, &registries)?;
     let picked = pick(args.image.as_deref(), &place);
     let artifacts = read_artifacts(&source, picked.as_ref(), &platforms).or_fail(code_of(&place))?;
@@ -40,7 +41,7 @@ pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
     if args.validate {
         let findings = validate::artifacts(&artifacts);
         for finding in &findings {
-            reporter.note(finding.to_string());
+            let _ = writeln!(std::io::stderr(), "{finding}");
         }
         if !validate::is_sound(&findings) {
             return Err(Failure::new(Code::Different, format!("{} is not sound", args.source)));
@@ -135,13 +136,18 @@ fn list_files(
     Ok(stack.rootfs().iter().map(entry).collect())
 }
 
+/// A foreign text on one line, with nothing in it that a terminal would obey.
+fn clean(text: &str) -> String {
+    lapstrake::shown::Shown::new(text.as_bytes()).as_str().trim_matches('`').to_owned()
+}
+
 /// For people: the same, without braces.
 fn text(all: &[Value]) -> String {
     let mut out = String::new();
     let word = |value: &Value| match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => clean(text),
         Value::Null => "-".to_owned(),
-        other => other.to_string(),
+        other => clean(&other.to_string()),
     };
     let each = |value: &Value| value.as_array().cloned().unwrap_or_default();
     for artifact in all {
@@ -173,8 +179,10 @@ fn text(all: &[Value]) -> String {
             for (label, key) in [("port", "ExposedPorts"), ("volume", "Volumes"), ("label", "Labels")] {
                 for (name, value) in config[key].as_object().into_iter().flatten() {
                     match value {
-                        Value::String(text) => out.push_str(&format!("  {label:<9} {name}={text}\n")),
-                        _ => out.push_str(&format!("  {label:<9} {name}\n")),
+                        Value::String(text) => {
+                            out.push_str(&format!("  {label:<9} {}={}\n", clean(name), clean(text)));
+                        }
+                        _ => out.push_str(&format!("  {label:<9} {}\n", clean(name))),
                     }
                 }
             }

@@ -174,6 +174,7 @@ impl Report for Progress {
             },
             Event::Warning(text) => match self.mode {
                 Mode::Json => self.json(object([("event", "warning".into()), ("text", text.into())])),
+                Mode::Quiet => {}
                 _ => self.line(&format!("warning: {text}")),
             },
         }

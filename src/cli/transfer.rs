@@ -10,7 +10,7 @@ use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 
 use super::args::{CopyArgs, Global, PushArgs};
-use super::environment::{open_source, open_store, reference, registries, write_file};
+use super::environment::{LazyRegistries, open_source, open_store, reference, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::print;
 use super::progress::Progress;
@@ -20,7 +20,7 @@ pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
     let references = args.references.iter().map(|text| reference(text)).collect::<Outcome<Vec<_>>>()?;
     let store = open_store(global, &reporter)?;
-    let registries = registries(global, &reporter)?;
+    let registries = LazyRegistries::new(global, &reporter);
     let (source, place) = open_source(&args.source, &store, &registries)?;
     let pick = pick(args.image.as_deref(), &place);
     let artifacts = read_artifacts(&source, pick.as_ref(), &[]).or_fail(Code::Failed)?;
@@ -37,7 +37,7 @@ pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
     if args.digest_file.is_some() && artifacts.len() != 1 {
         return Err(Failure::usage("--digest-file is for one image: say which with --image"));
     }
-    let pushed = push_all(&artifacts, &registries, &store)?;
+    let pushed = push_all(&artifacts, registries.get()?, &store)?;
     if let (Some(path), Some(artifact)) = (&args.digest_file, artifacts.first()) {
         write_file(path, &artifact.digest().to_string())?;
     }
@@ -59,7 +59,7 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
         None => Vec::new(),
     };
     let store = open_store(global, &reporter)?;
-    let registries = registries(global, &reporter)?;
+    let registries = LazyRegistries::new(global, &reporter);
     let (source, place) = open_source(&args.source, &store, &registries)?;
     let pick = pick(args.image.as_deref(), &place);
     let artifacts = read_artifacts(&source, pick.as_ref(), &platforms).or_fail(code_of(&place))?;
@@ -74,13 +74,13 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
                 return Err(Failure::usage(text));
             };
             let named = artifact.clone().named(vec![reference.clone()], Default::default());
-            for line in lines_of(&push_all(&[named], &registries, &store)?) {
+            for line in lines_of(&push_all(&[named], registries.get()?, &store)?) {
                 print(&line)?;
             }
             Ok(())
         }
         Place::OwnNames => {
-            for line in lines_of(&push_all(&artifacts, &registries, &store)?) {
+            for line in lines_of(&push_all(&artifacts, registries.get()?, &store)?) {
                 print(&line)?;
             }
             Ok(())

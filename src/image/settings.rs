@@ -54,7 +54,14 @@ impl Settings {
         let json = |list: &[String]| serde_json::to_string(list).unwrap_or_default();
 
         for (name, value) in &self.env {
-            let at = config.env.iter().position(|line| line.split('=').next() == Some(name));
+            // Where a base has a name twice, the last one holds, as it does for programs.
+            let is_it = |line: &String| line.split('=').next() == Some(name);
+            while config.env.iter().filter(|line| is_it(line)).count() > 1 {
+                if let Some(first) = config.env.iter().position(is_it) {
+                    config.env.remove(first);
+                }
+            }
+            let at = config.env.iter().position(is_it);
             match (value, at) {
                 (Some(value), Some(at)) => {
                     let line = format!("{name}={value}");
@@ -128,9 +135,11 @@ impl Settings {
             }
         };
         list("SHELL", &mut config.shell, &self.shell);
-        // As in Docker: arguments that were meant for another program do not reach this one.
+        // As in Docker: arguments that were meant for another program do not reach this one. Where it is the same program
+        // (`[defaults]` says it for all images), they were meant for it.
+        let same = matches!(&self.entrypoint, Change::Set(new) if config.entrypoint.as_ref() == Some(new));
         let cmd = match (&self.entrypoint, &self.cmd) {
-            (Change::Set(_) | Change::Clear, Change::Inherit) => &Change::Clear,
+            (Change::Set(_) | Change::Clear, Change::Inherit) if !same => &Change::Clear,
             (_, cmd) => cmd,
         };
         list("ENTRYPOINT", &mut config.entrypoint, &self.entrypoint);

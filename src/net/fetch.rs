@@ -309,7 +309,7 @@ mod tests {
             ..NetworkOptions::default()
         };
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(&directory.path().join("cache")).unwrap();
+        let store = BlobStore::open(&directory.path().join("cache"), || {}).unwrap();
         Bench { network: Network::new(&options).unwrap(), store, _directory: directory }
     }
 

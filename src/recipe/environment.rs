@@ -322,7 +322,10 @@ impl Environment {
     /// seen with the base's values alone, so the order among them does not matter; new ones are written by name.
     pub fn expand(&self, base: &[String], arch: &str) -> (BTreeMap<String, Option<String>>, Vec<EnvWarning>) {
         let lookup = |name: &str| {
-            base.iter().find_map(|line| line.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value)
+            base.iter()
+                .rev()
+                .find_map(|line| line.split_once('=').filter(|(key, _)| *key == name))
+                .map(|(_, value)| value)
         };
         let mut variables = BTreeMap::new();
         let mut warnings = Vec::new();

@@ -210,7 +210,8 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
     if problems.any_error() {
         return Err(wrong(problems.into_list()));
     }
-    let directory = path.parent().unwrap_or(Path::new(""));
+    // A bare file name has an empty parent, which nobody can open.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(Recipe {
         path: path.to_owned(),
         name,

@@ -16,7 +16,7 @@ use crate::tar::{MemberKind, ReadError, Reader};
 use crate::tree::{Entry, Kind, Origin, Owner, TreePath};
 
 /// The most that an archive may decompress to, in bytes.
-const MAX_ARCHIVE: u64 = 1 << 40;
+const MAX_ARCHIVE: u64 = 64 << 30;
 
 /// What is asked of an archive.
 pub struct ArchiveRequest<'a> {
@@ -24,8 +24,8 @@ pub struct ArchiveRequest<'a> {
     pub path: &'a Path,
     /// Owner of everything; as the archive has it where there is none.
     pub owner: Option<Owner>,
-    /// Whether a member is left out, by its path in the archive and whether it is a directory.
-    pub excludes: &'a dyn Fn(&TreePath, bool) -> bool,
+    /// Whether a member is left out, by its path in the archive.
+    pub excludes: &'a dyn Fn(&TreePath) -> bool,
     /// Where temporary files go.
     pub tmp: &'a Path,
 }
@@ -65,6 +65,14 @@ pub enum ArchiveError {
         /// With what.
         kind: &'static str,
     },
+    /// A hard link leads nowhere.
+    #[error("{link} in the archive {path} is a hard link to what is no file of the archive")]
+    Link {
+        /// The file.
+        path: Shown,
+        /// The link.
+        link: TreePath,
+    },
     /// It holds a device, FIFO or socket.
     #[error(
         "{member} in the archive {path} is a device, FIFO or socket, which no layer can hold: leave it out with `exclude`"
@@ -92,10 +100,11 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
     let mut reader = Reader::new(BufReader::with_capacity(1 << 18, &*spool));
     let origin = Origin::new(format!("archive {}", shown()));
     let label: Arc<str> = format!("the archive {}", shown()).into();
-    let mut members = ArchiveMembers { entries: BTreeMap::new(), newest: None };
+    // Everything, whether it is left out or not: hard links may lead to what is.
+    let mut all: BTreeMap<TreePath, Entry> = BTreeMap::new();
+    let mut newest = None;
     while let Some(member) = reader.next_member().map_err(refused)? {
-        let directory = member.kind == MemberKind::Directory;
-        if member.path.is_root() || (request.excludes)(&member.path, directory) {
+        if member.path.is_root() {
             continue;
         }
         let owner = request.owner.unwrap_or(member.owner);
@@ -110,50 +119,53 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
             MemberKind::Hardlink(target) => {
                 Entry { kind: Kind::Hardlink(target), ..Entry::directory(mode, owner, origin) }
             }
+            MemberKind::Special if (request.excludes)(&member.path) => continue,
             MemberKind::Special => return Err(ArchiveError::Special { path: shown(), member: member.path }),
         };
-        members.newest = members.newest.max(Some(member.mtime));
-        members.entries.insert(member.path, entry);
+        newest = newest.max(Some(member.mtime));
+        all.insert(member.path, entry);
     }
-    rename_lost_links(&mut members.entries, request, &spool, &label, shown)?;
-    Ok(members)
+    let mut entries: BTreeMap<TreePath, Entry> = all
+        .iter()
+        .filter(|(path, _)| !(request.excludes)(path))
+        .map(|(path, entry)| (path.clone(), entry.clone()))
+        .collect();
+    settle_links(&mut entries, &all).map_err(|link| ArchiveError::Link { path: shown(), link })?;
+    Ok(ArchiveMembers { entries, newest })
 }
 
-/// A hard link whose target was left out becomes the file itself (semantics 12). The target's bytes are found by reading
-/// the archive's members again, without leaving anything out.
-fn rename_lost_links(
-    entries: &mut BTreeMap<TreePath, Entry>,
-    request: &ArchiveRequest<'_>,
-    spool: &Arc<File>,
-    label: &Arc<str>,
-    shown: impl Fn() -> Shown,
-) -> Result<(), ArchiveError> {
-    let mut lost: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();
-    for (path, entry) in entries.iter() {
-        if let Kind::Hardlink(target) = &entry.kind
-            && !entries.contains_key(target)
-        {
-            lost.entry(target.clone()).or_default().push(path.clone());
-        }
-    }
-    if lost.is_empty() {
-        return Ok(());
-    }
-    (&**spool).seek(SeekFrom::Start(0)).map_err(|source| ArchiveError::Read { path: shown(), source })?;
-    let mut reader = Reader::new(BufReader::with_capacity(1 << 18, &**spool));
-    while let Some(member) = reader.next_member().map_err(|source| ArchiveError::Tar { path: shown(), source })? {
-        let (MemberKind::File, Some(names)) = (&member.kind, lost.get(&member.path)) else { continue };
-        let Some((first, others)) = names.split_first() else { continue };
-        let content = Content::slice(spool.clone(), label.clone(), member.offset, member.size);
-        let owner = request.owner.unwrap_or(member.owner);
-        if let Some(entry) = entries.get_mut(first) {
-            *entry = Entry::file(content, member.mode, owner, entry.origin.clone());
-        }
-        for other in others {
-            if let Some(entry) = entries.get_mut(other) {
-                entry.kind = Kind::Hardlink(first.clone());
+/// Makes every hard link lead to the file itself; where that is left out, the first of its names becomes the file
+/// (semantics 12). A link to a symlink becomes the same symlink. Fails with the link that leads nowhere.
+fn settle_links(entries: &mut BTreeMap<TreePath, Entry>, all: &BTreeMap<TreePath, Entry>) -> Result<(), TreePath> {
+    let links: Vec<TreePath> = entries
+        .iter()
+        .filter(|(_, entry)| matches!(entry.kind, Kind::Hardlink(_)))
+        .map(|(path, _)| path.clone())
+        .collect();
+    // What is left out, and the name that took its place.
+    let mut stands_for: BTreeMap<TreePath, TreePath> = BTreeMap::new();
+    for link in links {
+        let mut target = link.clone();
+        for _ in 0..40 {
+            match all.get(&target).map(|entry| &entry.kind) {
+                Some(Kind::Hardlink(next)) => target = next.clone(),
+                _ => break,
             }
         }
+        let Some(found) = all.get(&target) else { return Err(link) };
+        let entry = match &found.kind {
+            Kind::Symlink(_) => found.clone(),
+            Kind::File(_) if entries.contains_key(&target) => Entry { kind: Kind::Hardlink(target), ..found.clone() },
+            Kind::File(_) => match stands_for.get(&target) {
+                Some(first) => Entry { kind: Kind::Hardlink(first.clone()), ..found.clone() },
+                None => {
+                    stands_for.insert(target, link.clone());
+                    found.clone()
+                }
+            },
+            _ => return Err(link),
+        };
+        entries.insert(link, entry);
     }
     Ok(())
 }
@@ -238,7 +250,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("a.tar");
         std::fs::write(&file, bytes).unwrap();
-        let excludes = |candidate: &TreePath, _| *candidate == path(excluded);
+        let excludes = |candidate: &TreePath| *candidate == path(excluded);
         let request = ArchiveRequest { path: &file, owner, excludes: &excludes, tmp: directory.path() };
         read_archive(&request, &Reporter::silent())
     }

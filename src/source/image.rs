@@ -81,16 +81,19 @@ pub enum ImageCopyError {
     Base(#[from] BaseError),
 }
 
-/// Copies files of an image. `name` is what it is called, for messages; `excludes` judges paths in the other image.
+/// Copies files of an image. `name` is what it is called, for messages; `excludes` judges paths in the other image; `mode`
+/// makes the mode of an entry, from its destination, its mode there, and whether it is a directory.
 ///
 /// # Errors
 /// [`ImageCopyError`].
+#[expect(clippy::too_many_arguments, reason = "each is another kind of thing, and there is one caller")]
 pub fn copy_from_image(
     stack: &LayerStack,
     name: &str,
     items: &[ImageItem],
     owner: Owner,
     excludes: &dyn Fn(&TreePath) -> bool,
+    mode: &dyn Fn(&TreePath, u32, bool) -> u32,
     store: &BlobStore,
     placer: &mut Placer<'_>,
 ) -> Result<(), ImageCopyError> {
@@ -109,10 +112,10 @@ pub fn copy_from_image(
     for (from, to, node) in chosen {
         let origin = Origin::new(format!("image {name}, {}", from.shown()));
         let entry = match &node.kind {
-            NodeKind::Directory => Entry::directory(node.mode, owner, origin),
+            NodeKind::Directory => Entry::directory(mode(&to, node.mode, true), owner, origin),
             NodeKind::File(_) => {
                 let content = contents.next().unwrap_or_else(|| Content::inline(Vec::new()));
-                Entry::file(content, node.mode, owner, origin)
+                Entry::file(content, mode(&to, node.mode, false), owner, origin)
             }
             NodeKind::Symlink(target) => Entry::symlink(target.clone(), owner, origin),
             NodeKind::Special => return Err(ImageCopyError::Special(from)),
@@ -210,14 +213,15 @@ mod tests {
 
     fn copy(items: &[(&str, Landing)]) -> Result<Vec<String>, ImageCopyError> {
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(directory.path()).unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
         let below = Rootfs::new();
         let mut tree = FileTree::new();
         let mut placer = Placer::new(&below, &mut tree, Owner::ROOT, Origin::new("test"));
         let items: Vec<ImageItem> =
             items.iter().map(|(from, to)| ImageItem { from: (*from).to_owned(), to: to.clone() }).collect();
         let excludes = |path: &TreePath| path.as_bytes().ends_with(b".pyc");
-        copy_from_image(&other(), "other", &items, Owner::new(1, 1), &excludes, &store, &mut placer)?;
+        let keep = |_: &TreePath, mode, _| mode;
+        copy_from_image(&other(), "other", &items, Owner::new(1, 1), &excludes, &keep, &store, &mut placer)?;
         Ok(tree.iter().map(|(path, entry)| format!("{path} {:o} {}", entry.mode, entry.owner)).collect())
     }
 

@@ -99,16 +99,6 @@ pub enum UsersError {
         /// What was probably meant.
         near: String,
     },
-    /// A file that cannot be one of accounts.
-    #[error("{file} of the base cannot be read: line {line} {reason}")]
-    File {
-        /// Which.
-        file: &'static str,
-        /// The line's number, from 1.
-        line: usize,
-        /// What is wrong.
-        reason: &'static str,
-    },
 }
 
 /// Users and groups that are known: those of a base, then those of a recipe on top.
@@ -127,33 +117,29 @@ struct Known {
 }
 
 impl Accounts {
-    /// The accounts of those files. Lines that tell of none (NIS's `+` and `-`, comments) are passed over.
-    ///
-    /// # Errors
-    /// [`UsersError::File`].
-    pub fn read(files: &AccountFiles) -> Result<Self, UsersError> {
+    /// The accounts of those files. Lines that tell of none (NIS's `+` and `-`, comments, what is malformed) are passed
+    /// over, as the C library does.
+    pub fn read(files: &AccountFiles) -> Self {
         let mut accounts = Accounts::default();
-        for (number, fields) in lines(files.passwd.as_deref()) {
-            let wrong = |reason| UsersError::File { file: "/etc/passwd", line: number, reason };
-            let [name, _, uid, gid, _, home, shell] = fields[..] else { return Err(wrong("has not seven fields")) };
-            let number = |text: &str| text.parse().map_err(|_| wrong("has an id that is no number"));
-            let known = Known { uid: number(uid)?, gid: number(gid)?, home: home.to_owned(), shell: shell.to_owned() };
+        for fields in lines(files.passwd.as_deref()) {
+            let [name, _, uid, gid, _, home, shell] = fields[..] else { continue };
+            let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse()) else { continue };
+            let known = Known { uid, gid, home: home.to_owned(), shell: shell.to_owned() };
             // As getpwnam does: the first of a name holds.
             accounts.users.entry(name.to_owned()).or_insert(known);
         }
-        for (number, fields) in lines(files.group.as_deref()) {
-            let wrong = |reason| UsersError::File { file: "/etc/group", line: number, reason };
-            let [name, _, gid, _] = fields[..] else { return Err(wrong("has not four fields")) };
-            let gid = gid.parse().map_err(|_| wrong("has an id that is no number"))?;
+        for fields in lines(files.group.as_deref()) {
+            let [name, _, gid, _] = fields[..] else { continue };
+            let Ok(gid) = gid.parse() else { continue };
             accounts.groups.entry(name.to_owned()).or_insert(gid);
         }
-        Ok(accounts)
+        accounts
     }
 
-    /// Adds users of the recipe, so that names mean them.
+    /// Adds users of the recipe, so that names mean them, whoever the base has under the same name.
     pub fn know(&mut self, user: &User) {
         let User { uid, gid, home, shell, .. } = user.clone();
-        self.users.entry(user.name.clone()).or_insert(Known { uid, gid, home, shell });
+        self.users.insert(user.name.clone(), Known { uid, gid, home, shell });
         if !self.groups.values().any(|known| *known == gid) {
             self.groups.entry(user.name.clone()).or_insert(gid);
         }
@@ -189,12 +175,9 @@ impl Accounts {
     }
 }
 
-fn lines(text: Option<&str>) -> impl Iterator<Item = (usize, Vec<&str>)> {
-    text.unwrap_or_default()
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', '+', '-']))
-        .map(|(number, line)| (number + 1, line.split(':').collect()))
+fn lines(text: Option<&str>) -> impl Iterator<Item = Vec<&str>> {
+    let lines = text.unwrap_or_default().lines();
+    lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '+', '-'])).map(|line| line.split(':').collect())
 }
 
 /// The day on which passwords were last changed, as shadow(5) counts: never the day of the build.
@@ -209,7 +192,7 @@ pub fn add_users(files: &AccountFiles, users: &[User]) -> Result<Option<AccountF
     if users.is_empty() {
         return Ok(None);
     }
-    let mut accounts = Accounts::read(files)?;
+    let mut accounts = Accounts::read(files);
     let mut new = files.clone();
     let mut passwd = new.passwd.take().unwrap_or_default();
     let mut group = new.group.take().unwrap_or_default();
@@ -374,7 +357,7 @@ mod tests {
 
     #[test]
     fn names_and_numbers_resolve() {
-        let mut accounts = Accounts::read(&debian()).unwrap();
+        let mut accounts = Accounts::read(&debian());
         accounts.know(&user("app", 1001, 50));
         let resolve = |user, group| accounts.resolve(user, group).map(|owner| (owner.uid, owner.gid));
         assert_eq!(resolve("app", None), Ok((1001, 50)));
@@ -386,9 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn files_that_cannot_be_read_say_where() {
-        let files = AccountFiles { passwd: Some("+::::::\nroot:x:0\n".to_owned()), ..AccountFiles::default() };
-        let error = Accounts::read(&files).unwrap_err();
-        assert!(matches!(error, UsersError::File { line: 2, .. }), "{error}");
+    fn what_is_malformed_is_passed_over_and_kept() {
+        let odd = "+::::::\nroot:x:0\nx:x:y:z:::\nme:x:5:5::/:/bin/sh\n";
+        let files = AccountFiles { passwd: Some(odd.to_owned()), ..AccountFiles::default() };
+        let accounts = Accounts::read(&files);
+        assert_eq!(accounts.resolve("me", None).unwrap(), Owner::new(5, 5));
+        assert!(accounts.resolve("x", None).is_err());
+        let new = add_users(&files, &[user("app", 1001, 1001)]).unwrap().unwrap();
+        assert!(new.passwd.unwrap().starts_with(odd));
     }
 }

@@ -65,6 +65,9 @@ pub enum StoreError {
     /// The blob is not there.
     #[error("blob {0} is not in the cache")]
     Absent(Digest),
+    /// The directory holds something else.
+    #[error("{0} holds files and is no cache of lapstrake: name an empty directory, or one that does not exist")]
+    Foreign(PathBuf),
 }
 
 impl StoreError {
@@ -75,18 +78,25 @@ impl StoreError {
 }
 
 pub(super) const BLOBS: &str = "blobs-v1";
+/// Small files that begin with the digest of the rest ([`super::read_record`]).
+pub(super) const RECORDS: [&str; 2] = ["layers-v2", "listings-v2"];
+/// Small files that need no digest: what they say is checked when it is used.
+pub(super) const OTHERS: [&str; 1] = ["chunks-v1"];
 pub(super) const TMP: &str = "tmp";
+
+pub(super) const TAG_FILE: &str = "CACHEDIR.TAG";
 
 /// What backup programs look for (the Cache Directory Tagging Specification).
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache made by lapstrake.\n";
 
 impl BlobStore {
-    /// Opens the store in that directory, making it where it is not there yet. Waits while the cache is being pruned.
+    /// Opens the store in that directory, making it where it is not there yet. Waits while the cache is being pruned;
+    /// `waiting` is called where it has to.
     ///
     /// # Errors
-    /// Where it cannot be made or written to.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
-        Self::with(root.to_owned(), None)
+    /// Where it cannot be made or written to, or holds something else.
+    pub fn open(root: &Path, waiting: impl FnOnce()) -> Result<Self, StoreError> {
+        Self::with(root.to_owned(), None, waiting)
     }
 
     /// A store that is removed when it is no longer used. `parent` is where it is made.
@@ -94,25 +104,37 @@ impl BlobStore {
     /// # Errors
     /// Where it cannot be made.
     pub fn temporary(parent: &Path) -> Result<Self, StoreError> {
+        collect_temporary(parent);
         let directory = tempfile::Builder::new()
-            .prefix("lapstrake-")
+            .prefix(TEMPORARY)
             .tempdir_in(parent)
             .map_err(StoreError::io("making a temporary cache in", parent))?;
-        Self::with(directory.path().to_owned(), Some(directory))
+        Self::with(directory.path().to_owned(), Some(directory), || {})
     }
 
-    fn with(root: PathBuf, temporary: Option<tempfile::TempDir>) -> Result<Self, StoreError> {
+    fn with(root: PathBuf, temporary: Option<tempfile::TempDir>, waiting: impl FnOnce()) -> Result<Self, StoreError> {
         make_directory(&root)?;
+        if !is_ours(&root)? && !is_empty(&root)? {
+            return Err(StoreError::Foreign(root));
+        }
+        let lock = lock_file(&root)?;
+        let failed = |error: rustix::io::Errno| StoreError::io("locking", &root.join("lock"))(error.into());
+        match flock(&lock, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                waiting();
+                flock(&lock, FlockOperation::LockShared).map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        // Under the lock: what clears the cache removes directories too.
+        let tag = root.join(TAG_FILE);
+        if !tag.exists() {
+            replace_file(&tag, TAG.as_bytes())?;
+        }
         for below in [BLOBS, TMP] {
             make_directory(&root.join(below))?;
         }
-        let tag = root.join("CACHEDIR.TAG");
-        if !tag.exists() {
-            fs::write(&tag, TAG).map_err(StoreError::io("writing", &tag))?;
-        }
-        let lock = lock_file(&root)?;
-        flock(&lock, FlockOperation::LockShared)
-            .map_err(|error| StoreError::io("locking", &root.join("lock"))(error.into()))?;
         let store = BlobStore { inner: Arc::new(Inner { root, _lock: lock, _temporary: temporary }) };
         store.collect_abandoned();
         Ok(store)
@@ -186,9 +208,9 @@ impl BlobStore {
         })
     }
 
-    /// Removes a blob that turned out to be damaged.
-    pub fn forget(&self, digest: &Digest) {
-        let _ = fs::remove_file(self.path(digest));
+    /// Removes a blob that turned out to be damaged; `false` where there is none.
+    pub fn forget(&self, digest: &Digest) -> bool {
+        fs::remove_file(self.path(digest)).is_ok()
     }
 
     /// Begins to write a blob.
@@ -223,12 +245,51 @@ impl BlobStore {
         let Ok(entries) = fs::read_dir(self.tmp()) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
-            let Ok(file) = File::open(&path) else { continue };
+            // Open for writing: over some network file systems an exclusive lock asks for it.
+            let Ok(file) = fs::OpenOptions::new().read(true).write(true).open(&path) else { continue };
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                let _ = fs::remove_file(&path);
             }
         }
     }
+}
+
+/// How temporary stores are called, before some random letters.
+const TEMPORARY: &str = "lapstrake-cache-";
+
+/// Removes temporary stores of builds that were killed: those whose lock nobody holds.
+fn collect_temporary(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if !entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) || !is_ours(&path).unwrap_or(false) {
+            continue;
+        }
+        let Ok(lock) = lock_file(&path) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// Whether the directory is a cache of lapstrake.
+pub(super) fn is_ours(root: &Path) -> Result<bool, StoreError> {
+    match fs::read(root.join(TAG_FILE)) {
+        Ok(tag) => Ok(tag == TAG.as_bytes()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(StoreError::io("reading", &root.join(TAG_FILE))(error)),
+    }
+}
+
+/// Whether nothing is in the directory but what another build that opens it at this moment may have made.
+fn is_empty(root: &Path) -> Result<bool, StoreError> {
+    let mut entries = fs::read_dir(root).map_err(StoreError::io("reading", root))?;
+    Ok(!entries.any(|entry| {
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            name != "lock" && !name.as_encoded_bytes().starts_with(b".lapstrake-")
+        })
+    }))
 }
 
 pub(super) fn make_directory(path: &Path) -> Result<(), StoreError> {
@@ -240,6 +301,7 @@ pub(super) fn lock_file(root: &Path) -> Result<File, StoreError> {
     fs::OpenOptions::new()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .mode(0o600)
         .open(&path)
@@ -263,7 +325,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 /// Notes that a file was used, for [`super::Upkeep::prune`], at most once an hour. A read-only cache stays as it is.
-fn note_use(file: &File, metadata: &fs::Metadata) {
+pub(super) fn note_use(file: &File, metadata: &fs::Metadata) {
     let now = std::time::SystemTime::now();
     let age = metadata.modified().ok().and_then(|used| now.duration_since(used).ok());
     if age.is_some_and(|age| age.as_secs() > 3600) {
@@ -284,7 +346,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, BlobStore) {
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(&directory.path().join("cache")).unwrap();
+        let store = BlobStore::open(&directory.path().join("cache"), || {}).unwrap();
         (directory, store)
     }
 
@@ -316,12 +378,36 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_with_something_else_in_it_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("letter"), b"dear").unwrap();
+        assert!(matches!(BlobStore::open(directory.path(), || {}), Err(StoreError::Foreign(_))));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn temporary_stores_of_killed_builds_are_collected() {
+        let parent = tempfile::tempdir().unwrap();
+        let killed = BlobStore::temporary(parent.path()).unwrap();
+        killed.put(b"x").unwrap();
+        let live = BlobStore::temporary(parent.path()).unwrap();
+        assert!(killed.root().exists(), "it is in use");
+        let copy = parent.path().join("lapstrake-cache-killed");
+        fs::create_dir(&copy).unwrap();
+        fs::copy(live.root().join(TAG_FILE), copy.join(TAG_FILE)).unwrap();
+        fs::create_dir(parent.path().join("lapstrake-cache-foreign")).unwrap();
+        BlobStore::temporary(parent.path()).unwrap();
+        assert!(!copy.exists());
+        assert!(parent.path().join("lapstrake-cache-foreign").exists());
+    }
+
+    #[test]
     fn only_abandoned_files_are_collected() {
         let (_directory, store) = store();
         let mut writer = store.writer().unwrap();
         writer.append(b"half").unwrap();
         fs::write(store.tmp().join("abandoned"), b"x").unwrap();
-        let again = BlobStore::open(store.root()).unwrap();
+        let again = BlobStore::open(store.root(), || {}).unwrap();
         assert!(!again.tmp().join("abandoned").exists());
         writer.append(b" done").unwrap();
         assert_eq!(writer.finish().unwrap().0, Digest::of(b"half done"));

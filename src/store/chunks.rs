@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use super::blob_store::note_use;
 use super::{BlobStore, StoreError};
 use crate::compress::{ChunkId, KnownChunks};
 use crate::oci::Digest;
@@ -72,7 +73,8 @@ impl ChunkIndex {
 
 impl KnownChunks for ChunkIndex {
     fn find(&self, id: ChunkId) -> Option<Vec<u8>> {
-        let record = fs::read(self.path(id)).ok()?;
+        let path = self.path(id);
+        let record = fs::read(&path).ok()?;
         let (digest, rest) = record.split_first_chunk::<32>()?;
         let (offset, rest) = rest.split_first_chunk::<8>()?;
         let (length, check) = rest.split_first_chunk::<8>()?;
@@ -83,6 +85,9 @@ impl KnownChunks for ChunkIndex {
         let file = File::open(self.store.path(&Digest::from_raw(*digest))).ok()?;
         let mut bytes = vec![0; length as usize];
         file.read_exact_at(&mut bytes, u64::from_le_bytes(*offset)).ok()?;
+        if let Ok(record) = File::open(&path) {
+            note_use(&record, &record.metadata().ok()?);
+        }
         (blake3::hash(&bytes).as_bytes() == check).then_some(bytes)
     }
 }

@@ -4,9 +4,9 @@
 //! CACHE/
 //!   CACHEDIR.TAG        so that backups leave it out
 //!   blobs-v1/ab/cdef…   blobs, by the hexadecimal digits of their SHA-256
-//!   layers-v1/…         what is remembered of layers: key → descriptor and diff ID
+//!   layers-v2/…         what is remembered of layers: key → descriptor and diff ID
 //!   chunks-v1/ab/…      where compressed chunks lie in blobs, by what they are made from
-//!   listings-v1/…       what a base's layer holds, by diff ID
+//!   listings-v2/…       what a base's layer holds, by digest and diff ID
 //!   tmp/                unfinished files; what nobody holds a lock on is removed
 //!   lock                shared while a build runs, exclusive while the cache is pruned
 //! ```
@@ -16,10 +16,12 @@
 
 mod blob_store;
 mod chunks;
+mod record;
 mod upkeep;
 mod writer;
 
 pub use blob_store::{BlobStore, StoreError, replace_file};
 pub use chunks::{ChunkIndex, ChunkSpan};
+pub use record::{has_records, read_record, write_record};
 pub use upkeep::{Removed, Upkeep, Usage};
 pub use writer::BlobWriter;

@@ -9,7 +9,8 @@ use rustix::fs::{FlockOperation, flock};
 use walkdir::WalkDir;
 
 use super::StoreError;
-use super::blob_store::{BLOBS, TMP, lock_file, make_directory};
+use super::blob_store::{BLOBS, OTHERS, RECORDS, TMP, is_ours, lock_file};
+use super::record::check_record;
 use crate::oci::{Digest, Hasher};
 
 /// What a cache holds.
@@ -46,84 +47,48 @@ struct Found {
     length: u64,
     used: SystemTime,
     blob: Option<Digest>,
+    /// Whether it begins with the digest of the rest.
+    record: bool,
 }
 
 impl Upkeep {
-    /// Takes the cache at that directory; waits until no build uses it. `waiting` is called where it has to.
+    /// Takes the cache at that directory; waits until no build uses it. `waiting` is called where it has to. `None` where
+    /// there is no cache.
     ///
     /// # Errors
-    /// Where it cannot be opened or locked.
-    pub fn open(root: &Path, waiting: impl FnOnce()) -> Result<Self, StoreError> {
-        make_directory(root)?;
+    /// Where it cannot be locked, or the directory holds something else: nothing of that is ever touched.
+    pub fn open(root: &Path, waiting: impl FnOnce()) -> Result<Option<Self>, StoreError> {
+        if !cache_is_there(root)? {
+            return Ok(None);
+        }
         let lock = lock_file(root)?;
         let failed = |error: rustix::io::Errno| StoreError::io("locking", &root.join("lock"))(error.into());
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             waiting();
             flock(&lock, FlockOperation::LockExclusive).map_err(failed)?;
         }
-        Ok(Upkeep { root: root.to_owned(), _lock: lock })
+        Ok(Some(Upkeep { root: root.to_owned(), _lock: lock }))
     }
 
     fn files(&self) -> Result<Vec<Found>, StoreError> {
-        let blobs = self.root.join(BLOBS);
-        let mut found = Vec::new();
-        for entry in WalkDir::new(&self.root).follow_links(false).sort_by_file_name() {
-            let entry = entry.map_err(|error| StoreError::io("reading", &self.root)(error.into()))?;
-            let path = entry.path();
-            let at_top = entry.depth() == 1;
-            if entry.file_type().is_dir()
-                || (at_top && matches!(entry.file_name().to_str(), Some("lock" | "CACHEDIR.TAG")))
-            {
-                continue;
-            }
-            let metadata = entry.metadata().map_err(|error| StoreError::io("reading", path)(error.into()))?;
-            let blob = path.strip_prefix(&blobs).ok().map(|below| {
-                let hex: String = below.to_string_lossy().replace('/', "");
-                format!("sha256:{hex}").parse().ok()
-            });
-            if let Some(None) = blob {
-                // Nothing of ours has such a name.
-                continue;
-            }
-            found.push(Found {
-                path: path.to_owned(),
-                length: metadata.len(),
-                used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-                blob: blob.flatten(),
-            });
-        }
-        Ok(found)
+        files(&self.root)
     }
 
-    /// How much there is.
+    /// Reads everything and removes what is not what it was written as; gives the paths, below the cache.
     ///
     /// # Errors
-    /// Where a directory cannot be read.
-    pub fn usage(&self) -> Result<Usage, StoreError> {
-        let mut usage = Usage::default();
-        for file in self.files()? {
-            let (count, bytes) = match file.blob {
-                Some(_) => (&mut usage.blobs, &mut usage.blob_bytes),
-                None => (&mut usage.others, &mut usage.other_bytes),
-            };
-            *count += 1;
-            *bytes += file.length;
-        }
-        Ok(usage)
-    }
-
-    /// Reads every blob and removes those that are not what their name says; gives their digests.
-    ///
-    /// # Errors
-    /// Where one cannot be read or removed.
-    pub fn verify(&self) -> Result<Vec<Digest>, StoreError> {
+    /// Where something cannot be read or removed.
+    pub fn verify(&self) -> Result<Vec<PathBuf>, StoreError> {
         let mut damaged = Vec::new();
         for file in self.files()? {
-            let Some(expected) = file.blob else { continue };
-            let actual = digest_of(&file.path).map_err(StoreError::io("reading", &file.path))?;
-            if actual != expected {
+            let whole = match (file.blob, file.record) {
+                (Some(expected), _) => digest_of(&file.path).map(|actual| actual == expected),
+                (None, true) => check_record(&file.path),
+                (None, false) => Ok(true),
+            };
+            if !whole.map_err(StoreError::io("reading", &file.path))? {
                 remove(&file.path)?;
-                damaged.push(expected);
+                damaged.push(file.path.strip_prefix(&self.root).unwrap_or(&file.path).to_owned());
             }
         }
         Ok(damaged)
@@ -157,11 +122,93 @@ impl Upkeep {
     /// # Errors
     /// Where a file cannot be removed.
     pub fn clear(&self) -> Result<Removed, StoreError> {
-        let removed = self.prune(SystemTime::UNIX_EPOCH, Duration::ZERO, Some(0))?;
-        // Directories that are empty now, and what is in `tmp`, which only builds that are gone can have left.
-        let _ = fs::remove_dir_all(self.root.join(TMP));
-        Ok(removed)
+        let usage = Usage::of(&self.root)?;
+        for bucket in [BLOBS, TMP].iter().chain(&RECORDS).chain(&OTHERS) {
+            let path = self.root.join(bucket);
+            match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("removing", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(Removed { files: usage.blobs + usage.others, bytes: usage.blob_bytes + usage.other_bytes })
     }
+}
+
+impl Usage {
+    /// How much a cache holds; nothing where there is none. Nobody waits for it, and it waits for nobody.
+    ///
+    /// # Errors
+    /// Where a directory cannot be read, or is no cache.
+    pub fn of(root: &Path) -> Result<Self, StoreError> {
+        let mut usage = Usage::default();
+        if !cache_is_there(root)? {
+            return Ok(usage);
+        }
+        for file in files(root)? {
+            let (count, bytes) = match file.blob {
+                Some(_) => (&mut usage.blobs, &mut usage.blob_bytes),
+                None => (&mut usage.others, &mut usage.other_bytes),
+            };
+            *count += 1;
+            *bytes += file.length;
+        }
+        Ok(usage)
+    }
+}
+
+/// Whether a cache is there; a directory with anything else in it is an error.
+fn cache_is_there(root: &Path) -> Result<bool, StoreError> {
+    if is_ours(root)? {
+        return Ok(true);
+    }
+    match fs::read_dir(root).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(false),
+        Ok(false) => Err(StoreError::Foreign(root.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::io("reading", root)(error)),
+    }
+}
+
+/// The files of the cache's own directories. What goes while they are read was not there.
+fn files(root: &Path) -> Result<Vec<Found>, StoreError> {
+    let mut found = Vec::new();
+    for bucket in [BLOBS].iter().chain(&RECORDS).chain(&OTHERS) {
+        let top = root.join(bucket);
+        for entry in WalkDir::new(&top).follow_links(false).same_file_system(true).sort_by_file_name() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => continue,
+                Err(error) => return Err(StoreError::io("reading", &top)(error.into())),
+            };
+            if entry.file_type().is_dir() {
+                continue;
+            }
+            let path = entry.path();
+            let Ok(metadata) = entry.metadata() else { continue };
+            let blob = match *bucket == BLOBS {
+                true => {
+                    let below = path.strip_prefix(&top).unwrap_or(path);
+                    let hex = below.to_string_lossy().replace('/', "");
+                    match format!("sha256:{hex}").parse() {
+                        Ok(digest) => Some(digest),
+                        // Nothing of ours has such a name.
+                        Err(_) => continue,
+                    }
+                }
+                false => None,
+            };
+            found.push(Found {
+                path: path.to_owned(),
+                length: metadata.len(),
+                used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                blob,
+                record: RECORDS.contains(bucket),
+            });
+        }
+    }
+    Ok(found)
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {
@@ -182,52 +229,69 @@ fn digest_of(path: &Path) -> io::Result<Digest> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::BlobStore;
+    use super::super::{BlobStore, write_record};
     use super::*;
 
     #[test]
     fn the_cache_is_measured_checked_and_emptied() {
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(directory.path()).unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
         let good = store.put(b"good").unwrap();
         let bad = store.put(b"bad").unwrap();
-        let bucket = store.bucket("layers-v1").unwrap();
+        let bucket = store.bucket("chunks-v1").unwrap();
         fs::write(bucket.join("x"), b"12345").unwrap();
+        write_record(&store, "layers-v2", "r", b"remembered").unwrap();
         drop(store);
 
-        let upkeep = Upkeep::open(directory.path(), || panic!("nobody holds it")).unwrap();
-        assert_eq!(upkeep.usage().unwrap(), Usage { blobs: 2, blob_bytes: 7, others: 1, other_bytes: 5 });
+        let upkeep = Upkeep::open(directory.path(), || panic!("nobody holds it")).unwrap().unwrap();
+        assert_eq!(Usage::of(directory.path()).unwrap(), Usage { blobs: 2, blob_bytes: 7, others: 2, other_bytes: 47 });
         let path = directory.path().join(BLOBS).join(&bad.hex()[..2]).join(&bad.hex()[2..]);
         fs::write(&path, b"bxd").unwrap();
-        assert_eq!(upkeep.verify().unwrap(), [bad]);
-        assert_eq!(upkeep.verify().unwrap(), []);
+        let record = directory.path().join("layers-v2/r");
+        let mut bytes = fs::read(&record).unwrap();
+        bytes[35] ^= 1;
+        fs::write(&record, bytes).unwrap();
+        assert_eq!(upkeep.verify().unwrap().len(), 2);
+        assert!(!path.exists() && !record.exists());
+        assert!(upkeep.verify().unwrap().is_empty());
 
         let day = Duration::from_secs(86_400);
         let later = SystemTime::now() + day;
         assert_eq!(upkeep.prune(later, 2 * day, None).unwrap(), Removed::default());
         assert_eq!(upkeep.prune(later, day / 2, None).unwrap().files, 2);
-        assert_eq!(upkeep.usage().unwrap(), Usage::default());
+        assert_eq!(Usage::of(directory.path()).unwrap(), Usage::default());
         drop(upkeep);
 
-        let store = BlobStore::open(directory.path()).unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
         assert_eq!(store.put(b"good").unwrap(), good);
         drop(store);
-        let upkeep = Upkeep::open(directory.path(), || {}).unwrap();
+        let upkeep = Upkeep::open(directory.path(), || {}).unwrap().unwrap();
         assert_eq!(upkeep.clear().unwrap().files, 1);
+    }
+
+    #[test]
+    fn a_directory_that_is_no_cache_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Upkeep::open(&directory.path().join("nowhere"), || {}).unwrap().is_none());
+        assert!(!directory.path().join("nowhere").exists());
+        fs::create_dir_all(directory.path().join("blobs-v1")).unwrap();
+        fs::write(directory.path().join("blobs-v1/letter"), b"dear").unwrap();
+        assert!(matches!(Upkeep::open(directory.path(), || {}), Err(StoreError::Foreign(_))));
+        assert!(Usage::of(directory.path()).is_err());
     }
 
     #[test]
     fn what_was_used_longest_ago_goes_first() {
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(directory.path()).unwrap();
-        let bucket = store.bucket("layers-v1").unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
+        let bucket = store.bucket("chunks-v1").unwrap();
         drop(store);
         for (name, age) in [("old", 300), ("new", 100), ("middle", 200)] {
             let file = File::create(bucket.join(name)).unwrap();
             file.set_len(10).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
         }
-        let upkeep = Upkeep::open(directory.path(), || {}).unwrap();
+        let upkeep = Upkeep::open(directory.path(), || {}).unwrap().unwrap();
         upkeep.prune(SystemTime::now(), Duration::from_secs(1000), Some(20)).unwrap();
         assert!(!bucket.join("old").exists() && bucket.join("middle").exists());
         upkeep.prune(SystemTime::now(), Duration::from_secs(150), None).unwrap();

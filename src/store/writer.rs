@@ -87,7 +87,11 @@ fn locked_file(store: &BlobStore) -> Result<tempfile::NamedTempFile, StoreError>
             .tempfile_in(&tmp)
             .map_err(StoreError::io("making a file in", &tmp))?;
         // Between the making and the locking, another build may take the file for an abandoned one: then make another.
-        let locked = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive).is_ok();
+        let locked = match flock(file.as_file(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => true,
+            Err(rustix::io::Errno::WOULDBLOCK) => false,
+            Err(error) => return Err(StoreError::io("locking", file.path())(error.into())),
+        };
         let stat = rustix::fs::fstat(&file).map_err(|error| StoreError::io("reading", file.path())(error.into()))?;
         if locked && stat.st_nlink > 0 {
             return Ok(file);

@@ -88,12 +88,15 @@ pub enum ReadError {
         source: PathError,
     },
     /// More members than anybody makes.
-    #[error("the archive has more than {MAX_MEMBERS} members")]
+    #[error("the archive has more than {MAX_MEMBERS} members, or more than {MAX_NAMES} bytes of names")]
     TooMany,
 }
 
 /// The most members that are read of one archive.
 pub const MAX_MEMBERS: u64 = 2_000_000;
+
+/// The most bytes that all names of one archive, link targets included, may have together.
+pub const MAX_NAMES: u64 = 256 << 20;
 
 /// The most bytes of one PAX header, and of one long name.
 const MAX_EXTENSION: u64 = 1 << 20;
@@ -107,6 +110,8 @@ pub struct Reader<R> {
     left: u64,
     padding: u64,
     members: u64,
+    /// Bytes of names so far.
+    names: u64,
     done: bool,
     /// How data is passed over without being read, where that can be done.
     seek: Option<fn(&mut R, u64) -> io::Result<()>>,
@@ -128,7 +133,7 @@ struct Extensions {
 impl<R: Read> Reader<R> {
     /// A reader that stands at the start of an archive.
     pub fn new(inner: R) -> Self {
-        Reader { inner, position: 0, left: 0, padding: 0, members: 0, done: false, seek: None }
+        Reader { inner, position: 0, left: 0, padding: 0, members: 0, names: 0, done: false, seek: None }
     }
 
     /// The same for a file: data that nobody asks for is not read.
@@ -421,6 +426,7 @@ impl<R: Read> Reader<R> {
             None => number(&block[136..148]).map_or(0, |mtime| i64::try_from(mtime).unwrap_or(0)),
         };
         let link = extensions.link.unwrap_or_else(|| until_nul(&block[157..257]).to_vec());
+        let link_length = link.len();
         let in_path = |source| ReadError::Path { offset, source };
         let kind = match kind {
             // Version 7 has no type for directories: their names end in a slash.
@@ -441,6 +447,10 @@ impl<R: Read> Reader<R> {
         }
         if size > i64::MAX as u64 {
             return Err(wrong("a size that no file has"));
+        }
+        self.names += (name.len() + link_length) as u64;
+        if self.names > MAX_NAMES {
+            return Err(ReadError::TooMany);
         }
         let path = TreePath::parse(std::mem::take(&mut name)).map_err(in_path)?;
         if path.is_root() && kind != MemberKind::Directory {

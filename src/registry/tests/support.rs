@@ -81,7 +81,7 @@ pub(super) fn bob(fakes: &[&FakeRegistry]) -> CredentialSource {
 impl Bench {
     pub(super) fn with(network: &NetworkOptions, options: RegistryOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(&directory.path().join("cache")).unwrap();
+        let store = BlobStore::open(&directory.path().join("cache"), || {}).unwrap();
         let heard = Heard::default();
         let network = Network::new(network).unwrap();
         let registries = Registries::new(&network, options, &Reporter::new(heard.clone()));

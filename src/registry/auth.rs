@@ -15,7 +15,7 @@ use url::Url;
 use super::challenge::Challenge;
 use super::client::Core;
 use super::credentials::{Credential, Login};
-use super::endpoint::{Endpoint, Repository, Scheme, is_private};
+use super::endpoint::{Endpoint, Repository, Scheme, reach};
 use super::{Refusal, RegistryError, Unanswered};
 use crate::net::{
     Answer, Call, MAX_REDIRECTS, NetError, Payload, Secret, Tries, basic, redacted, redirect, retry_after, same_origin,
@@ -397,7 +397,7 @@ fn check_realm(endpoint: &Endpoint, scheme: Scheme, realm: &str) -> Result<Url, 
     }
     match scheme {
         Scheme::Https if same_host => {}
-        Scheme::Https if is_private(&host) && !endpoint.is_private() => {
+        Scheme::Https if reach(&host) < endpoint.reach() => {
             return refuse("it is on this machine or a private network, and the registry is not");
         }
         Scheme::Https => {}
@@ -429,6 +429,8 @@ mod tests {
             ("r.example.com", Https, "https://10.0.0.1/token", Err("private")),
             ("r.example.com", Https, "https://[::ffff:10.0.0.1]/token", Err("private")),
             ("10.0.0.1", Https, "https://10.0.0.2/token", Ok(())),
+            ("10.0.0.1", Https, "https://169.254.169.254/token", Err("private")),
+            ("registry.corp.internal", Https, "https://auth.corp.internal/token", Ok(())),
             ("localhost:5000", Https, "https://127.0.0.1:5001/token", Ok(())),
             ("localhost:5000", Http, "http://localhost:5001/token", Ok(())),
             ("localhost:5000", Http, "https://localhost/token", Ok(())),

@@ -137,12 +137,10 @@ impl Endpoint {
         &self.name
     }
 
-    /// Whether the server is one that only we, or only our network, can reach.
-    pub(super) fn is_private(&self) -> bool {
-        Url::parse(&format!("https://{}/", self.authority))
-            .ok()
-            .and_then(|url| url.host().map(|host| is_private(&host)))
-            .unwrap_or(false)
+    /// From where the server can be reached.
+    pub(super) fn reach(&self) -> Reach {
+        let url = Url::parse(&format!("https://{}/", self.authority)).ok();
+        url.and_then(|url| url.host().map(|host| reach(&host))).unwrap_or(Reach::World)
     }
 }
 
@@ -178,29 +176,49 @@ fn is_here(name: &str) -> bool {
     })
 }
 
-/// Whether a host is one that the public cannot reach: this machine, its link, its network.
-pub(super) fn is_private(host: &Host<&str>) -> bool {
+/// From where a host can be reached, as far as its name or address shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    /// This machine.
+    Machine,
+    /// The link that it is on: where clouds answer with the machine's own secrets.
+    Link,
+    /// A private network.
+    Network,
+    /// Everywhere.
+    World,
+}
+
+/// From where a host can be reached.
+pub(super) fn reach(host: &Host<&str>) -> Reach {
     let address: IpAddr = match host {
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
-            return name == "localhost" || name.ends_with(".localhost") || name.ends_with(".local");
+            return if name == "localhost" || name.ends_with(".localhost") {
+                Reach::Machine
+            } else if name.ends_with(".local") {
+                Reach::Link
+            } else if name.ends_with(".internal") || !name.contains('.') {
+                Reach::Network
+            } else {
+                Reach::World
+            };
         }
         Host::Ipv4(address) => (*address).into(),
         Host::Ipv6(address) => address.to_canonical(),
     };
     match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_broadcast()
-                || a == 0
-                // Carrier-grade NAT (RFC 6598), where clouds keep servers of their own.
-                || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        IpAddr::V4(v4) => match v4.octets() {
+            [127 | 0, ..] => Reach::Machine,
+            [169, 254, ..] | [255, 255, 255, 255] => Reach::Link,
+            // The last one is carrier-grade NAT (RFC 6598), where clouds keep servers of their own.
+            [10, ..] | [192, 168, ..] | [172, 16..=31, ..] | [100, 64..=127, ..] => Reach::Network,
+            _ => Reach::World,
+        },
+        IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => Reach::Machine,
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Reach::Link,
+        IpAddr::V6(v6) if v6.is_unique_local() => Reach::Network,
+        IpAddr::V6(_) => Reach::World,
     }
 }
 
@@ -269,32 +287,31 @@ mod tests {
     }
 
     #[test]
-    fn private_hosts() {
-        let is = |url: &str| is_private(&Url::parse(url).unwrap().host().unwrap());
-        for url in [
-            "https://localhost/",
-            "https://127.1.2.3/",
-            "https://10.1.1.1/",
-            "https://172.16.0.1/",
-            "https://192.168.1.1/",
-            "https://169.254.169.254/",
-            "https://0.0.0.0/",
-            "https://100.100.100.200/",
-            "https://[::1]/",
-            "https://[fd00::1]/",
-            "https://[fe80::1]/",
-            "https://[::ffff:169.254.169.254]/",
-            "https://a.localhost/",
-            "https://printer.local/",
-            "https://2852039166/",
-            "https://0x7f.1/",
+    fn from_where_hosts_are_reached() {
+        for (reached, hosts) in [
+            (
+                Reach::Machine,
+                &["localhost", "a.localhost", "127.1.2.3", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1"][..],
+            ),
+            (Reach::Link, &["169.254.169.254", "2852039166", "[fe80::1]", "[::ffff:169.254.169.254]", "printer.local"]),
+            (
+                Reach::Network,
+                &[
+                    "10.1.1.1",
+                    "172.16.0.1",
+                    "192.168.1.1",
+                    "100.100.100.200",
+                    "[fd00::1]",
+                    "registry",
+                    "metadata.google.internal.",
+                ],
+            ),
+            (Reach::World, &["auth.docker.io", "8.8.8.8", "172.32.0.1", "[2001:db8::1]", "localhost.example.com"]),
         ] {
-            assert!(is(url), "{url}");
-        }
-        for url in
-            ["https://auth.docker.io/", "https://8.8.8.8/", "https://[2001:db8::1]/", "https://localhost.example.com/"]
-        {
-            assert!(!is(url), "{url}");
+            for host in hosts {
+                let url = Url::parse(&format!("https://{host}/")).unwrap();
+                assert_eq!(reach(&url.host().unwrap()), reached, "{host}");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Registries: credentials, tokens, pulling and pushing (distribution-spec 1.1), with what real registries do otherwise.
 //!
-//! What is asked is decided in [`registries`] and below it (`pull`, `upload`, `push`); how anything is asked at all, in
+//! What is asked is decided in `registries` and below it (`pull`, `upload`, `push`); how anything is asked at all, in
 //! `client`, the one place that follows redirects and adds credentials.
 
 mod auth;

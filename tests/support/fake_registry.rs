@@ -59,6 +59,8 @@ pub enum Locations {
     Downgraded,
     /// The upload goes on at another server of this kind.
     Elsewhere(String),
+    /// By another name of the same server, where the address is all the credentials that it takes.
+    OtherName,
     Missing,
 }
 
@@ -750,6 +752,12 @@ impl Shared {
     }
 
     fn authorize(&self, request: &Request, repository: &str, action: &str) -> Option<Response> {
+        if matches!(self.setup.locations, Locations::OtherName)
+            && request.header("host").is_some_and(|host| host.starts_with("localhost"))
+        {
+            request.header("authorization")?;
+            return Some(self.violation(request, "credentials of another server"));
+        }
         match &self.setup.auth {
             Auth::None => {
                 request.header("authorization")?;
@@ -950,6 +958,7 @@ impl Shared {
             Locations::Relative => path,
             Locations::Downgraded => format!("http://{}{path}", self.address),
             Locations::Elsewhere(base) => format!("{base}{path}"),
+            Locations::OtherName => format!("http://localhost:{}{path}", self.address.port()),
             Locations::Missing => String::new(),
         }
     }

@@ -360,3 +360,25 @@ fn helpers_come_before_what_is_written_and_stores_after_it() {
     assert!(bench.registries.resolve(&reference(&fake, "a:1")).is_err());
     assert!(bench.heard.all().contains("docker-credential-absent, which is not in PATH"), "{}", bench.heard.all());
 }
+
+#[test]
+fn no_type_shows_a_secret() {
+    let fake = FakeRegistry::start(bearer());
+    let proxies = crate::net::ProxySettings::from_environment(|name| {
+        (name == "HTTPS_PROXY").then(|| format!("http://bob:{CANARY}@proxy:1").into())
+    });
+    let network = crate::net::NetworkOptions { proxies: proxies.unwrap(), ..quick() };
+    let options = RegistryOptions { credentials: vec![bob(&[&fake])], ..plain(&[&fake]) };
+    let bench = Bench::with(&network, options.clone());
+    assert!(bench.registries.push(&[image(&fake, "a", &["1"], &[bytes(1, 10)])]).is_ok());
+    let fetch = crate::net::Fetch::new(&format!("https://bob:{CANARY}@x/?token={CANARY}"), 1).unwrap();
+    for shown in [
+        format!("{network:?}"),
+        format!("{options:?} {}", options.credentials[0]),
+        format!("{:?} {:?}", bench.registries, bench.registries.network()),
+        format!("{fetch:?} {}", fetch.shown()),
+        format!("{:?}", Secret::new(CANARY)),
+    ] {
+        assert!(!shown.contains(CANARY), "{shown}");
+    }
+}

@@ -28,7 +28,6 @@ mod schema;
 mod section;
 mod shape;
 mod span;
-mod suggest;
 mod template;
 mod user;
 pub mod value;
@@ -49,10 +48,11 @@ pub use path::{FilePath, ImageSelection, PerArch, Selection, Target};
 pub use problems::Fault;
 pub use schema::schema;
 pub use span::{At, Span};
-pub use suggest::nearest;
+
 pub use user::User;
 pub use value::{FileMode, Mode, NameOrId, OwnerSpec, Port};
 
+use crate::nearest::nearest;
 use crate::shown::Shown;
 use packages::DebianSettings;
 use problems::{Problems, shown};

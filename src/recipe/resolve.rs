@@ -12,11 +12,11 @@ use super::layer::{ImageItem, Layer, Source};
 use super::path::PerArch;
 use super::problems::{Fault, Problems, shown};
 use super::section::{Created, ImageItemDraft, LayerDraft, Section};
-use super::suggest::nearest;
 use super::template::{Filled, Scope, Template, with_causes};
 use super::user::User;
 use super::{At, Span};
 use crate::compress::Encoding;
+use crate::nearest::nearest;
 use crate::oci::reference::valid_tag;
 use crate::oci::{Compression, Family, Reference};
 

@@ -8,9 +8,9 @@ use std::fmt;
 
 use super::document::{Node, Table, Value};
 use super::problems::{Problems, quoted, shown};
-use super::suggest::nearest;
 use super::vocabulary::{self, Key, Kind, Text};
 use super::{At, Span};
+use crate::nearest::nearest;
 
 /// Checks a whole recipe.
 pub(super) fn check(recipe: &Table, end: Span, problems: &mut Problems) {

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use super::inputs::Inputs;
 use super::problems::{Fault, shown};
-use super::suggest::nearest;
 use crate::git::Fact;
+use crate::nearest::nearest;
 
 /// Something to be filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::problems::{Fault, quoted, shown};
-use super::suggest::nearest;
+use crate::nearest::nearest;
 use crate::tree::Owner;
 
 /// Permission bits with setuid, setgid and sticky: 0 to 07777.

@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
+use crate::nearest::nearest;
 use crate::oci::Platform;
 use crate::recipe::problems::{Fault, shown};
-use crate::recipe::suggest::nearest;
 
 /// Architectures in Go's names, and what others call them.
 const ARCHITECTURES: [(&str, &[&str]); 12] = [

@@ -260,6 +260,18 @@ impl Content {
         Ok(reader)
     }
 
+    /// The contents opened for reading at any place, for archives that have their table at the end.
+    ///
+    /// # Errors
+    /// As [`Content::open`].
+    pub fn open_at(&self) -> Result<ContentAt, ContentError> {
+        Ok(match self {
+            Content::Inline(bytes) => ContentAt::Inline(bytes.clone()),
+            Content::Host(file) => ContentAt::Host(open_host(file)?, file.clone()),
+            Content::Slice(slice) => ContentAt::Slice(slice.clone()),
+        })
+    }
+
     /// All the bytes, for small files.
     ///
     /// # Errors
@@ -342,6 +354,65 @@ enum Reading {
     Inline(Arc<[u8]>, usize),
     Host(File, Arc<HostFile>),
     Slice(Slice, u64),
+}
+
+/// Reads contents at any place. Digests are not checked on the way: whoever needs that reads the whole first.
+pub enum ContentAt {
+    /// Bytes in memory.
+    Inline(Arc<[u8]>),
+    /// A file of the build context, opened when it was still the one that was found.
+    Host(File, Arc<HostFile>),
+    /// A stretch of a file.
+    Slice(Slice),
+}
+
+impl ContentAt {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            ContentAt::Inline(bytes) => bytes.len() as u64,
+            ContentAt::Host(_, file) => file.identity.size,
+            ContentAt::Slice(slice) => slice.0.length,
+        }
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads some bytes from `offset` on; 0 at the end.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt;
+        let left = self.len().saturating_sub(offset);
+        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let buffer = &mut buffer[..want];
+        match self {
+            ContentAt::Inline(bytes) => {
+                if want > 0 {
+                    let from = offset as usize;
+                    buffer.copy_from_slice(&bytes[from..from + want]);
+                }
+                Ok(want)
+            }
+            ContentAt::Host(file, _) => file.read_at(buffer, offset),
+            ContentAt::Slice(slice) => slice.0.file.read_at(buffer, slice.0.offset.saturating_add(offset)),
+        }
+    }
+
+    /// Whether what was read since the opening is still what was found then: to be asked after the last read.
+    ///
+    /// # Errors
+    /// [`ContentError::Changed`] where the file is another one, or was written to.
+    pub fn unchanged(&self) -> Result<(), ContentError> {
+        let ContentAt::Host(handle, file) = self else { return Ok(()) };
+        let stat = rustix::fs::fstat(handle)
+            .map_err(|error| ContentError::Read { path: file.shown(), source: error.into() })?;
+        compare(file, &FileIdentity::of(&stat))
+    }
 }
 
 /// Reads contents; ends after exactly their length, or fails.

@@ -1,0 +1,12 @@
+//! Python packages without Python: names, tags, locks and indexes read, wheels checked and laid out as entries of a tree.
+//!
+//! Nothing here opens a connection, and nothing of the image is run. Wheels come in as [`crate::content::Content`], and go out as
+//! paths and entries; their decompressed bytes lie in a [`Spool`].
+
+mod package_name;
+mod tags;
+mod wheel_name;
+
+pub use package_name::{PackageName, PackageNameError};
+pub use tags::{Libc, PythonVersion, PythonVersionError, Tags, TagsError, Target};
+pub use wheel_name::{BuildTag, WheelName, WheelNameError};

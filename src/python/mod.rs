@@ -6,6 +6,7 @@
 mod package_name;
 mod tags;
 mod wheel_name;
+pub mod zip;
 
 pub use package_name::{PackageName, PackageNameError};
 pub use tags::{Libc, PythonVersion, PythonVersionError, Tags, TagsError, Target};

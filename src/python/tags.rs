@@ -71,7 +71,7 @@ impl std::str::FromStr for PythonVersion {
     fn from_str(text: &str) -> Result<Self, PythonVersionError> {
         let bad = || PythonVersionError(crate::shown::Shown::new(text.as_bytes()));
         let mut parts = text.splitn(3, '.');
-        let mut number = |digits: Option<&str>| match digits {
+        let number = |digits: Option<&str>| match digits {
             Some(digits) if !digits.is_empty() && digits.len() <= 4 && digits.bytes().all(|b| b.is_ascii_digit()) => {
                 digits.parse::<u16>().map_err(|_| bad())
             }

@@ -3,11 +3,17 @@
 //! Nothing here opens a connection, and nothing of the image is run. Wheels come in as [`crate::content::Content`], and go out as
 //! paths and entries; their decompressed bytes lie in a [`Spool`].
 
+pub mod entry_points;
+mod metadata;
 mod package_name;
+pub mod record;
 mod tags;
 mod wheel_name;
 pub mod zip;
 
+pub use entry_points::{EntryPoints, EntryPointsError};
+pub use metadata::{Directories, Metadata, MetadataError};
 pub use package_name::{PackageName, PackageNameError};
+pub use record::{Record, RecordError};
 pub use tags::{Libc, PythonVersion, PythonVersionError, Tags, TagsError, Target};
 pub use wheel_name::{BuildTag, WheelName, WheelNameError};

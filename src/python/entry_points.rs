@@ -183,13 +183,13 @@ pub fn shebang(interpreter: &str) -> String {
     format!("#!/bin/sh\n'''exec' {quoted} \"$0\" \"$@\"\n' '''\n")
 }
 
-/// A script of `.data/scripts` with its first line rewritten, where that starts with `#!python`: as pip does it, options
-/// fall away.
-pub fn rewritten(script: &[u8], shebang: &str) -> Option<Vec<u8>> {
-    script.starts_with(b"#!python").then(|| {
-        let end = script.iter().position(|byte| *byte == b'\n').map_or(script.len(), |at| at + 1);
-        [shebang.as_bytes(), &script[end..]].concat()
-    })
+/// How the first line of a script of `.data/scripts` starts that is to be rewritten.
+pub const REWRITTEN: &[u8] = b"#!python";
+
+/// The script with another first line: as pip does it, options of the old one fall away.
+pub fn rewritten(script: &[u8], shebang: &str) -> Vec<u8> {
+    let end = script.iter().position(|byte| *byte == b'\n').map_or(script.len(), |at| at + 1);
+    [shebang.as_bytes(), &script[end..]].concat()
 }
 
 #[cfg(test)]
@@ -277,10 +277,8 @@ mod tests {
         assert_eq!(shebang(&longest), format!("#!{longest}\n"));
         assert!(shebang(&format!("{longest}x")).starts_with("#!/bin/sh\n'''exec' /xxx"));
         let new = "#!/usr/bin/python3\n";
-        assert_eq!(rewritten(b"#!python -E\nx\n", new).unwrap(), b"#!/usr/bin/python3\nx\n");
-        assert_eq!(rewritten(b"#!pythonw", new).unwrap(), b"#!/usr/bin/python3\n");
-        assert_eq!(rewritten(b"#!/usr/bin/env python\n", new), None);
-        assert_eq!(rewritten(b"", new), None);
+        assert_eq!(rewritten(b"#!python -E\nx\n", new), b"#!/usr/bin/python3\nx\n");
+        assert_eq!(rewritten(b"#!pythonw", new), b"#!/usr/bin/python3\n");
     }
 
     proptest! {

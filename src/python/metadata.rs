@@ -9,7 +9,7 @@ use super::{PackageName, WheelName};
 use crate::shown::Shown;
 
 /// The most bytes that `METADATA` may have: it holds the package's description.
-pub const MAX_METADATA: u64 = 16 << 20;
+pub(super) const MAX_METADATA: u64 = 16 << 20;
 
 /// What a wheel says of itself.
 #[derive(Clone, Debug)]

@@ -4,16 +4,22 @@
 //! paths and entries; their decompressed bytes lie in a [`Spool`].
 
 pub mod entry_points;
+pub mod install;
 mod metadata;
 mod package_name;
 pub mod record;
+mod scheme;
+mod spool;
 mod tags;
 mod wheel_name;
 pub mod zip;
 
 pub use entry_points::{EntryPoints, EntryPointsError};
+pub use install::{InstallError, Wheel, install, install_all};
 pub use metadata::{Directories, Metadata, MetadataError};
 pub use package_name::{PackageName, PackageNameError};
 pub use record::{Record, RecordError};
+pub use scheme::{Scheme, SchemeError, Venv};
+pub use spool::Spool;
 pub use tags::{Libc, PythonVersion, PythonVersionError, Tags, TagsError, Target};
 pub use wheel_name::{BuildTag, WheelName, WheelNameError};

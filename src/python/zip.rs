@@ -5,6 +5,7 @@
 //! or an overlap; local headers that say what the directory says; no encryption, no links, no name given twice. So what a
 //! reader of the directory sees, and what one that streams from the start sees, are the same files.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
@@ -83,6 +84,12 @@ enum Method {
     Deflated,
 }
 
+impl Buffers {
+    fn new() -> Self {
+        Buffers { decoder: Decompress::new(false), input: vec![0; 64 << 10], output: vec![0; 64 << 10] }
+    }
+}
+
 /// A file or directory in an archive.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -121,6 +128,14 @@ impl Member {
 pub struct Archive {
     content: ContentAt,
     members: Vec<Member>,
+    /// Used by one reading after the other: made anew for each of thousands of members, they would tear the heap apart.
+    buffers: RefCell<Buffers>,
+}
+
+struct Buffers {
+    decoder: Decompress,
+    input: Vec<u8>,
+    output: Vec<u8>,
 }
 
 impl Archive {
@@ -135,7 +150,7 @@ impl Archive {
         check_names(&members)?;
         check_sizes(&members, content.len(), limits)?;
         check_layout(&content, &mut members, end.directory)?;
-        Ok(Archive { content, members })
+        Ok(Archive { content, members, buffers: RefCell::new(Buffers::new()) })
     }
 
     /// The members, in the order of the directory.
@@ -164,16 +179,22 @@ impl Archive {
             crc.update(bytes);
             sink(bytes).map_err(ZipError::Io)
         };
-        let mut buffer = vec![0; 64 << 10];
+        // A sink that reads from the same archive finds them taken, and gets its own.
+        let mut taken = self.buffers.try_borrow_mut().ok();
+        let mut own = None;
+        let buffers = match &mut taken {
+            Some(buffers) => &mut **buffers,
+            None => own.insert(Buffers::new()),
+        };
         match member.method {
             Method::Stored => loop {
-                let got = input.read(&mut buffer)?;
+                let got = input.read(&mut buffers.input)?;
                 if got == 0 {
                     break;
                 }
-                sink(&buffer[..got])?;
+                sink(&buffers.input[..got])?;
             },
-            Method::Deflated => inflate(member, &mut input, &mut buffer, &mut sink)?,
+            Method::Deflated => inflate(member, &mut input, buffers, &mut sink)?,
         }
         if count != member.size {
             return Err(member.refused(format!("it has {count} bytes, and says {}", member.size)));
@@ -212,11 +233,11 @@ impl Archive {
 fn inflate(
     member: &Member,
     input: &mut Stretch<'_>,
-    buffer: &mut [u8],
+    buffers: &mut Buffers,
     sink: &mut dyn FnMut(&[u8]) -> Result<(), ZipError>,
 ) -> Result<(), ZipError> {
-    let mut decoder = Decompress::new(false);
-    let mut output = vec![0; 64 << 10];
+    let Buffers { decoder, input: buffer, output } = buffers;
+    decoder.reset(false);
     let (mut from, mut to) = (0, 0);
     loop {
         if from == to {
@@ -224,7 +245,7 @@ fn inflate(
         }
         let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
         let status = decoder
-            .decompress(&buffer[from..to], &mut output, FlushDecompress::None)
+            .decompress(&buffer[from..to], output, FlushDecompress::None)
             .map_err(|_| member.refused("its compressed data is damaged"))?;
         let (consumed, produced) = (decoder.total_in() - before_in, decoder.total_out() - before_out);
         from += consumed as usize;

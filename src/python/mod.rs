@@ -5,9 +5,12 @@
 
 pub mod entry_points;
 pub mod install;
+pub mod markers;
 mod metadata;
 mod package_name;
 pub mod record;
+mod requirement;
+pub mod requirements;
 mod scheme;
 mod spool;
 mod tags;
@@ -16,9 +19,12 @@ pub mod zip;
 
 pub use entry_points::{EntryPoints, EntryPointsError};
 pub use install::{InstallError, Wheel, install, install_all};
+pub use markers::{Environment, Marker, MarkerError};
 pub use metadata::{Directories, Metadata, MetadataError};
 pub use package_name::{PackageName, PackageNameError};
 pub use record::{Record, RecordError};
+pub use requirement::{Requirement, RequirementError};
+pub use requirements::{Requirements, RequirementsError};
 pub use scheme::{Scheme, SchemeError, Venv};
 pub use spool::Spool;
 pub use tags::{Libc, PythonVersion, PythonVersionError, Tags, TagsError, Target};

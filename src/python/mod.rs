@@ -3,11 +3,13 @@
 //! Nothing here opens a connection, and nothing of the image is run. Wheels come in as [`crate::content::Content`], and go out as
 //! paths and entries; their decompressed bytes lie in a [`Spool`].
 
+pub mod debian_names;
 pub mod entry_points;
 pub mod install;
 pub mod markers;
 mod metadata;
 mod package_name;
+pub mod pylock;
 pub mod record;
 mod requirement;
 pub mod requirements;
@@ -22,6 +24,7 @@ pub use install::{InstallError, Wheel, install, install_all};
 pub use markers::{Environment, Marker, MarkerError};
 pub use metadata::{Directories, Metadata, MetadataError};
 pub use package_name::{PackageName, PackageNameError};
+pub use pylock::{Pylock, PylockError};
 pub use record::{Record, RecordError};
 pub use requirement::{Requirement, RequirementError};
 pub use requirements::{Requirements, RequirementsError};

@@ -5,7 +5,9 @@
 
 pub mod debian_names;
 pub mod entry_points;
+pub mod index;
 pub mod install;
+pub mod interpreter;
 pub mod markers;
 mod metadata;
 mod package_name;
@@ -20,7 +22,9 @@ mod wheel_name;
 pub mod zip;
 
 pub use entry_points::{EntryPoints, EntryPointsError};
+pub use index::{IndexError, IndexFile, Page};
 pub use install::{InstallError, Wheel, install, install_all};
+pub use interpreter::{Interpreter, InterpreterError};
 pub use markers::{Environment, Marker, MarkerError};
 pub use metadata::{Directories, Metadata, MetadataError};
 pub use package_name::{PackageName, PackageNameError};

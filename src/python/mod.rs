@@ -3,6 +3,7 @@
 //! Nothing here opens a connection, and nothing of the image is run. Wheels come in as [`crate::content::Content`], and go out as
 //! paths and entries; their decompressed bytes lie in a [`Spool`].
 
+pub mod bytecode;
 pub mod debian_names;
 pub mod entry_points;
 pub mod index;
@@ -18,6 +19,7 @@ pub mod requirements;
 mod scheme;
 mod spool;
 mod tags;
+pub mod uv;
 mod wheel_name;
 pub mod zip;
 

@@ -32,30 +32,38 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The memory that the compiler may have: a source of brackets in brackets can ask for any.
 const MEMORY: u64 = 4 << 30;
 
-/// What the compiler runs. It takes frames of four lengths (name, source, level), answers each with one, and ends with its
-/// input. The format of the files is `importlib`'s own.
+/// What the compiler runs. It takes frames (level, name, source), answers each with one, and ends with its input. The format
+/// of the files is `importlib`'s own.
+///
+/// Each file is compiled in a fork, so that every one finds the state that a fresh process has: how `marshal` writes a
+/// constant hangs on whether something that was compiled before holds it too. A source that takes the compiler down takes
+/// only the fork.
 const PROGRAM: &str = r#"
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
-import importlib.util
+import posix, importlib.util
 from importlib._bootstrap_external import _code_to_hash_pyc
-read, write = sys.stdin.buffer.read, sys.stdout.buffer.write
+read, write, flush = sys.stdin.buffer.read, sys.stdout.buffer.write, sys.stdout.buffer.flush
 def number(): return int.from_bytes(read(8), 'little')
 def answer(kind, data):
-    write(kind); write(len(data).to_bytes(8, 'little')); write(data); sys.stdout.buffer.flush()
-hello = '%d.%d.%d %s %s %s' % (sys.version_info[:3] + (sys.version_info[3], sys.implementation.name, sys.implementation.cache_tag))
-answer(b'h', hello.encode())
-while True:
-    head = read(1)
-    if head != b'f': break
-    level = number()
-    name = read(number()).decode('utf-8', 'surrogateescape')
-    source = read(number())
+    write(kind); write(len(data).to_bytes(8, 'little')); write(data); flush()
+def work(level, name, source):
     try:
         code = compile(source, name, 'exec', dont_inherit=True, optimize=level)
         answer(b'c', bytes(_code_to_hash_pyc(code, importlib.util.source_hash(source), False)))
     except (SyntaxError, ValueError, OverflowError, RecursionError, UnicodeError, MemoryError) as error:
         answer(b'e', ('%s: %s' % (type(error).__name__, error)).encode('utf-8', 'replace')[:2000])
+answer(b'h', ('%d.%d.%d %s %s %s' % (sys.version_info[:4] + (sys.implementation.name, sys.implementation.cache_tag))).encode())
+while read(1) == b'f':
+    level = number()
+    name = read(number()).decode('utf-8', 'surrogateescape')
+    source = read(number())
+    child = posix.fork()
+    if not child:
+        try: work(level, name, source)
+        except BaseException: posix._exit(1)
+        posix._exit(0)
+    if posix.waitpid(child, 0)[1]: answer(b'd', b'')
 "#;
 
 /// How much is left out of the bytecode.
@@ -264,13 +272,14 @@ impl Compiler {
         }
         let (kind, data) = process.answer().map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => ended("took too long"),
-            _ => ended("ended without a word: the source is too deep, or needs too much memory"),
+            _ => ended("ended without a word"),
         })?;
         // Only a process that answered is used again.
         self.process = Some(process);
         match kind {
             b'c' => Ok(Compiled::Bytecode(data)),
             b'e' => Ok(Compiled::Invalid(Shown::new(&data).as_str().trim_matches('`').to_owned())),
+            b'd' => Err(ended("died: the source is too deep, or needs too much memory")),
             _ => Err(ended("answered with what is no answer")),
         }
     }
@@ -469,6 +478,7 @@ mod tests {
             let pyc = bytecode_path(&path("mod.py"), version, optimise).unwrap().unwrap();
             let expected = fs::read(directory.path().join(std::str::from_utf8(pyc.as_bytes()).unwrap())).unwrap();
             // Again and again from one process: what came before leaves no trace.
+            compiler.compile(&path("x.py"), b"y = 1.5\nz = ('a', 'b', 'ccc', 'doc', 'mod')\n", optimise).unwrap();
             for _ in 0..3 {
                 let found = compiler.compile(&path("app/mod.py"), source.as_bytes(), optimise).unwrap();
                 assert_eq!(found, Compiled::Bytecode(expected.clone()));

@@ -452,7 +452,7 @@ mod tests {
         let invocation = request.invocation(&BTreeMap::new()).unwrap();
         let text = words(&invocation);
         assert!(
-            text.contains("--offline --prerelease=allow --cache-dir /cache --extra socks --group dev --python-version")
+            text.contains("--offline --prerelease=allow --cache-dir /cache --extra socks --group dev --constraints")
         );
         assert!(text.contains("--constraints /c.txt --output-file /tmp/pylock.toml --upgrade-package flask"));
         assert!(!text.contains("--no-config") && text.ends_with("-- /src/pyproject.toml"));

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use super::PythonVersion;
+use super::{PythonVersion, Spool};
 use crate::oci::Digest;
 use crate::shown::Shown;
-use crate::tree::{PathError, TreePath};
+use crate::tree::{Entry, Kind, PathError, TreePath};
 
 /// The largest source that is compiled.
 pub const MAX_SOURCE: u64 = 32 << 20;
@@ -128,6 +128,22 @@ pub enum BytecodeError {
         /// What it did.
         how: &'static str,
     },
+    /// A source could not be read.
+    #[error("reading {path} to compile it")]
+    Source {
+        /// The file.
+        path: Shown,
+        /// Why.
+        source: io::Error,
+    },
+    /// A result could not be kept.
+    #[error("writing {path} to a temporary file")]
+    Spool {
+        /// The file.
+        path: Shown,
+        /// Why.
+        source: io::Error,
+    },
     /// A source too large.
     #[error("compiling {path}: it has more than {MAX_SOURCE} bytes")]
     TooLarge {
@@ -172,6 +188,49 @@ pub fn bytecode_path(
     let directory = source.parent().unwrap_or_default().child(b"__pycache__")?;
     let tag = format!(".cpython-{}{}{}.pyc", version.major, version.minor, optimise.tag());
     directory.child(&[stem, tag.as_bytes()].concat()).map(Some)
+}
+
+/// What compiling a set of files gave.
+#[derive(Debug, Default)]
+pub struct CompiledFiles {
+    /// The `.pyc` files, in the order of their sources, owned as they are, mode 0644.
+    pub entries: Vec<(TreePath, Entry)>,
+    /// Sources that are no Python of this version, with why: pip leaves those out too.
+    pub invalid: Vec<(TreePath, String)>,
+}
+
+/// Compiles every `.py` file of some entries; the results go to the spool. Other entries are passed over, and so are sources above [`MAX_SOURCE`].
+///
+/// # Errors
+/// [`BytecodeError`].
+pub fn compile_entries<'a>(
+    compiler: &mut Compiler,
+    entries: impl IntoIterator<Item = (&'a TreePath, &'a Entry)>,
+    optimise: Optimise,
+    spool: &mut Spool,
+) -> Result<CompiledFiles, BytecodeError> {
+    let mut result = CompiledFiles::default();
+    for (path, entry) in entries {
+        let Kind::File(content) = &entry.kind else { continue };
+        let Some(bytecode) = bytecode_path(path, compiler.version, optimise)? else { continue };
+        if content.len() > MAX_SOURCE {
+            result.invalid.push((path.clone(), format!("it has more than {MAX_SOURCE} bytes")));
+            continue;
+        }
+        let source =
+            content.read_all(MAX_SOURCE).map_err(|source| BytecodeError::Source { path: path.shown(), source })?;
+        match compiler.compile(path, &source, optimise)? {
+            Compiled::Invalid(reason) => result.invalid.push((path.clone(), reason)),
+            Compiled::Bytecode(bytes) => {
+                let mut stretch = spool.begin();
+                stretch.append(&bytes).map_err(|source| BytecodeError::Spool { path: bytecode.shown(), source })?;
+                let content = stretch.finish(&bytecode.to_string(), Digest::of(&bytes));
+                let entry = Entry::file(content, 0o644, entry.owner, entry.origin.clone());
+                result.entries.push((bytecode, entry));
+            }
+        }
+    }
+    Ok(result)
 }
 
 /// A compiler that runs, and what it made before.
@@ -513,5 +572,30 @@ mod tests {
             fs::write(entry.unwrap().path(), b"c damaged").unwrap();
         }
         assert_eq!(compiler.compile(&path("b.py"), text, Optimise::None).unwrap(), first);
+    }
+
+    #[test]
+    fn the_sources_among_some_entries() {
+        use crate::content::Content;
+        use crate::tree::{Origin, Owner};
+        let mut spool = Spool::new(&std::env::temp_dir()).unwrap();
+        let Some((program, version)) = machine_python() else { return };
+        let file = |text: &'static str| {
+            Entry::file(Content::inline(text.as_bytes()), 0o755, Owner::new(1, 2), Origin::new("t"))
+        };
+        let entries =
+            [(path("a/x.py"), file("x = 1")), (path("a/bad.py"), file("print 1")), (path("a/x.txt"), file("text"))];
+        let mut compiler = Compiler::find(version, &[program], None).unwrap();
+        let found = compile_entries(
+            &mut compiler,
+            entries.iter().map(|(path, entry)| (path, entry)),
+            Optimise::None,
+            &mut spool,
+        )
+        .unwrap();
+        let [(at, entry)] = &found.entries[..] else { panic!("{found:?}") };
+        assert_eq!(at.parent(), Some(path("a/__pycache__")));
+        assert_eq!((entry.mode, entry.owner), (0o644, Owner::new(1, 2)));
+        assert_eq!(found.invalid.len(), 1);
     }
 }

@@ -139,6 +139,52 @@ pub fn install(wheel: &Wheel, options: &Options, spool: &mut Spool) -> Result<En
     Installation::run(wheel, options, spool).map_err(|reason| InstallError { wheel: wheel.name.to_string(), reason })
 }
 
+/// What a wheel says of itself, without laying out its files: its dependencies, and the Python that it needs.
+///
+/// # Errors
+/// As [`install`], as far as the metadata goes.
+pub fn read_metadata(name: &WheelName, content: &Content, limits: Limits) -> Result<Metadata, InstallError> {
+    let read = || -> Result<Metadata, Reason> {
+        let archive = Archive::open(content, limits)?;
+        let metadata = open_metadata(&archive, name)?;
+        archive.finish()?;
+        Ok(metadata)
+    };
+    read().map_err(|reason| InstallError { wheel: name.to_string(), reason })
+}
+
+fn open_metadata(archive: &Archive, name: &WheelName) -> Result<Metadata, Reason> {
+    let directories = Directories::find(archive, name)?;
+    let metadata = required(archive, &directories.dist_info, "METADATA", MAX_METADATA)?;
+    let wheel = required(archive, &directories.dist_info, "WHEEL", 1 << 20)?;
+    Ok(Metadata::parse(directories, name, &metadata, &wheel)?)
+}
+
+/// The bytes of a file of the directory of metadata, where it is there.
+fn optional(archive: &Archive, dist_info: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, ZipError> {
+    archive.find(&format!("{dist_info}/{name}")).map(|member| archive.read_all(member, limit)).transpose()
+}
+
+fn required(archive: &Archive, dist_info: &str, name: &str, limit: u64) -> Result<Vec<u8>, Reason> {
+    let bytes = optional(archive, dist_info, name, limit)?;
+    Ok(bytes.ok_or_else(|| MetadataError::Missing(format!("{dist_info}/{name}")))?)
+}
+
+/// The text of `direct_url.json` (PEP 610) for a wheel that came from that URL: user names and passwords fall away.
+pub fn direct_url(url: &url::Url, sha256: &Digest) -> String {
+    let mut url = url.clone();
+    // Where a URL can hold none of them there is nothing to take away.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    let hex = sha256.hex();
+    let value = serde_json::json!({
+        "archive_info": { "hash": format!("sha256={hex}"), "hashes": { "sha256": hex } },
+        "url": url.as_str(),
+    });
+    value.to_string()
+}
+
 /// What is known of a wheel before its files are read.
 struct Installation<'a> {
     options: &'a Options,
@@ -170,18 +216,9 @@ impl<'a> Installation<'a> {
     }
 
     fn open(wheel: &Wheel, archive: &Archive, options: &'a Options) -> Result<Self, Reason> {
-        let directories = Directories::find(archive, &wheel.name)?;
-        let dist_info = directories.dist_info.clone();
-        let optional = |name: &str, limit| -> Result<Option<Vec<u8>>, ZipError> {
-            archive.find(&format!("{dist_info}/{name}")).map(|member| archive.read_all(member, limit)).transpose()
-        };
-        let required = |name: &str, limit| -> Result<Vec<u8>, Reason> {
-            Ok(optional(name, limit)?.ok_or_else(|| MetadataError::Missing(format!("{dist_info}/{name}")))?)
-        };
-        let metadata = required("METADATA", MAX_METADATA)?;
-        let metadata = Metadata::parse(directories, &wheel.name, &metadata, &required("WHEEL", 1 << 20)?)?;
-        let record = Record::parse(&required("RECORD", MAX_RECORD)?)?;
-        let scripts = match optional("entry_points.txt", MAX_ENTRY_POINTS)? {
+        let metadata = open_metadata(archive, &wheel.name)?;
+        let record = Record::parse(&required(archive, &metadata.dist_info, "RECORD", MAX_RECORD)?)?;
+        let scripts = match optional(archive, &metadata.dist_info, "entry_points.txt", MAX_ENTRY_POINTS)? {
             Some(text) => EntryPoints::parse(&text)?.for_version(options.scheme.version()),
             None => EntryPoints::default(),
         };
@@ -564,6 +601,29 @@ pub(super) mod tests {
         assert_eq!(entries.iter().filter(|(path, _)| path.to_string().contains("shared")).count(), 1);
         let error = install_all(&[one, two, three], &options(), &mut spool()).unwrap_err();
         assert!(error.wheel.starts_with("third-3") && error.reason.to_string().contains(NAME), "{error}");
+    }
+
+    #[test]
+    fn metadata_alone() {
+        let text = "Name: my-pkg\nVersion: 1.0\nRequires-Python: >=3.9\nRequires-Dist: a ; extra == 'x'\n";
+        let wheel = Fixture::new(NAME).file("my_pkg-1.0.dist-info/METADATA", text, 0o644).wheel();
+        let metadata = read_metadata(&wheel.name, &wheel.content, Limits::default()).unwrap();
+        assert_eq!(metadata.requires_python.as_deref(), Some(">=3.9"));
+        let requirement: crate::python::Requirement = metadata.requires[0].parse().unwrap();
+        assert_eq!(requirement.to_string(), "a ; extra == 'x'");
+    }
+
+    #[test]
+    fn where_a_wheel_came_from() {
+        let url = "https://user:secret@host/x-1-py3-none-any.whl#sha256=0".parse().unwrap();
+        let digest = Digest::of(b"");
+        assert_eq!(
+            direct_url(&url, &digest),
+            format!(
+                "{{\"archive_info\":{{\"hash\":\"sha256={0}\",\"hashes\":{{\"sha256\":\"{0}\"}}}},\"url\":\"https://host/x-1-py3-none-any.whl\"}}",
+                digest.hex()
+            )
+        );
     }
 
     #[test]

@@ -226,10 +226,8 @@ impl Marker {
         let is_version = |value: &Value| matches!(value, Value::Variable(variable) if variable.is_version());
         let by_version = is_version(left) || is_version(right);
         let (left, right) = (value(left)?, value(right)?);
-        if by_version {
-            if let Some(result) = compare_versions(&left, operator, &right) {
-                return Ok(result);
-            }
+        if by_version && let Some(result) = compare_versions(&left, operator, &right) {
+            return Ok(result);
         }
         Ok(match operator {
             Operator::Less => left < right,

@@ -45,7 +45,7 @@ enum Source {
         sdist: Option<String>,
     },
     /// A wheel that is asked for by its place, not through an index.
-    Wheel(WheelName, File),
+    Wheel(Box<(WheelName, File)>),
     Other(&'static str),
 }
 
@@ -325,7 +325,7 @@ impl Package {
             match file_name.ends_with(".whl") {
                 true => {
                     let wheel = wheel_name(&name, version.as_ref(), &file_name)?;
-                    Source::Wheel(wheel, file)
+                    Source::Wheel(Box::new((wheel, file)))
                 }
                 false => Source::Other("a source archive"),
             }
@@ -353,7 +353,7 @@ impl Package {
             advice: advice(&self.name, version.as_deref()),
         };
         let (wheel, file, direct) = match &self.source {
-            Source::Wheel(wheel, file) if tags.rank(wheel).is_some() => (wheel, file, true),
+            Source::Wheel(wheel) if tags.rank(&wheel.0).is_some() => (&wheel.0, &wheel.1, true),
             Source::Wheel(..) => return Err(no_wheel(false)),
             Source::Files { wheels, sdist } => {
                 let best = tags.best(wheels.iter().map(|(name, file)| (name, file)));

@@ -444,13 +444,13 @@ fn read_central(bytes: &[u8]) -> Result<(Member, usize), ZipError> {
     let extra = &body[..extra_length];
     let refused = |reason: &str| ZipError::Member { name: Shown::new(name), reason: reason.to_owned() };
     let flags = u16_at(head, 8);
-    let name_text = checked_name(name, flags).map_err(|reason| refused(reason))?;
-    let method = method_of(u16_at(head, 10), flags).map_err(|reason| refused(reason))?;
+    let name_text = checked_name(name, flags).map_err(&refused)?;
+    let method = method_of(u16_at(head, 10), flags).map_err(&refused)?;
     if u16_at(head, 34) != 0 && u16_at(head, 34) != u16::MAX {
         return Err(refused("it lies in another part of the archive"));
     }
     let mut fields = [u64::from(u32_at(head, 24)), u64::from(u32_at(head, 20)), u64::from(u32_at(head, 42))];
-    apply_zip64(extra, &mut fields, true).map_err(|reason| refused(reason))?;
+    apply_zip64(extra, &mut fields, true).map_err(&refused)?;
     let [size, compressed, header] = fields;
     let member = Member {
         name: name_text,

@@ -389,13 +389,15 @@ impl ContentAt {
         use std::os::unix::fs::FileExt;
         let left = self.len().saturating_sub(offset);
         let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        // Where nothing is wanted nothing is asked of the kernel, which would refuse the offset.
+        if want == 0 {
+            return Ok(0);
+        }
         let buffer = &mut buffer[..want];
         match self {
             ContentAt::Inline(bytes) => {
-                if want > 0 {
-                    let from = offset as usize;
-                    buffer.copy_from_slice(&bytes[from..from + want]);
-                }
+                let from = offset as usize;
+                buffer.copy_from_slice(&bytes[from..from + want]);
                 Ok(want)
             }
             ContentAt::Host(file, _) => file.read_at(buffer, offset),
@@ -573,5 +575,32 @@ mod tests {
             assert_eq!(read(10, 0).unwrap(), b"");
             assert!(read(3, 8).is_err() && read(u64::MAX, 2).is_err());
         }
+    }
+
+    #[test]
+    fn contents_are_read_at_any_place() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"0123456789").unwrap();
+        let stat = rustix::fs::stat(file.path()).unwrap();
+        let handle = Arc::new(File::open(file.path()).unwrap());
+        for content in [
+            Content::inline(*b"0123456789"),
+            Content::host(file.path(), FileIdentity::of(&stat)),
+            Content::slice(handle.clone(), "x".into(), 0, 10),
+        ] {
+            let open = content.open_at().unwrap();
+            for (offset, expected) in [(0, "0123"), (8, "89"), (10, ""), (u64::MAX, "")] {
+                let mut buffer = [0; 4];
+                let count = open.read_at(&mut buffer, offset).unwrap();
+                assert_eq!(&buffer[..count], expected.as_bytes());
+            }
+            assert_eq!((open.len(), open.is_empty()), (10, false));
+            open.unchanged().unwrap();
+        }
+        let content = Content::host(file.path(), FileIdentity::of(&stat)).open_at().unwrap();
+        let slice = Content::slice(handle, "x".into(), 3, 4).open_at().unwrap();
+        assert_eq!(slice.read_at(&mut [0; 9], 2).unwrap(), 2);
+        std::fs::write(file.path(), b"longer than before").unwrap();
+        assert!(matches!(content.unchanged(), Err(ContentError::Changed { .. })));
     }
 }

@@ -639,4 +639,65 @@ pub(super) mod tests {
         let (_, _, record) = found.iter().find(|(path, ..)| path.ends_with("/RECORD")).unwrap();
         assert!(record.starts_with(b"a.py,sha256=") && Record::parse(record).unwrap().get("bin/run").is_some());
     }
+
+    /// What pip of this machine makes of the fixture, where there is one: the same files, bytes and modes.
+    #[test]
+    fn pip_lays_out_the_same() {
+        use std::os::unix::fs::PermissionsExt;
+        use std::process::Command;
+        let python = |arguments: &[&str]| {
+            let output = Command::new("python3").args(arguments).env("PIP_CONFIG_FILE", "/dev/null").output().ok()?;
+            output.status.success().then(|| String::from_utf8(output.stdout).ok())?
+        };
+        let about = "import sys, pip; print(sys.executable, '%d.%d.%d' % sys.version_info[:3])";
+        let Some(about) = python(&["-c", about]) else {
+            eprintln!("no pip on this machine: nothing is compared in this test");
+            return;
+        };
+        let (executable, version) = about.trim().rsplit_once(' ').unwrap();
+        let wheel = Fixture::new(NAME)
+            .file("my_pkg/__init__.py", "x = 1\n", 0o600)
+            .file("my_pkg/tool", "binary", 0o711)
+            .file("my_pkg/é, \"x\".txt", "odd", 0o644)
+            .file("my_pkg-1.0.data/purelib/extra.py", "", 0o644)
+            .file("my_pkg-1.0.data/platlib/extra.so", "ELF", 0o755)
+            .file("my_pkg-1.0.data/scripts/run", "#!python -E\nprint()\n", 0o755)
+            .file("my_pkg-1.0.data/data/share/my/x.json", "{}", 0o644)
+            .wheel();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(NAME);
+        std::fs::write(&file, wheel.content.read_all(1 << 20).unwrap()).unwrap();
+        let target = directory.path().join("target");
+        let [file, target] = [file, target].map(|path| path.to_str().unwrap().to_owned());
+        let install =
+            ["-m", "pip", "-q", "--disable-pip-version-check", "install", "--no-compile", "--no-deps", "--no-index"];
+        assert!(python(&[&install[..], &["--target", &target, &file]].concat()).is_some(), "pip refuses the fixture");
+        let root = TreePath::parse(&target).unwrap();
+        let scheme = Scheme::target(&root, version.parse().unwrap(), executable).unwrap();
+        let wheel = Wheel { requested: true, ..wheel };
+        let ours = super::install(&wheel, &Options { scheme, ..options() }, &mut spool()).unwrap();
+        // RECORD has other places for a target directory (see above), and pip adds where its file was.
+        let compared = |path: &str| !path.ends_with("/RECORD") && !path.ends_with("/direct_url.json");
+        let ours: Vec<(String, u32, Vec<u8>)> =
+            listing(&ours).into_iter().filter(|(path, ..)| compared(path)).collect();
+        let mut theirs: Vec<(String, u32, Vec<u8>)> = walkdir::WalkDir::new(&target)
+            .into_iter()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_type().is_file())
+            .map(|entry| {
+                // Which of the other bits are set is a matter of the umask; ours is always 022.
+                let executable = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
+                let mode = if executable { 0o755 } else { 0o644 };
+                (
+                    TreePath::parse(entry.path().to_str().unwrap()).unwrap().to_string(),
+                    mode,
+                    std::fs::read(entry.path()).unwrap(),
+                )
+            })
+            .filter(|(path, ..)| compared(path))
+            .collect();
+        theirs.sort();
+        assert_eq!(ours.len(), 11);
+        assert_eq!(ours, theirs);
+    }
 }

@@ -268,6 +268,18 @@ impl Content {
         Ok(reader)
     }
 
+    /// The contents opened for reading at any place, for archives that have their table at the end.
+    ///
+    /// # Errors
+    /// As [`Content::open`].
+    pub fn open_at(&self) -> Result<ContentAt, ContentError> {
+        Ok(match self {
+            Content::Inline(bytes) => ContentAt::Inline(bytes.clone()),
+            Content::Host(file) => ContentAt::Host(open_host(file)?, file.clone()),
+            Content::Slice(slice) => ContentAt::Slice(slice.clone()),
+        })
+    }
+
     /// All the bytes, for small files.
     ///
     /// # Errors
@@ -350,6 +362,67 @@ enum Reading {
     Inline(Arc<[u8]>, usize),
     Host(File, Arc<HostFile>),
     Slice(Slice, u64),
+}
+
+/// Reads contents at any place. Digests are not checked on the way: whoever needs that reads the whole first.
+pub enum ContentAt {
+    /// Bytes in memory.
+    Inline(Arc<[u8]>),
+    /// A file of the build context, opened when it was still the one that was found.
+    Host(File, Arc<HostFile>),
+    /// A stretch of a file.
+    Slice(Slice),
+}
+
+impl ContentAt {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            ContentAt::Inline(bytes) => bytes.len() as u64,
+            ContentAt::Host(_, file) => file.identity.size,
+            ContentAt::Slice(slice) => slice.0.length,
+        }
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads some bytes from `offset` on; 0 at the end.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt;
+        let left = self.len().saturating_sub(offset);
+        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        // Where nothing is wanted nothing is asked of the kernel, which would refuse the offset.
+        if want == 0 {
+            return Ok(0);
+        }
+        let buffer = &mut buffer[..want];
+        match self {
+            ContentAt::Inline(bytes) => {
+                let from = offset as usize;
+                buffer.copy_from_slice(&bytes[from..from + want]);
+                Ok(want)
+            }
+            ContentAt::Host(file, _) => file.read_at(buffer, offset),
+            ContentAt::Slice(slice) => slice.0.file.read_at(buffer, slice.0.offset.saturating_add(offset)),
+        }
+    }
+
+    /// Whether what was read since the opening is still what was found then: to be asked after the last read.
+    ///
+    /// # Errors
+    /// [`ContentError::Changed`] where the file is another one, or was written to.
+    pub fn unchanged(&self) -> Result<(), ContentError> {
+        let ContentAt::Host(handle, file) = self else { return Ok(()) };
+        let stat = rustix::fs::fstat(handle)
+            .map_err(|error| ContentError::Read { path: file.shown(), source: error.into() })?;
+        compare(file, &FileIdentity::of(&stat))
+    }
 }
 
 /// Reads contents; ends after exactly their length, or fails.
@@ -515,5 +588,32 @@ mod tests {
             assert_eq!(read(10, 0).unwrap(), b"");
             assert!(read(3, 8).is_err() && read(u64::MAX, 2).is_err());
         }
+    }
+
+    #[test]
+    fn contents_are_read_at_any_place() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"0123456789").unwrap();
+        let stat = rustix::fs::stat(file.path()).unwrap();
+        let handle = Arc::new(File::open(file.path()).unwrap());
+        for content in [
+            Content::inline(*b"0123456789"),
+            Content::host(file.path(), FileIdentity::of(&stat)),
+            Content::slice(handle.clone(), "x".into(), 0, 10),
+        ] {
+            let open = content.open_at().unwrap();
+            for (offset, expected) in [(0, "0123"), (8, "89"), (10, ""), (u64::MAX, "")] {
+                let mut buffer = [0; 4];
+                let count = open.read_at(&mut buffer, offset).unwrap();
+                assert_eq!(&buffer[..count], expected.as_bytes());
+            }
+            assert_eq!((open.len(), open.is_empty()), (10, false));
+            open.unchanged().unwrap();
+        }
+        let content = Content::host(file.path(), FileIdentity::of(&stat)).open_at().unwrap();
+        let slice = Content::slice(handle, "x".into(), 3, 4).open_at().unwrap();
+        assert_eq!(slice.read_at(&mut [0; 9], 2).unwrap(), 2);
+        std::fs::write(file.path(), b"longer than before").unwrap();
+        assert!(matches!(content.unchanged(), Err(ContentError::Changed { .. })));
     }
 }

@@ -15,6 +15,7 @@ pub mod nearest;
 pub mod net;
 pub mod oci;
 pub mod place;
+pub mod python;
 pub mod recipe;
 pub mod registry;
 pub mod remote;

@@ -1,0 +1,573 @@
+//! `requirements.txt`, as pip reads it: continued lines, comments, hashes, includes, index settings.
+
+use std::collections::BTreeSet;
+
+use super::{Requirement, RequirementError};
+use crate::oci::Digest;
+use crate::shown::Shown;
+
+/// The most bytes of one file.
+pub const MAX_FILE: usize = 16 << 20;
+
+/// The most files that one may include, directly or not.
+const MAX_FILES: usize = 200;
+
+/// The most files in one another.
+const MAX_DEPTH: usize = 20;
+
+/// What a requirements file and those that it includes say.
+#[derive(Clone, Debug, Default)]
+pub struct Requirements {
+    /// What is asked for, in the order of the lines.
+    pub entries: Vec<Line>,
+    /// Versions of packages that are not asked for by themselves (`-c`).
+    pub constraints: Vec<Line>,
+    /// Where packages are looked for.
+    pub indexes: Indexes,
+    /// `--pre`.
+    pub pre: bool,
+    /// `--require-hashes`.
+    pub require_hashes: bool,
+    /// Options that change nothing here and are left to whoever resolves (`--no-binary`, `--only-binary`, `--trusted-host` …).
+    pub passed_over: Vec<String>,
+    /// Files that were read, the first first.
+    pub files: Vec<String>,
+}
+
+/// Index settings. The texts may hold credentials, or names of variables in `${…}`: they are not for messages.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Indexes {
+    /// `--index-url`.
+    pub index: Option<String>,
+    /// `--extra-index-url`, in order.
+    pub extra: Vec<String>,
+    /// `--find-links`, in order.
+    pub find_links: Vec<String>,
+    /// `--no-index`.
+    pub none: bool,
+}
+
+impl std::fmt::Debug for Indexes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Indexes {{ index: {}, extra: {}, find_links: {}, none: {} }}",
+            u8::from(self.index.is_some()),
+            self.extra.len(),
+            self.find_links.len(),
+            self.none
+        )
+    }
+}
+
+/// A line that asks for something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What.
+    pub item: Item,
+    /// SHA-256 of the files that are good for it.
+    pub hashes: Vec<Digest>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A package by name.
+    Package(Requirement),
+    /// A wheel by path or URL.
+    Wheel(String),
+}
+
+/// A line of a file, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as it was named.
+    pub file: String,
+    /// The number of its (first) line, from 1.
+    pub line: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {} of {}", self.line, Shown::new(self.file.as_bytes()))
+    }
+}
+
+/// Whether a file is a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// Every package is pinned with `==` and has hashes: nothing is left to resolve.
+    Full,
+    /// No line has a hash: it has to be resolved. The line is the first.
+    None(Option<Place>),
+}
+
+/// Why a requirements file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RequirementsError {
+    /// A file could not be read.
+    #[error("reading the requirements file {}{}", Shown::new(.file.as_bytes()), .from.as_ref().map_or(String::new(), |place| format!(" of {place}")))]
+    Read {
+        /// The file.
+        file: String,
+        /// The line that includes it.
+        from: Option<Place>,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line cannot be read.
+    #[error("{place}: {reason}")]
+    Line {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A dependency cannot be read.
+    #[error("{place} cannot be read")]
+    Requirement {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        source: RequirementError,
+    },
+    /// Some lines are locked and some are not.
+    #[error(
+        "{unhashed} has no `--hash`, and {hashed} has one: give hashes to all (`uv pip compile --generate-hashes`) or to none"
+    )]
+    Mixed {
+        /// A line with hashes.
+        hashed: Place,
+        /// A line without.
+        unhashed: Place,
+    },
+    /// A line with hashes names no version.
+    #[error("{place} has hashes, but does not pin one version with `==`")]
+    Unpinned {
+        /// Where.
+        place: Place,
+    },
+}
+
+/// Reads a file's text by its path, which is relative to where the first one's is relative to.
+pub type ReadFile<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>;
+
+impl Requirements {
+    /// Reads a file and those that it includes.
+    ///
+    /// # Errors
+    /// [`RequirementsError`].
+    pub fn read(file: &str, read: ReadFile<'_>) -> Result<Self, RequirementsError> {
+        let mut reader = Reader { result: Requirements::default(), seen: BTreeSet::new(), stack: Vec::new(), read };
+        reader.file(file, None, false)?;
+        Ok(reader.result)
+    }
+
+    /// Whether all lines are locked, or none.
+    ///
+    /// # Errors
+    /// Where some are and some are not, or one with hashes is not pinned.
+    pub fn locked(&self) -> Result<Locked, RequirementsError> {
+        let hashed = self.entries.iter().find(|line| !line.hashes.is_empty());
+        let unhashed = self.entries.iter().find(|line| line.hashes.is_empty());
+        match (hashed, unhashed) {
+            (Some(hashed), Some(unhashed)) => {
+                Err(RequirementsError::Mixed { hashed: hashed.place.clone(), unhashed: unhashed.place.clone() })
+            }
+            (None, unhashed) if self.require_hashes && unhashed.is_some() => {
+                let place = unhashed.map(|line| line.place.clone()).unwrap_or(Place { file: String::new(), line: 0 });
+                Err(RequirementsError::Line {
+                    place,
+                    reason: "it has no `--hash`, and `--require-hashes` asks for one".to_owned(),
+                })
+            }
+            (None, unhashed) => Ok(Locked::None(unhashed.map(|line| line.place.clone()))),
+            (Some(_), None) => {
+                let loose = self.entries.iter().find(|line| match &line.item {
+                    Item::Package(requirement) => requirement.pinned().is_none() && requirement.url.is_none(),
+                    Item::Wheel(_) => false,
+                });
+                match loose {
+                    Some(line) => Err(RequirementsError::Unpinned { place: line.place.clone() }),
+                    None => Ok(Locked::Full),
+                }
+            }
+        }
+    }
+}
+
+struct Reader<'a> {
+    result: Requirements,
+    /// Files already read, with whether as constraints.
+    seen: BTreeSet<(String, bool)>,
+    stack: Vec<String>,
+    read: ReadFile<'a>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, file: &str, from: Option<&Place>, constraints: bool) -> Result<(), RequirementsError> {
+        if let Some(place) = from {
+            let refuse =
+                |reason: &str| Err(RequirementsError::Line { place: place.clone(), reason: reason.to_owned() });
+            if file.contains("://") {
+                return refuse("it includes a file by URL: copy the file beside this one");
+            }
+            if self.stack.iter().any(|above| above == file) {
+                return refuse("it includes a file that includes this one");
+            }
+            if self.stack.len() >= MAX_DEPTH || self.result.files.len() >= MAX_FILES {
+                return refuse("it includes too many files");
+            }
+        }
+        if !self.seen.insert((file.to_owned(), constraints)) {
+            return Ok(());
+        }
+        let failed = |source| RequirementsError::Read { file: file.to_owned(), from: from.cloned(), source };
+        let bytes = (self.read)(file).map_err(failed)?;
+        if bytes.len() > MAX_FILE {
+            return Err(failed(std::io::Error::other(format!("it has more than {MAX_FILE} bytes"))));
+        }
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let text = std::str::from_utf8(bytes).map_err(|_| failed(std::io::Error::other("it is no UTF-8")))?;
+        self.result.files.push(file.to_owned());
+        self.stack.push(file.to_owned());
+        for (line, text) in logical_lines(text) {
+            self.line(&text, Place { file: file.to_owned(), line }, constraints)?;
+        }
+        self.stack.pop();
+        Ok(())
+    }
+
+    fn line(&mut self, text: &str, place: Place, constraints: bool) -> Result<(), RequirementsError> {
+        if text.starts_with('-') {
+            return self.option(text, place, constraints);
+        }
+        let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
+        // Options follow the requirement after a blank; everything before the first is the requirement.
+        let split = text.find(" -").or_else(|| text.find("\t-")).unwrap_or(text.len());
+        let (what, options) = (text[..split].trim(), text[split..].trim());
+        let mut hashes = Vec::new();
+        let mut other_hashes = false;
+        let mut words = options.split_whitespace();
+        while let Some(word) = words.next() {
+            let (name, value) = match word.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (word, None),
+            };
+            match name {
+                "--hash" => {
+                    let value = value.or_else(|| words.next()).unwrap_or("");
+                    let (algorithm, _) = value.split_once(':').unwrap_or((value, ""));
+                    match algorithm {
+                        "sha256" => {
+                            hashes.push(value.to_ascii_lowercase().parse().map_err(|_| {
+                                refuse("the hash is not `sha256:` and 64 hexadecimal digits".to_owned())
+                            })?)
+                        }
+                        "sha384" | "sha512" => other_hashes = true,
+                        _ => {
+                            let shown = Shown::new(algorithm.as_bytes());
+                            return Err(refuse(format!("the hash is of {shown}: sha256 is needed")));
+                        }
+                    }
+                }
+                "--config-settings" | "--config-setting" | "--global-option" | "-C" => {
+                    return Err(refuse("it has options for building: only wheels are installed".to_owned()));
+                }
+                _ => return Err(refuse(format!("the option {} is not known", Shown::new(name.as_bytes())))),
+            }
+        }
+        if hashes.is_empty() && other_hashes {
+            return Err(refuse("it has no sha256 hash: one is needed beside others".to_owned()));
+        }
+        hashes.sort();
+        hashes.dedup();
+        let item = self.item(what, &place)?;
+        let line = Line { item, hashes, place };
+        if constraints {
+            self.result.constraints.push(line)
+        } else {
+            self.result.entries.push(line)
+        }
+        Ok(())
+    }
+
+    fn item(&self, what: &str, place: &Place) -> Result<Item, RequirementsError> {
+        let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
+        let path = what.split_once(';').map_or(what, |(path, _)| path).trim();
+        let is_url = path
+            .split_once("://")
+            .is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+'));
+        let is_path = path.starts_with('.') || path.starts_with('/') || (path.ends_with(".whl") && !path.contains('@'));
+        if is_url || is_path {
+            let plain = path.split(['#', '?']).next().unwrap_or(path);
+            if !plain.ends_with(".whl") {
+                return Err(refuse("it names a directory, a source archive or a repository: only wheels are installed; make one with `uv build --wheel` or `pip wheel`".to_owned()));
+            }
+            return Ok(Item::Wheel(match is_url {
+                true => path.to_owned(),
+                false => beside(&place.file, path),
+            }));
+        }
+        what.parse()
+            .map(Item::Package)
+            .map_err(|source| RequirementsError::Requirement { place: place.clone(), source })
+    }
+
+    fn option(&mut self, text: &str, place: Place, constraints: bool) -> Result<(), RequirementsError> {
+        let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
+        let (name, value) = split_option(text);
+        let value = value.map(unquoted);
+        let wanted = || {
+            value
+                .clone()
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| refuse(format!("the option {} has no value", Shown::new(name.as_bytes()))))
+        };
+        match name {
+            "-r" | "--requirement" => {
+                let file = wanted()?;
+                let file = if file.contains("://") { file } else { beside(&place.file, &file) };
+                self.file(&file, Some(&place), constraints)?;
+            }
+            "-c" | "--constraint" => {
+                let file = wanted()?;
+                let file = if file.contains("://") { file } else { beside(&place.file, &file) };
+                self.file(&file, Some(&place), true)?;
+            }
+            "-i" | "--index-url" | "--pypi-url" => self.result.indexes.index = Some(wanted()?),
+            "--extra-index-url" => self.result.indexes.extra.push(wanted()?),
+            "-f" | "--find-links" => self.result.indexes.find_links.push(wanted()?),
+            "--no-index" => self.result.indexes.none = true,
+            "--pre" => self.result.pre = true,
+            "--require-hashes" => self.result.require_hashes = true,
+            "--no-binary"
+            | "--only-binary"
+            | "--trusted-host"
+            | "--use-feature"
+            | "--prefer-binary"
+            | "--no-build-isolation" => {
+                self.result.passed_over.push(name.to_owned());
+            }
+            "-e" | "--editable" => {
+                return Err(refuse(
+                    "an editable package is a directory of the machine, and an image has it not: copy its files, or make a wheel of it".to_owned(),
+                ));
+            }
+            _ => return Err(refuse(format!("the option {} is not known", Shown::new(name.as_bytes())))),
+        }
+        Ok(())
+    }
+}
+
+/// The name of an option, and its value after `=`, a blank, or (for those of one letter) nothing.
+fn split_option(text: &str) -> (&str, Option<&str>) {
+    if text.starts_with("--") {
+        let end = text.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(text.len());
+        let value = text[end..].trim_start().strip_prefix('=').unwrap_or(&text[end..]).trim();
+        return (&text[..end], (!value.is_empty()).then_some(value));
+    }
+    let end = text.char_indices().nth(2).map_or(text.len(), |(at, _)| at);
+    let value = text[end..].trim();
+    (&text[..end], (!value.is_empty()).then_some(value))
+}
+
+fn unquoted(value: &str) -> String {
+    for quote in ['"', '\''] {
+        if let Some(inner) = value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote)) {
+            return inner.to_owned();
+        }
+    }
+    value.to_owned()
+}
+
+/// The path that a line of `file` means: relative to the file's directory, with `.` and `..` taken away where they can be.
+fn beside(file: &str, path: &str) -> String {
+    if path.starts_with('/') {
+        return path.to_owned();
+    }
+    let directory = file.rsplit_once('/').map(|(directory, _)| directory);
+    let mut parts: Vec<&str> = Vec::new();
+    for part in directory.into_iter().flat_map(|directory| directory.split('/')).chain(path.split('/')) {
+        match part {
+            "." => {}
+            "" if !parts.is_empty() => {}
+            ".." if parts.last().is_some_and(|last| *last != ".." && !last.is_empty()) => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// Lines with their continuations joined and their comments gone, each with the number of its first.
+fn logical_lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in text.lines().enumerate() {
+        let is_comment = line.trim_start().starts_with('#');
+        let (mut start, mut joined) = open.take().unwrap_or((number + 1, String::new()));
+        if joined.is_empty() {
+            start = number + 1;
+        }
+        match line.strip_suffix('\\').filter(|_| !is_comment) {
+            Some(before) => {
+                joined.push_str(before);
+                open = Some((start, joined));
+            }
+            None => {
+                // A comment ends what was continued before it, as in pip.
+                if is_comment {
+                    joined.push(' ');
+                }
+                joined.push_str(line);
+                lines.push((start, joined));
+            }
+        }
+    }
+    lines.extend(open);
+    lines
+        .into_iter()
+        .map(|(start, line)| (start, without_comment(&line).trim().to_owned()))
+        .filter(|(_, line)| !line.is_empty())
+        .collect()
+}
+
+/// A comment starts with `#` at the line's start or after a blank.
+fn without_comment(line: &str) -> &str {
+    let starts = |at: usize| at == 0 || line[..at].ends_with(char::is_whitespace);
+    line.match_indices('#').find(|(at, _)| starts(*at)).map_or(line, |(at, _)| &line[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    fn read_files(files: &[(&str, &str)]) -> Result<Requirements, RequirementsError> {
+        let files: BTreeMap<&str, &str> = files.iter().copied().collect();
+        Requirements::read("requirements.txt", &mut |path| {
+            files.get(path).map(|text| text.as_bytes().to_vec()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        })
+    }
+
+    fn read(text: &str) -> Result<Requirements, RequirementsError> {
+        read_files(&[("requirements.txt", text)])
+    }
+
+    fn packages(lines: &[Line]) -> Vec<String> {
+        let text = |line: &Line| match &line.item {
+            Item::Package(requirement) => requirement.to_string(),
+            Item::Wheel(path) => path.clone(),
+        };
+        lines.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_file_as_uv_and_pip_compile_write_it() {
+        let text = format!(
+            "# This file was made\n#    by a tool\n--index-url https://user:secret@host/simple\n\nflask==3.0.1 \\\n    --hash={A} \\\n    --hash={B}\n    # via -r requirements.in\nuvloop==0.20 ; sys_platform != 'win32' --hash {A}  # comment\n"
+        );
+        let found = read(&text).unwrap();
+        assert_eq!(packages(&found.entries), ["flask==3.0.1", "uvloop==0.20 ; sys_platform != 'win32'"]);
+        assert_eq!((found.entries[0].hashes.len(), found.entries[0].place.line), (2, 5));
+        assert_eq!(found.indexes.index.as_deref(), Some("https://user:secret@host/simple"));
+        assert!(!format!("{found:?}").contains("secret"));
+        assert_eq!(found.locked().unwrap(), Locked::Full);
+    }
+
+    #[test]
+    fn locked_or_not() {
+        let place = |line| Place { file: "requirements.txt".into(), line };
+        assert_eq!(read("").unwrap().locked().unwrap(), Locked::None(None));
+        assert_eq!(read("\n\nflask\n").unwrap().locked().unwrap(), Locked::None(Some(place(3))));
+        let mixed = read(&format!("a==1 --hash={A}\nb==1\n")).unwrap().locked().unwrap_err().to_string();
+        assert!(mixed.starts_with("line 2 of `requirements.txt` has no `--hash`, and line 1"), "{mixed}");
+        assert!(matches!(read(&format!("a>1 --hash={A}")).unwrap().locked(), Err(RequirementsError::Unpinned { .. })));
+        assert!(read("--require-hashes\na==1").unwrap().locked().is_err());
+        assert_eq!(read(&format!("./d/a-1-py3-none-any.whl --hash={A}")).unwrap().locked().unwrap(), Locked::Full);
+    }
+
+    #[test]
+    fn includes_and_constraints() {
+        let found = read_files(&[
+            ("requirements.txt", "-r sub/more.txt\n--constraint=c.txt\na\n-rsub/more.txt"),
+            ("sub/more.txt", "b\n-r ../sub/./other.txt\n./w-1-py3-none-any.whl\n"),
+            ("sub/other.txt", "c\n--extra-index-url 'https://x'\n-f ./links\n--pre"),
+            ("c.txt", "d<2"),
+        ])
+        .unwrap();
+        assert_eq!(packages(&found.entries), ["b", "c", "sub/w-1-py3-none-any.whl", "a"]);
+        assert_eq!(packages(&found.constraints), ["d<2"]);
+        assert_eq!(found.files, ["requirements.txt", "sub/more.txt", "sub/other.txt", "c.txt"]);
+        assert_eq!((found.indexes.extra, found.pre), (vec!["https://x".to_owned()], true));
+        let error = read_files(&[("requirements.txt", "-r a.txt"), ("a.txt", "\n-r requirements.txt")]).unwrap_err();
+        assert!(error.to_string().contains("line 2 of `a.txt`: it includes a file that includes this one"), "{error}");
+        let error = read("-r gone.txt").unwrap_err().to_string();
+        assert_eq!(error, "reading the requirements file `gone.txt` of line 1 of `requirements.txt`");
+        assert!(read("-r https://host/r.txt").unwrap_err().to_string().contains("by URL"));
+    }
+
+    #[test]
+    fn lines_that_cannot_be_installed() {
+        for (text, why) in [
+            ("-e .", "editable"),
+            ("--editable=git+https://h/x", "editable"),
+            (".", "only wheels"),
+            ("./pkg", "only wheels"),
+            ("https://h/x.tar.gz", "only wheels"),
+            ("git+https://h/x@v1", "only wheels"),
+            ("--unknown x", "`--unknown` is not known"),
+            ("a==1 --hash=md5:abc", "sha256 is needed"),
+            ("a==1 --hash=sha256:abc", "64 hexadecimal"),
+            ("a==1 --hash", "sha256 is needed"),
+            ("a==1 --hash=sha512:abc", "no sha256"),
+            ("a==1 --config-settings=x=y", "options for building"),
+            ("a==1 --what", "is not known"),
+            ("-i", "no value"),
+            ("a===", "cannot be read"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("line 1"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn lines_and_comments() {
+        for (text, expected) in [
+            ("a\\\n==1", vec![(1, "a==1")]),
+            ("a # x\\\nb", vec![(1, "a")]),
+            ("a \\\n# comment\nb", vec![(1, "a"), (3, "b")]),
+            ("x @ https://h/p#sha256=1", vec![(1, "x @ https://h/p#sha256=1")]),
+            ("#\n \n\r\na\r\n", vec![(4, "a")]),
+            ("a\\", vec![(1, "a")]),
+        ] {
+            let found = logical_lines(text);
+            let found: Vec<(usize, &str)> = found.iter().map(|(line, text)| (*line, text.as_str())).collect();
+            if text.starts_with("a # x") {
+                // pip joins before it takes comments away: the next line belongs to the comment.
+                assert_eq!(found, [(1, "a")]);
+            } else {
+                assert_eq!(found, expected, "{text:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "(a|==|1|-r|-c|--hash=|é|\\\\|\n| |#|sha256:|x.whl|://|\\.\\.|/|;|-|--index-url|@){0,20}") {
+            if let Ok(found) = read(&text) {
+                let _ = found.locked();
+            }
+        }
+    }
+}

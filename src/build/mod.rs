@@ -232,7 +232,7 @@ impl Builder<'_> {
         let assembled =
             image::assemble(&open.image, &resolved.settings, &layers, &annotations, &created, image.format, platform)
                 .map_err(|source| self.at(image.from.span, source))?;
-        for warning in settings::login_shell_warning(&image.name, &assembled.config.config) {
+        if let Some(warning) = settings::login_shell_warning(&image.name, &assembled.config.config) {
             self.reporter.warn(warning);
         }
         let name = image.publish.then(|| self.references(image).first().map(ToString::to_string)).flatten();

@@ -91,6 +91,9 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     report(args, global, &built, &pushed, &outputs)
 }
 
+/// What was built, and what was pushed of it.
+type Done = (Vec<Built>, Vec<(Artifact, Pushed)>);
+
 /// An image that is going to be built.
 struct Planned<'a> {
     image: &'a recipe::Image,
@@ -105,7 +108,7 @@ fn build_and_put(
     outputs: &[Place],
     registries: &LazyRegistries<'_>,
     reporter: &Reporter,
-) -> Outcome<(Vec<Built>, Vec<(Artifact, Pushed)>)> {
+) -> Outcome<Done> {
     let built = builder.build(wanted).map_err(failure)?;
     let artifacts: Vec<Artifact> = built.iter().map(|image| image.artifact.clone()).collect();
     let mut to_push = Vec::new();

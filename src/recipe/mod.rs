@@ -210,12 +210,13 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
     if problems.any_error() {
         return Err(wrong(problems.into_list()));
     }
-    // A bare file name has an empty parent, which nobody can open.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let context = directory.join(context.as_ref().map_or("", |context| &context.value));
     Ok(Recipe {
         path: path.to_owned(),
         name,
-        context: context.map_or_else(|| directory.to_owned(), |context| directory.join(&context.value)),
+        // A bare file name has an empty parent, which nobody can open.
+        context: if context.as_os_str().is_empty() { PathBuf::from(".") } else { context },
         users: draft.users,
         debian,
         images,

@@ -256,7 +256,7 @@ fn split_name(name: &[u8]) -> Option<(usize, usize)> {
     // The slash itself is written in neither field. A directory's own trailing slash is no place to cut.
     let last = name.len() - 1;
     let fits = |at: &usize| *at > 0 && *at <= 155 && *at < last && name.len() - at - 1 <= 100;
-    (0..name.len()).filter(|at| name[*at] == b'/').filter(fits).next_back().map(|at| (at, at + 1))
+    (0..name.len()).filter(|at| name[*at] == b'/').rfind(fits).map(|at| (at, at + 1))
 }
 
 #[derive(Default)]

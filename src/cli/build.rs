@@ -231,7 +231,8 @@ fn failure(error: BuildError) -> Failure {
             Failure::new(Code::Recipe, error)
         }
         BuildError::Outside { ref source, .. } => {
-            let network = causes(&**source).any(|error| error.is::<RegistryError>());
+            let network =
+                causes(&**source).any(|error| error.is::<RegistryError>() || error.is::<Box<RegistryError>>());
             Failure::new(if network { Code::Network } else { Code::Failed }, error)
         }
         error => Failure::new(Code::Failed, error),

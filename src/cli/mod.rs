@@ -60,14 +60,20 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Man => {
             let mut text = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut text).or_fail(Code::Failed)?;
-            for command in Cli::command().get_subcommands() {
-                clap_mangen::Man::new(command.clone().display_name(format!("lapstrake-{}", command.get_name())))
-                    .render(&mut text)
-                    .or_fail(Code::Failed)?;
-            }
+            manual_of_commands(&Cli::command(), "lapstrake", &mut text).or_fail(Code::Failed)?;
             print_bytes(&text)
         }
     }
+}
+
+/// The pages of a command's commands, and of theirs.
+fn manual_of_commands(command: &clap::Command, name: &str, text: &mut Vec<u8>) -> io::Result<()> {
+    for below in command.get_subcommands() {
+        let name = format!("{name}-{}", below.get_name());
+        clap_mangen::Man::new(below.clone().display_name(&name)).render(text)?;
+        manual_of_commands(below, &name, text)?;
+    }
+    Ok(())
 }
 
 /// Writes data to standard output; a program that loses its output has failed.

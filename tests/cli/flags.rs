@@ -1,1 +1,419 @@
+//! What can be typed, and what comes of it.
 
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::support::{Project, cached};
+
+const THREE: &str = r#"
+[variants.docker]
+[variants.k8s]
+user = "1:1"
+[images.base]
+from = "scratch"
+publish = false
+[[images.base.layers]]
+files = { "/base" = "b" }
+[images.app]
+from = "base"
+variants = ["docker", "k8s"]
+[[images.app.layers]]
+name = "the code"
+copy = ["x"]
+to = "/"
+[images.web]
+from = "base"
+"#;
+
+fn three() -> Project {
+    let project = Project::new(THREE);
+    project.write("ctx/x", "x");
+    project
+}
+
+#[test]
+fn images_and_variants_are_chosen() {
+    let project = three();
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&[], &["app:docker", "app:k8s", "web:latest"]),
+        (&["web"], &["web:latest"]),
+        (&["app"], &["app:docker", "app:k8s"]),
+        (&["app:k8s"], &["app:k8s"]),
+        (&["--variant", "k8s"], &["app:k8s"]),
+        (&["--variant", "k8s", "--variant", "docker"], &["app:docker", "app:k8s"]),
+        (&["app", "--variant", "docker"], &["app:docker"]),
+        (&["web", "app:docker"], &["app:docker", "web:latest"]),
+    ];
+    for (arguments, expected) in cases {
+        let layout = project.build_with(arguments);
+        let expected: Vec<String> = expected.iter().map(|name| format!("registry.example.com/{name}")).collect();
+        assert_eq!(layout.names(), expected, "{arguments:?}");
+    }
+    // One that is not published has no reference, and is called by its name alone.
+    assert_eq!(project.build_with(&["base"]).names(), ["docker.io/library/base:latest"]);
+    insta::assert_snapshot!(project.run(&["build", "wbe"]).fails(2), @"
+        error: the recipe has no image `wbe`
+        hint: did you mean `web`?
+    ");
+    insta::assert_snapshot!(project.run(&["build", "--variant", "k8"]).fails(2), @"
+        error: no image of the recipe has a variant `k8`
+        hint: did you mean `k8s`?
+    ");
+    project.run(&["build", "web", "--variant", "nothing"]).fails(2);
+}
+
+#[test]
+fn names_labels_and_settings_from_the_command_line() {
+    let project = three();
+    let layout = project.build_with(&["web", "-t", "1.0", "--tag", "stable"]);
+    assert_eq!(layout.names(), ["registry.example.com/web:1.0", "registry.example.com/web:stable"]);
+    let layout = project.build_with(&["web", "-t", "r.example.com/else:x"]);
+    assert_eq!(layout.names(), ["r.example.com/else:x"]);
+    let layout = project.build_with(&["--set", "repository=other.example.com/{image}/x", "web"]);
+    assert_eq!(layout.names(), ["other.example.com/web/x:latest"]);
+    let layout = project.build_with(&["web", "--label", "a=1=2", "--label", "b=", "--annotation", "note=x"]);
+    let image = layout.image("web");
+    assert_eq!(image.settings()["Labels"], json!({ "a": "1=2", "b": "" }));
+    assert_eq!(image.manifest["annotations"]["note"], "x");
+    let layout = project.build_with(&["web", "--platform", "linux/arm64"]);
+    assert_eq!(layout.image("web").config["architecture"], "arm64");
+    let layout = project.build_with(&["web", "--platform", "linux/arm64,linux/arm/v7", "--platform", "linux/arm64"]);
+    let platforms = layout.platforms("web");
+    assert_eq!(platforms.keys().collect::<Vec<_>>(), ["linux/arm", "linux/arm64"]);
+    assert_eq!(platforms["linux/arm"].config["variant"], "v7");
+    // Two variants would have one name.
+    let told = project.run(&["build", "--set", "tags=a,b", "web"]).fails(3);
+    assert!(told.contains("registry.example.com/app:a") && told.contains("--set:1:"), "{told}");
+    project.recipe("[images.web]\nfrom = \"scratch\"\n");
+    let layout = project.build_with(&["--set", "tags=a,b"]);
+    assert_eq!(layout.names(), ["registry.example.com/web:a", "registry.example.com/web:b"]);
+    // `--set` is held to the vocabulary, and said so.
+    insta::assert_snapshot!(project.run(&["build", "--set", "repositry=x"]).fails(3), @r#"
+        error: unknown key `repositry` in `[project]`
+         --> --set:1:1
+          |
+        1 | repositry = "x"
+          | ^^^^^^^^^ not a key of `[project]`
+          |
+          = help: did you mean `repository`?
+    "#);
+}
+
+#[test]
+fn what_makes_no_sense_ends_with_2() {
+    let project = three();
+    for arguments in [
+        &["biuld"][..],
+        &["build", "--nonsense"],
+        &["build", "--jobs", "0"],
+        &["build", "--progress", "loud"],
+        &["build", "--label", "novalue"],
+        &["build", "--annotation", "=x"],
+        &["build", "--set", "novalue"],
+        &["build", "--platform", "x"],
+        &["build", "-o", "nonsense"],
+        &["build", "-o", "oic:dir"],
+        &["build", "-o", "type=nonsense,dest=x"],
+        &["build", "-o", ""],
+        &["build", "-t", "not a tag"],
+        &["build", "-t", "UPPER/case:1"],
+        &["build", "--offline", "--push"],
+        &["build", "--source-date-epoch", "soon"],
+        &["cache", "prune", "--keep", "long"],
+        &["cache", "prune", "--max-size", "big"],
+        &["completions", "tcsh"],
+        &["inspect"],
+        &["copy", "oci:x"],
+    ] {
+        let told = project.run(arguments).fails(2);
+        assert!(told.starts_with("error: "), "{arguments:?}: {told}");
+        assert!(!project.path("lapstrake-out").exists());
+    }
+    // No argument at all: help, where errors go.
+    let told = project.run(&[]).fails(2);
+    assert!(told.contains("Usage: lapstrake"), "{told}");
+    for arguments in [&["--help"][..], &["help", "build"], &["build", "--help"], &["-h"], &["--version"]] {
+        let run = project.run(arguments).ok();
+        assert!(run.stdout().contains("lapstrake") && run.stderr.is_empty());
+    }
+}
+
+#[test]
+fn quiet_prints_digests_alone() {
+    let project = three();
+    let digests = project.run(&["build"]).ok().digests();
+    for flags in [&["-q"][..], &["--quiet", "--no-cache"]] {
+        let run = project.run(&[&["build"], flags].concat()).ok();
+        assert_eq!(run.stdout(), digests.iter().map(|digest| format!("{digest}\n")).collect::<String>());
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[test]
+fn progress_for_machines_is_one_object_a_line() {
+    let project = three();
+    let run = project.run(&["build", "--progress", "json", "-o", "archive:out.tar"]).ok();
+    assert_eq!(run.digests().len(), 3);
+    let events: Vec<Value> = run.stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(!events.is_empty());
+    for event in &events {
+        assert!(event["event"].is_string() && event["seconds"].is_number(), "{event}");
+    }
+    let finished = events.iter().filter(|event| event["event"] == "finished").count();
+    let started = events.iter().filter(|event| event["event"] == "started").count();
+    assert!(started > 0 && started == finished, "{events:?}");
+    // Warnings are objects too.
+    project.recipe("[images.app]\nfrom = \"scratch\"\nhealthcheck = { test = [\"CMD\", \"x\"] }\n");
+    let run = project.run(&["build", "--progress", "json"]).ok();
+    let warned = run.stderr.lines().any(|line| serde_json::from_str::<Value>(line).expect(line)["event"] == "warning");
+    assert!(warned, "{}", run.stderr);
+    // A build of a moment says nothing in lines: no bars where nobody looks.
+    let run = three().run(&["build", "--progress", "plain"]).ok();
+    assert!(!run.stderr.contains('\u{1b}') && !run.stderr.contains('\r'), "{}", run.stderr);
+    let run = three().run(&["build", "--progress", "tty"]).ok();
+    assert_eq!(run.digests().len(), 3);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let project = three();
+    let run = project.run(&["build", "--dry-run", "-o", "oci:out", "--metadata-file", "meta"]).ok();
+    insta::assert_snapshot!(run.stdout(), @"
+        app	docker	linux/amd64	the code	registry.example.com/app:docker
+        app	k8s	linux/amd64	the code	registry.example.com/app:k8s
+        web	-	linux/amd64	-	registry.example.com/web:latest
+    ");
+    for path in ["out", "meta", "lapstrake-out", "home/.cache"] {
+        assert!(!project.path(path).exists(), "{path}");
+    }
+}
+
+/// How many files lie below a directory.
+fn count(directory: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(directory) else { return 0 };
+    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+}
+
+#[test]
+fn the_cache_is_looked_after() {
+    let project = three();
+    project.write("ctx/x", vec![b'x'; 100_000]);
+    let digests = project.run(&["build"]).ok().digests();
+    let cache = project.path("home/.cache/lapstrake");
+    assert!(count(&cache) > 0);
+    let size = project.run(&["cache", "size"]).ok().stdout();
+    assert!(size.starts_with(cache.to_str().unwrap()) && size.contains(" blobs, "), "{size}");
+    assert_eq!(project.run(&["cache", "verify"]).ok().stdout(), "the cache is whole\n");
+    // What was used today is kept; with no room for anything, all of it goes; builds do without.
+    project.run(&["cache", "prune"]).ok();
+    assert_eq!(project.run(&["cache", "size"]).ok().stdout(), size);
+    project.run(&["cache", "prune", "--max-size", "0"]).ok();
+    assert!(project.run(&["cache", "size"]).ok().stdout().contains("\t0 blobs, 0 B\t"));
+    assert_eq!(project.run(&["build"]).ok().digests(), digests);
+    // A damaged blob is found, and gone.
+    let layer = project.layout("lapstrake-out").image("web").layer_digests()[0].clone();
+    let path = cached(&cache, &layer).expect("the layer is in the cache");
+    let mut permissions = fs::metadata(&path).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+    fs::set_permissions(&path, permissions).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[30] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let run = project.run(&["cache", "verify"]).code(6);
+    assert_eq!(run.stdout(), format!("{layer}\tdamaged, removed\n"));
+    assert_eq!(project.run(&["cache", "verify"]).ok().stdout(), "the cache is whole\n");
+    assert_eq!(project.run(&["build"]).ok().digests(), digests);
+    project.layout("lapstrake-out");
+    project.run(&["cache", "clear"]).ok();
+    assert!(cached(&cache, &layer).is_none());
+    // Where it is said to be.
+    let size = project.run(&["cache", "size", "--cache-dir", "elsewhere"]).ok().stdout();
+    assert!(size.starts_with("elsewhere\t"), "{size}");
+    let mut command = project.command(&["cache", "size"]);
+    command.env("LAPSTRAKE_CACHE_DIR", "variable");
+    assert!(project.end(command).ok().stdout().starts_with("variable\t"));
+    let mut command = project.command(&["cache", "size"]);
+    command.env_remove("HOME");
+    project.end(command).fails(2);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written() {
+    let project = three();
+    project.write("file", "");
+    // One that is named must do; the usual one need not, and it is said.
+    let told = project.run(&["build", "--cache-dir", "file/below"]).fails(1);
+    assert!(told.contains("file/below"), "{told}");
+    let mut command = project.command(&["build"]);
+    command.env("HOME", project.path("file"));
+    let run = project.end(command).ok();
+    assert!(run.told().contains("no cache is kept"), "{}", run.told());
+    assert_eq!(count(&project.path("tmp")), 0, "the temporary one is gone");
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let project = Project::empty();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let run = project.run(&["completions", shell]).ok();
+        let text = run.stdout();
+        for word in ["lapstrake", "build", "metadata-file", "prune"] {
+            assert!(text.contains(word), "{shell}: {word}");
+        }
+        assert_eq!(run.stderr, "");
+    }
+    // What bash makes of it.
+    project.write("completions", project.run(&["completions", "bash"]).stdout);
+    let script = ". ./completions; COMP_WORDS=(lapstrake bu); COMP_CWORD=1; _lapstrake lapstrake bu lapstrake; echo ${COMPREPLY[@]}";
+    let run = project.end(project.wrapped("bash", &["-c", script], &[])).ok();
+    assert_eq!(run.stdout().trim(), "build");
+}
+
+#[test]
+fn the_manual_has_every_command_and_flag() {
+    let text = Project::empty().run(&["man"]).ok().stdout();
+    assert!(text.contains(".TH lapstrake"));
+    for word in
+        ["build", "push", "copy", "inspect", "cache", "completions", "\\-\\-metadata\\-file", "\\-\\-set", "\\-\\-keep"]
+    {
+        assert!(text.contains(word), "{word}");
+    }
+}
+
+/// A small validator of JSON Schema: the words that our schema uses, and a panic on any other.
+fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("{at}: {what}: {value}"));
+    let Value::Object(words) = schema else {
+        return if *schema == json!(false) { wrong("nothing may be here") } else { Ok(()) };
+    };
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    for (word, rule) in words {
+        match word.as_str() {
+            "$schema"
+            | "$id"
+            | "title"
+            | "description"
+            | "default"
+            | "examples"
+            | "$defs"
+            | "definitions"
+            | "x-taplo"
+            | "$comment"
+            | "deprecated"
+            | "markdownDescription"
+            | "format" => {}
+            "type" => {
+                let kinds = rule.as_array().cloned().unwrap_or_else(|| vec![rule.clone()]);
+                if !kinds.contains(&json!(kind)) {
+                    return wrong(&format!("not {rule}"));
+                }
+            }
+            "$ref" => {
+                let path = rule.as_str().unwrap().strip_prefix('#').unwrap();
+                let target = root.pointer(path).unwrap_or_else(|| panic!("no {path} in the schema"));
+                fits(root, target, value, at)?;
+            }
+            "const" if rule != value => return wrong(&format!("not {rule}")),
+            "enum" if !rule.as_array().unwrap().contains(value) => return wrong(&format!("none of {rule}")),
+            "const" | "enum" => {}
+            "pattern" => {
+                if let Value::String(text) = value
+                    && !regex::Regex::new(rule.as_str().unwrap()).unwrap().is_match(text)
+                {
+                    return wrong(&format!("does not fit {rule}"));
+                }
+            }
+            "minimum" if value.as_i64().is_some_and(|number| number < rule.as_i64().unwrap()) => return wrong("small"),
+            "maximum" if value.as_i64().is_some_and(|number| number > rule.as_i64().unwrap()) => return wrong("large"),
+            "minimum" | "maximum" => {}
+            "required" => {
+                for key in rule.as_array().unwrap() {
+                    if value.is_object() && value.get(key.as_str().unwrap()).is_none() {
+                        return wrong(&format!("{key} is missing"));
+                    }
+                }
+            }
+            "items" => {
+                for (number, item) in value.as_array().into_iter().flatten().enumerate() {
+                    fits(root, rule, item, &format!("{at}[{number}]"))?;
+                }
+            }
+            "properties" | "patternProperties" | "additionalProperties" | "propertyNames" => {}
+            "anyOf" | "oneOf" => {
+                let tried: Vec<_> = rule.as_array().unwrap().iter().map(|one| fits(root, one, value, at)).collect();
+                let good = tried.iter().filter(|outcome| outcome.is_ok()).count();
+                if good == 0 || word == "oneOf" && good > 1 {
+                    return Err(format!("{at}: {good} of {word} fit: {tried:?}"));
+                }
+            }
+            "allOf" => {
+                for one in rule.as_array().unwrap() {
+                    fits(root, one, value, at)?;
+                }
+            }
+            other => panic!("the validator does not know {other}"),
+        }
+    }
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}.{key}");
+        if let Some(names) = words.get("propertyNames") {
+            fits(root, names, &json!(key), &at)?;
+        }
+        let mut known = false;
+        if let Some(rule) = words.get("properties").and_then(|properties| properties.get(key)) {
+            fits(root, rule, inner, &at)?;
+            known = true;
+        }
+        for (pattern, rule) in words.get("patternProperties").and_then(Value::as_object).into_iter().flatten() {
+            if regex::Regex::new(pattern).unwrap().is_match(key) {
+                fits(root, rule, inner, &at)?;
+                known = true;
+            }
+        }
+        if let (false, Some(rule)) = (known, words.get("additionalProperties")) {
+            fits(root, rule, inner, &at)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_schema_takes_every_recipe_of_the_repository_and_no_other() {
+    let run = Project::empty().run(&["schema"]).ok();
+    let schema: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    let mut seen = 0;
+    for entry in fs::read_dir(recipes).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let recipe: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
+            let value = serde_json::to_value(recipe).unwrap();
+            if let Err(error) = fits(&schema, &schema, &value, "recipe") {
+                panic!("{}: {error}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "{seen} recipes");
+    for wrong in [
+        json!({ "images": { "a": {} } }),
+        json!({ "recipe": 2, "images": { "a": {} } }),
+        json!({ "recipe": 1, "images": { "a": { "form": "scratch" } } }),
+        json!({ "recipe": 1, "images": { "A B": { "from": "scratch" } } }),
+        json!({ "recipe": 1, "images": { "a": { "cmd": "sh" } } }),
+        json!({ "recipe": 1, "images": { "a": { "layers": [{ "copy": 1 }] } } }),
+        json!({ "recipe": 1, "images": { "a": { "ports": [0] } } }),
+    ] {
+        assert!(fits(&schema, &schema, &wrong, "recipe").is_err(), "{wrong}");
+    }
+}

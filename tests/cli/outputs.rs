@@ -403,11 +403,11 @@ fn copy_and_inspect_between_places() {
         registry.example.com/two:latest
           digest    [TWO]
           platform  linux/amd64
-          image ID  sha256:63b7af4f6e3dd0842d41cb783dee31e22caf3cd3e0a0c7a54a82c3e730fb048b
+          image ID  sha256:3e036622a7736099751a407e8047043c6159e85a1904a23169a2f7d4ca7af5bf
           created   1980-01-02T00:00:00Z
-          layers    2, 175 B
-            sha256:ff382ce0cf38         90 B  files /shared
-            sha256:b0377bd19e7d         85 B  files /two
+          layers    2, 179 B
+            sha256:5922f98a9308         92 B  files /shared
+            sha256:379f2070997b         87 B  files /two
             0644         0:0          6 /shared
             0644         0:0          1 /two
     ");

@@ -642,3 +642,14 @@ pub(crate) fn debian_tar() -> Vec<u8> {
         .link("var/run", "/run")
         .end()
 }
+
+/// The file of a blob below a cache, however its folders are named.
+pub(crate) fn cached(directory: &Path, digest: &str) -> Option<PathBuf> {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).find_map(|path| {
+        let name = path.to_str()?.replace('/', "");
+        match path.is_dir() {
+            true => cached(&path, digest),
+            false => name.ends_with(&digest["sha256:".len()..]).then_some(path),
+        }
+    })
+}

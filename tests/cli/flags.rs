@@ -417,3 +417,33 @@ fn the_schema_takes_every_recipe_of_the_repository_and_no_other() {
         assert!(fits(&schema, &schema, &wrong, "recipe").is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn an_interrupt_ends_with_the_code_that_shells_expect() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let project = Project::empty();
+        // A recipe that nobody writes: reading it waits.
+        let pipe = project.path("pipe.toml");
+        assert!(project.wrapped("mkfifo", &["pipe.toml"], &[]).status().unwrap().success());
+        let mut child = project.command(&["build", "-f", pipe.to_str().unwrap()]);
+        child.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let child = child.spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let listens = || {
+            let text = fs::read_to_string(&status).unwrap();
+            let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+            u64::from_str_radix(&caught, 16).unwrap() & (1 << 14) != 0
+        };
+        let begun = std::time::Instant::now();
+        while !listens() {
+            assert!(begun.elapsed().as_secs() < 20, "it never listens");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let pid = child.id().to_string();
+        assert!(project.wrapped("kill", &["-s", signal, &pid], &[]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{signal}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "interrupted\n");
+        assert!(output.stdout.is_empty());
+    }
+}

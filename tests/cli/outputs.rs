@@ -237,7 +237,7 @@ fn files_for_other_programs() {
     let image = project.layout("out").image("two");
     let config = image.manifest["config"]["digest"].as_str().unwrap();
     let read = |name: &str| fs::read_to_string(project.path(name)).unwrap();
-    assert_eq!(run.digests(), [image.digest.clone()]);
+    assert_eq!(run.digests()[..], std::slice::from_ref(&image.digest)[..]);
     assert_eq!(read("digest"), image.digest);
     assert_eq!(read("iid"), config);
     assert_eq!(read("refs"), "", "nothing was pushed");

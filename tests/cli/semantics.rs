@@ -17,7 +17,7 @@ const HELD_BY: &[(u8, &[&str])] = &[
     (6, &["semantics_06_tags", "semantics_06_tags_have_a_default_and_no_doubles"]),
     (7, &["semantics_07_toml_s_trap_is_told"]),
     (8, &["semantics_08_copy", "semantics_08_globs", "semantics_08_no_match_is_an_error_with_the_nearest_name"]),
-    (9, &["semantics_09_reach"]),
+    (9, &["semantics_09_reach", "semantics_09_modes_are_set_unless_they_are_to_be_kept"]),
     (10, &["semantics_10_ignoring", "semantics_10_patterns_are_docker_s", "semantics_10_lines_of_the_ignore_file"]),
     (11, &["semantics_11_never_copied_unless_named", "outputs_in_the_context_are_left_out_or_refused"]),
     (12, &["semantics_12_links_of_the_context", "semantics_12_a_path_below_a_link_of_the_layer_is_an_error"]),
@@ -306,6 +306,25 @@ fn semantics_09_reach() {
 }
 
 #[test]
+fn semantics_09_modes_are_set_unless_they_are_to_be_kept() {
+    let listing = |keys: &str| {
+        let project = app(&format!("copy = [\"dir\"]\nto = \"/\"\n{keys}"));
+        project.write("ctx/dir/f", "").write("ctx/dir/x", "");
+        project.chmod("ctx/dir/f", 0o640).chmod("ctx/dir/x", 0o4711).chmod("ctx/dir", 0o750);
+        project.build().image("app").top()
+    };
+    assert_eq!(listing(""), "d 0755 0:0 dir/\nf 0644 0:0 dir/f 0\nf 0755 0:0 dir/x 0\n");
+    assert_eq!(
+        listing("mode = \"preserve\"\ndir_mode = \"preserve\""),
+        "d 0750 0:0 dir/\nf 0640 0:0 dir/f 0\nf 4711 0:0 dir/x 0\n"
+    );
+    assert_eq!(
+        listing("mode = \"0600\"\ndir_mode = \"0700\""),
+        "d 0700 0:0 dir/\nf 0600 0:0 dir/f 0\nf 0600 0:0 dir/x 0\n"
+    );
+}
+
+#[test]
 fn semantics_10_ignoring() {
     let project = app(
         "copy = [\".\"]\nto = \"/c\"\ninclude = [\"src\", \"*.md\"]\nexclude = [\"**/*.tmp\"]\nmodes = { \"src/*\" = \"0600\", \"src/a\" = \"0640\" }",
@@ -487,7 +506,7 @@ fn semantics_17_bytes_of_a_layer() {
     // `a` before `a.b` before what is in `a`, as bytes without the slash; no root, no `./`.
     let sorted = ["a/", "a.b", "a/c", &format!("{}/", "d".repeat(120)), &long, "ü"];
     assert_eq!(paths, sorted);
-    assert!(layer.ends_with(&[0; 1024]) && layer.len() % 512 == 0);
+    assert!(layer.ends_with(&[0; 1024]) && layer.len().is_multiple_of(512));
     assert!(layer.windows(12).any(|window| window == b"PaxHeaders/f"));
 }
 

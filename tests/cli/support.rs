@@ -41,7 +41,7 @@ impl Project {
 
     /// Writes the recipe anew.
     pub(crate) fn recipe(&self, images: &str) {
-        self.write("lapstrake.toml", &format!("{HEAD}{images}"));
+        self.write("lapstrake.toml", format!("{HEAD}{images}"));
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -42,6 +42,7 @@ pub(crate) fn podman_in(storage: &str) -> Command {
     });
     crate::support::program("runc");
     crate::support::program("conmon");
+    // Short names: podman takes at most 50 characters for the second.
     let root = directory(&format!("podman/{storage}"));
     let mut command = tool("podman");
     command
@@ -52,7 +53,7 @@ pub(crate) fn podman_in(storage: &str) -> Command {
         .arg("--root")
         .arg(root.join("store"))
         .arg("--runroot")
-        .arg(root.join("runroot"));
+        .arg(root.join("run"));
     command
 }
 

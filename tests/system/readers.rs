@@ -8,7 +8,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::containers::podman_in;
-use crate::support::{self, Built, checkout, directory, json, ok, registry, scratch, strings, text, tool};
+use crate::support::{
+    self, Built, Layout, checkout, directory, json, lapstrake, ok, registry, scratch, strings, text, tool,
+};
 
 /// The same place, as the transports of containers/image call it: our hybrid is two of theirs.
 const READINGS: [(&str, &str); 5] = [
@@ -21,9 +23,14 @@ const READINGS: [(&str, &str); 5] = [
 
 fn assert_skopeo_reads(built: &Built, image: &str, name: &str) {
     let ours = built.layout().image(&built.digests[image]);
+    let is_oci = text(&ours.manifest["mediaType"]).starts_with("application/vnd.oci.");
     let name = format!("{}/{name}", registry().host);
     let copies = directory(&format!("skopeo/{image}"));
     for (kind, transport) in READINGS {
+        // By name, skopeo finds nothing but OCI's own media types in a layout.
+        if transport != "docker-archive" && !is_oci {
+            continue;
+        }
         let reference = format!("{transport}:{}:{name}", built.path(kind).display());
         let seen = json(tool("skopeo").args(["inspect", &reference]));
         assert_eq!(seen["Architecture"], ours.config["architecture"], "{reference}");
@@ -69,26 +76,39 @@ fn skopeo_lists_every_name_of_an_archive() {
     }
 }
 
-#[test]
-fn podman_loads_every_image_of_an_archive_under_its_names() {
-    for (storage, built, kind) in
-        [("load-eveai", support::eveai(), "archive"), ("load-archon", support::archon(), "docker-archive")]
-    {
-        ok(podman_in(storage).args(["load", "--quiet", "--input"]).arg(built.path(kind)));
-        let layout = built.layout();
-        let id = |digest: &str| text(&layout.image(digest).manifest["config"]["digest"]).replace("sha256:", "");
-        let ours: BTreeMap<String, String> =
-            layout.names().into_iter().map(|(name, digest)| (name, id(&digest))).collect();
-        let listed = json(podman_in(storage).args(["images", "--format", "json"]));
-        let mut theirs = BTreeMap::new();
-        for image in listed.as_array().expect("images") {
-            for name in strings(&image["Names"]) {
-                theirs.insert(name, text(&image["Id"]).to_owned());
-            }
+fn assert_podman_loads(storage: &str, archive: &Path, layout: &Layout) {
+    ok(podman_in(storage).args(["load", "--quiet", "--input"]).arg(archive));
+    let id = |digest: &str| text(&layout.image(digest).manifest["config"]["digest"]).replace("sha256:", "");
+    let ours: BTreeMap<String, String> = layout.names().into_iter().map(|(name, digest)| (name, id(&digest))).collect();
+    let listed = json(podman_in(storage).args(["images", "--format", "json"]));
+    let mut theirs = BTreeMap::new();
+    for image in listed.as_array().expect("images") {
+        for name in strings(&image["Names"]) {
+            theirs.insert(name, text(&image["Id"]).to_owned());
         }
-        assert_eq!(theirs, ours, "{kind}");
-        ok(podman_in(storage).args(["rmi", "--all", "--force"]));
     }
+    assert!(ours.len() >= 5, "{ours:?}");
+    assert_eq!(theirs, ours, "{}", archive.display());
+}
+
+#[test]
+fn podman_loads_every_image_of_a_hybrid_archive_under_its_names() {
+    let eveai = support::eveai();
+    assert_podman_loads("eveai", &eveai.path("archive"), &eveai.layout());
+}
+
+#[test]
+fn podman_loads_every_image_of_a_docker_archive_under_its_names() {
+    support::archon();
+    let directory = directory("frontend");
+    let mut build = lapstrake();
+    build.args(["build", "frontend", "-f"]).arg(checkout().join("recipes/archon.toml"));
+    for (kind, file) in [("oci", "layout"), ("docker-archive", "docker.tar")] {
+        build.arg("-o").arg(format!("{kind}:{}", directory.join(file).display()));
+    }
+    ok(&mut build);
+    let layout = Layout { directory: directory.join("layout") };
+    assert_podman_loads("archon", &directory.join("docker.tar"), &layout);
 }
 
 /// What a file is expected to be: uid, gid, mode, and the bytes of a regular file.
@@ -190,7 +210,6 @@ fn assert_unpacks(
     assert_eq!(stat("tmp"), (0, 0, 0o1777));
     assert_eq!(stat("etc"), (0, 0, 0o755));
     assert_eq!(stat("etc/passwd"), (0, 0, 0o644));
-    assert_eq!(stat("etc/shadow").2, 0o640);
     assert!(fs::symlink_metadata(root.join("lib")).expect("/lib").is_symlink(), "/lib stays a link");
     let passwd = fs::read_to_string(root.join("etc/passwd")).expect("/etc/passwd");
     let account = passwd.lines().find(|line| line.starts_with("appuser:")).expect("the account");

@@ -26,7 +26,7 @@ for pid in "$1"/pids/*; do
 done
 for root in "$1"/podman/*; do
     [ -d "$root/store" ] || continue
-    podman --root "$root/store" --runroot "$root/runroot" --cgroup-manager cgroupfs --events-backend file \
+    podman --root "$root/store" --runroot "$root/run" --cgroup-manager cgroupfs --events-backend file \
         rm --all --force --time 0 >/dev/null 2>&1
     umount "$root/store/overlay" 2>/dev/null
 done
@@ -37,7 +37,7 @@ rm -rf "$1"
 pub(crate) fn scratch() -> &'static Path {
     static SCRATCH: OnceLock<(PathBuf, Child)> = OnceLock::new();
     let (directory, _) = SCRATCH.get_or_init(|| {
-        let directory = tempfile::Builder::new().prefix("lapstrake-system-").tempdir().expect("a temporary directory");
+        let directory = tempfile::Builder::new().prefix("lapstrake-").tempdir().expect("a temporary directory");
         let directory = directory.keep().canonicalize().expect("the temporary directory");
         for name in ["pids", "home", "podman"] {
             fs::create_dir(directory.join(name)).expect("a directory");

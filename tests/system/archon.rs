@@ -126,6 +126,7 @@ fn archon_docker_runs_as_root_and_is_healthy_by_its_own_check() {
             assert_routes(&container);
         }
         let stopped = container.terminate();
+        assert_eq!(stopped.code, 0, "{service}: {}", stopped.log);
         assert!(stopped.log.contains(line), "{service}: {}", stopped.log);
     }
 }

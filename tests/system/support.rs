@@ -21,16 +21,24 @@ pub(crate) fn checkout() -> &'static Path {
 /// podman, then the directory. It waits for the end of its input, of which this process holds the other end.
 const KEEPER: &str = r#"
 cat >/dev/null
-for pid in "$1"/pids/*; do
-    [ ! -e "$pid" ] || kill -9 "${pid##*/}" 2>/dev/null
+clean() {
+    for pid in "$1"/pids/*; do
+        [ ! -e "$pid" ] || kill -9 "${pid##*/}" 2>/dev/null
+    done
+    for root in "$1"/podman/*; do
+        [ -d "$root/store" ] || continue
+        podman --root "$root/store" --runroot "$root/run" --cgroup-manager cgroupfs --events-backend file \
+            rm --all --force --time 0 >/dev/null 2>&1
+        umount "$root/store/overlay" 2>/dev/null
+    done
+    rm -rf "$1"
+}
+clean "$1"
+# A program that was running when the tests were killed may still have been writing.
+for again in 1 2 3 4 5 6; do
+    sleep 5
+    [ ! -e "$1" ] || clean "$1"
 done
-for root in "$1"/podman/*; do
-    [ -d "$root/store" ] || continue
-    podman --root "$root/store" --runroot "$root/run" --cgroup-manager cgroupfs --events-backend file \
-        rm --all --force --time 0 >/dev/null 2>&1
-    umount "$root/store/overlay" 2>/dev/null
-done
-rm -rf "$1"
 "#;
 
 /// The directory of this run. It goes away with the process.

@@ -109,14 +109,14 @@ fn climbing() -> Vec<u8> {
 #[test]
 fn what_a_plan_finds_missing() {
     insta::assert_snapshot!(told("scratch", "copy = [\"requirement.txt\"]\nto = \"/\""), @r#"
-        3 error: copy `requirement.txt` matches nothing in the context `./ctx`; did you mean `requirements.txt`?
+        3 error: copy `requirement.txt` matches nothing in the context `ctx`; did you mean `requirements.txt`?
           --> lapstrake.toml:10:9
            |
         10 | copy = ["requirement.txt"]
            |         ^^^^^^^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "copy = [\"src/*.rs\"]\nto = \"/\""), @r#"
-        3 error: copy `src/*.rs` matches nothing in the context `./ctx`
+        3 error: copy `src/*.rs` matches nothing in the context `ctx`
           --> lapstrake.toml:10:9
            |
         10 | copy = ["src/*.rs"]
@@ -200,7 +200,7 @@ fn a_context_that_is_not_there() {
     std::fs::remove_dir(project.path("ctx")).unwrap();
     let told = project.run(&["build"]).fails(1);
     insta::assert_snapshot!(told, @"
-        error: opening the context ./ctx (lapstrake.toml:10:1)
+        error: opening the context ctx (lapstrake.toml:10:1)
           caused by: No such file or directory (os error 2)
     ");
 }

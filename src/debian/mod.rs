@@ -3,4 +3,6 @@
 pub mod control;
 pub mod decode;
 pub mod dependency;
+pub mod packages;
+pub mod resolve;
 pub mod version;

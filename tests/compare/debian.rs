@@ -1,0 +1,69 @@
+//! Compares what this project makes of Debian's packages with what Debian's own tools do. See `src/debian/mod.rs`.
+//!
+//! ```text
+//! compare-debian solve LISTS ARCH [essential|recommends|without=NAME|ROOT]…   name and version of what is chosen, a line each
+//! ```
+//!
+//! `LISTS` is a directory of plain `*_Packages` files, as apt keeps them.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::io::{BufReader, Write};
+
+use lapstrake::debian::packages::Packages;
+use lapstrake::debian::resolve::{Request, Root, Suite, solve};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["solve", lists, architecture, ref rest @ ..] => print_solution(lists, architecture, rest),
+        _ => Err("usage: compare-debian solve LISTS ARCH ROOT…".into()),
+    }
+}
+
+fn indexes(lists: &str) -> Result<Vec<Packages>, Box<dyn Error>> {
+    let mut files: Vec<_> =
+        fs::read_dir(lists)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    files.retain(|path| path.to_string_lossy().ends_with("_Packages"));
+    files.sort();
+    files.iter().map(|path| Ok(Packages::read(BufReader::new(fs::File::open(path)?))?)).collect()
+}
+
+fn print_solution(lists: &str, architecture: &str, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+    let indexes = indexes(lists)?;
+    let suites: Vec<Suite<'_>> =
+        indexes.iter().map(|packages| Suite { names: Vec::new(), priority: 500, packages }).collect();
+    // Several sets of roots at once, since the indexes take longer to read than any question to answer.
+    for arguments in arguments.split(|word| *word == "--") {
+        let mut roots: Vec<Root> = Vec::new();
+        let mut without = BTreeSet::new();
+        for word in arguments.iter().filter(|word| !matches!(**word, "essential" | "recommends")) {
+            match word.strip_prefix("without=") {
+                Some(name) => _ = without.insert(name.to_owned()),
+                None => roots.push(word.parse()?),
+            }
+        }
+        let request = Request {
+            architecture,
+            suites: &suites,
+            installed: &Packages::default(),
+            roots: &roots,
+            essential: arguments.contains(&"essential"),
+            recommends: arguments.contains(&"recommends"),
+            without: &without,
+        };
+        let mut out = std::io::stdout().lock();
+        match solve(&request) {
+            Ok(solution) => {
+                for chosen in solution.chosen.values() {
+                    writeln!(out, "{} {}", chosen.package.name(), chosen.package.version_text())?;
+                }
+            }
+            Err(error) => writeln!(out, "! {error}")?,
+        }
+        writeln!(out, "--")?;
+    }
+    Ok(())
+}

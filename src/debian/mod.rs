@@ -1,6 +1,7 @@
 //! Packages of Debian, made part of an image without running anything of theirs (DESIGN.md, section 8).
 
 pub mod control;
+pub mod deb;
 pub mod decode;
 pub mod dependency;
 pub mod packages;

@@ -1,9 +1,12 @@
 //! Packages of Debian, made part of an image without running anything of theirs (DESIGN.md, section 8).
 
 pub mod control;
+pub mod database;
 pub mod deb;
 pub mod decode;
 pub mod dependency;
 pub mod packages;
 pub mod resolve;
+pub mod staging;
+pub mod unpack;
 pub mod version;

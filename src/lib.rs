@@ -6,6 +6,7 @@ pub mod compress;
 pub mod content;
 pub mod context;
 pub mod debian;
+pub mod elf;
 pub mod git;
 pub mod host;
 pub mod image;

@@ -112,11 +112,22 @@ impl Stanza {
     }
 
     fn push(&mut self, name: &str, value: &str) {
+        self.trim_last();
         let at = self.text.len() as u32;
         self.text.push_str(name);
         let middle = self.text.len() as u32;
         self.text.push_str(value);
         self.fields.push(Field { name: (at, middle), value: (middle, self.text.len() as u32) });
+    }
+
+    /// White space at the very end of a value is none of it.
+    fn trim_last(&mut self) {
+        if let Some(last) = self.fields.last().copied() {
+            let length = self.slice(last.value).trim_end().len() as u32;
+            if let Some(last) = self.fields.last_mut() {
+                last.value.1 = last.value.0 + length;
+            }
+        }
     }
 
     fn continue_last(&mut self, line: &str) {
@@ -160,7 +171,10 @@ impl<R: BufRead> StanzaReader<R> {
             if line.is_empty() {
                 match (count, stanza.is_empty()) {
                     (0, true) => return Ok(None),
-                    (_, false) => return Ok(Some(stanza)),
+                    (_, false) => {
+                        stanza.trim_last();
+                        return Ok(Some(stanza));
+                    }
                     (_, true) => continue,
                 }
             }
@@ -176,7 +190,7 @@ impl<R: BufRead> StanzaReader<R> {
                 if text.trim().is_empty() {
                     return Err(wrong("a blank line inside a field"));
                 }
-                stanza.continue_last(text.trim_end());
+                stanza.continue_last(&text);
                 continue;
             }
             let Some((name, value)) = text.split_once(':') else { return Err(wrong("no colon")) };
@@ -190,7 +204,7 @@ impl<R: BufRead> StanzaReader<R> {
             if stanza.fields.len() >= MAX_FIELDS {
                 return Err(wrong("more fields than anybody writes"));
             }
-            stanza.push(name, value.trim());
+            stanza.push(name, value.trim_start());
         }
     }
 }

@@ -294,13 +294,11 @@ fn normal(field: &str, value: &str) -> String {
     }
 }
 
-/// The lines of the field `Conffiles`: path and MD5, in the order of the package's list.
+/// The lines of the field `Conffiles`: path and MD5, in the order in which the package names them.
 fn conffiles(package: &Deb) -> Result<String, DatabaseError> {
     let wrong = |source| DatabaseError::Package { package: package.name.clone(), source };
     let mut lines = String::new();
-    let mut conffiles = package.conffiles().map_err(wrong)?;
-    conffiles.sort_by(|a, b| a.path.cmp(&b.path));
-    for conffile in conffiles {
+    for conffile in package.conffiles().map_err(wrong)? {
         let path = String::from_utf8_lossy(conffile.path.as_bytes()).into_owned();
         if conffile.remove_on_upgrade {
             lines.push_str(&format!("\n /{path} newconffile remove-on-upgrade"));
@@ -474,8 +472,8 @@ mod tests {
         Depends: b (>= 1) | c, d (<< 2)
         Pre-Depends: z
         Conffiles:
-         /etc/a 0cc175b9c0f1b6a831c399e269772661
          /etc/b 92eb5ffee6ae2fec3ad71c777531578f
+         /etc/a 0cc175b9c0f1b6a831c399e269772661
          /etc/old newconffile remove-on-upgrade
         Description: short
          long

@@ -2,23 +2,30 @@
 //!
 //! ```text
 //! compare-debian solve LISTS ARCH [essential|recommends|without=NAME|ROOT]…   name and version of what is chosen, a line each
+//! compare-debian tree ARCH OUT.tar DEB…                                        the packages as one layer on nothing
 //! ```
 //!
 //! `LISTS` is a directory of plain `*_Packages` files, as apt keeps them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::io::{BufReader, Write};
 
+use lapstrake::debian::database::{self, Style};
+use lapstrake::debian::deb::{Deb, Limits};
 use lapstrake::debian::packages::Packages;
 use lapstrake::debian::resolve::{Request, Root, Suite, solve};
+use lapstrake::debian::staging::Staging;
+use lapstrake::debian::unpack::{Leave, merge_usr, unpack};
+use lapstrake::tree::Rootfs;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["solve", lists, architecture, ref rest @ ..] => print_solution(lists, architecture, rest),
+        ["tree", architecture, out, ref debs @ ..] => write_tree(architecture, out, debs),
         _ => Err("usage: compare-debian solve LISTS ARCH ROOT…".into()),
     }
 }
@@ -65,5 +72,27 @@ fn print_solution(lists: &str, architecture: &str, arguments: &[&str]) -> Result
         }
         writeln!(out, "--")?;
     }
+    Ok(())
+}
+
+fn write_tree(architecture: &str, out: &str, debs: &[&str]) -> Result<(), Box<dyn Error>> {
+    let mut packages = debs
+        .iter()
+        .map(|path| {
+            let deb = Deb::read(BufReader::new(fs::File::open(path)?), tempfile::tempfile()?, path, Limits::default());
+            deb.map_err(|error| format!("{path}: {error}: {:?}", error.source()).into())
+        })
+        .collect::<Result<Vec<Deb>, Box<dyn Error>>>()?;
+    packages.sort_by(|a, b| (a.name != "base-files", &a.name).cmp(&(b.name != "base-files", &b.name)));
+    let base = Rootfs::new();
+    let mut staging = Staging::new(base.clone(), &|_, _, _| Err(std::io::Error::other("no base")));
+    merge_usr(&mut staging, architecture)?;
+    let unpacked = unpack(&mut staging, &packages, &BTreeMap::new(), Leave::default())?;
+    let installed = database::read_installed(&staging)?;
+    database::write(&mut staging, &packages, &unpacked, &installed, architecture, Style::Status)?;
+    let tree = staging.into_tree(&base)?;
+    let mut file = std::io::BufWriter::new(fs::File::create(out)?);
+    lapstrake::tar::write_tree(&tree, &mut file, &mut ())?;
+    file.flush()?;
     Ok(())
 }

@@ -135,18 +135,30 @@ impl<'a> Staging<'a> {
         read.map_err(|source| StagingError::Read { path: path.clone(), source })
     }
 
-    /// A reader of the first bytes of a file of the view, at most `limit`.
+    /// A stretch of a file of the view: at most `length` bytes from `offset` on, fewer only where it ends.
     ///
     /// # Errors
     /// As [`Staging::read`].
-    pub fn read_start(&self, path: &TreePath, located: &Located, limit: u64) -> Result<Vec<u8>, StagingError> {
+    pub fn read_at(
+        &self,
+        path: &TreePath,
+        located: &Located,
+        offset: u64,
+        length: u64,
+    ) -> Result<Vec<u8>, StagingError> {
+        let part = |whole: u64| length.min(whole.saturating_sub(offset));
         let read = match located {
-            Located::Content(content) => content.open().map_err(io::Error::from).and_then(|reader| {
-                let mut bytes = Vec::new();
-                io::Read::read_to_end(&mut io::Read::take(reader, limit), &mut bytes)?;
-                Ok(bytes)
-            }),
-            Located::Layer { layer, offset, length } => (self.read_base)(*layer, *offset, (*length).min(limit)),
+            Located::Content(content) => content
+                .open_part(offset.min(content.len()), part(content.len()))
+                .map_err(io::Error::from)
+                .and_then(|mut reader| {
+                    let mut bytes = Vec::new();
+                    io::Read::read_to_end(&mut reader, &mut bytes).map(|_| bytes)
+                }),
+            Located::Layer { length: whole, .. } if part(*whole) == 0 => Ok(Vec::new()),
+            Located::Layer { layer, offset: start, length: whole } => {
+                (self.read_base)(*layer, start.saturating_add(offset), part(*whole))
+            }
         };
         read.map_err(|source| StagingError::Read { path: path.clone(), source })
     }

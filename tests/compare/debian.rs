@@ -14,6 +14,7 @@ use std::io::{BufReader, Write};
 
 use lapstrake::debian::database::{self, Style};
 use lapstrake::debian::deb::{Deb, Limits};
+use lapstrake::debian::effects;
 use lapstrake::debian::packages::Packages;
 use lapstrake::debian::resolve::{Request, Root, Suite, solve};
 use lapstrake::debian::staging::Staging;
@@ -90,6 +91,8 @@ fn write_tree(architecture: &str, out: &str, debs: &[&str]) -> Result<(), Box<dy
     let unpacked = unpack(&mut staging, &packages, &BTreeMap::new(), Leave::default())?;
     let installed = database::read_installed(&staging)?;
     database::write(&mut staging, &packages, &unpacked, &installed, architecture, Style::Status)?;
+    effects::apply(&mut staging, &packages, &BTreeMap::new(), 20412)?;
+    effects::ld_so_cache::apply(&mut staging, architecture)?;
     let tree = staging.into_tree(&base)?;
     let mut file = std::io::BufWriter::new(fs::File::create(out)?);
     lapstrake::tar::write_tree(&tree, &mut file, &mut ())?;

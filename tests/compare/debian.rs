@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! compare-debian solve LISTS ARCH [essential|recommends|without=NAME|ROOT]…   name and version of what is chosen, a line each
+//! compare-debian verify INRELEASE…                                             who signed, by Debian's own keys
 //! compare-debian tree ARCH OUT.tar DEB…                                        the packages as one layer on nothing
 //! ```
 //!
@@ -15,7 +16,9 @@ use std::io::{BufReader, Write};
 use lapstrake::debian::database::{self, Style};
 use lapstrake::debian::deb::{Deb, Limits};
 use lapstrake::debian::effects;
+use lapstrake::debian::keyring::Keyring;
 use lapstrake::debian::packages::Packages;
+use lapstrake::debian::release::{self, Release};
 use lapstrake::debian::resolve::{Request, Root, Suite, solve};
 use lapstrake::debian::staging::Staging;
 use lapstrake::debian::unpack::{Leave, merge_usr, unpack};
@@ -27,8 +30,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments[..] {
         ["solve", lists, architecture, ref rest @ ..] => print_solution(lists, architecture, rest),
         ["tree", architecture, out, ref debs @ ..] => write_tree(architecture, out, debs),
+        ["verify", ref files @ ..] => files.iter().try_for_each(|file| verify_release(file)),
         _ => Err("usage: compare-debian solve LISTS ARCH ROOT…".into()),
     }
+}
+
+fn verify_release(file: &str) -> Result<(), Box<dyn Error>> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let keyring = Keyring::debian()?;
+    let verified =
+        release::verify(&fs::read(file)?, &keyring, Some(now)).map_err(|error| format!("{file}: {error}"))?;
+    let release = Release::parse(&verified.text)?;
+    release.check(release.codename.as_deref().unwrap_or_default(), Some("Debian"), Some(now))?;
+    let index = release.packages("main", "amd64")?;
+    println!("{:?} {:?} {}", release.codename, verified.signers, index.by_hash.unwrap_or(index.path));
+    Ok(())
 }
 
 fn indexes(lists: &str) -> Result<Vec<Packages>, Box<dyn Error>> {

@@ -10,6 +10,7 @@ pub mod keyring;
 pub mod packages;
 pub mod release;
 pub mod resolve;
+pub mod scripts;
 pub mod shell;
 pub mod staging;
 pub mod unpack;

@@ -9,108 +9,204 @@ pub struct Word {
     pub literal: bool,
 }
 
-/// The simple commands of a script, in order, whether or not they would ever be reached. Words that only steer
-/// (`if`, `then`, `case … in`, patterns) are left in their places.
+/// How deep commands may stand in commands.
+const MAX_DEPTH: usize = 32;
+
+/// The simple commands of a script, in order, whether or not they would ever be reached; those in `$(…)` and backquotes
+/// come before the one that they stand in. Words that only steer (`if`, `then`, `case … in`, patterns) are left in place.
 pub fn commands(script: &str) -> Vec<Vec<Word>> {
-    let mut commands = Vec::new();
-    let mut command: Vec<Word> = Vec::new();
-    let mut word: Option<Word> = None;
-    let mut characters = script.chars().peekable();
-    // Whether a command ended in a single bar: in a pattern of `case`, that is none.
-    let mut piped: Vec<bool> = Vec::new();
-    let mut here_documents: Vec<String> = Vec::new();
-    let push =
-        |word: &mut Option<Word>, c: char| word.get_or_insert(Word { text: String::new(), literal: true }).text.push(c);
-    let spoil =
-        |word: &mut Option<Word>| word.get_or_insert(Word { text: String::new(), literal: true }).literal = false;
-    while let Some(c) = characters.next() {
-        match c {
-            '\\' => match characters.next() {
-                Some('\n') | None => {}
-                Some(c) => push(&mut word, c),
-            },
-            '\'' => {
-                word.get_or_insert(Word { text: String::new(), literal: true });
-                for c in characters.by_ref().take_while(|c| *c != '\'') {
-                    push(&mut word, c);
-                }
+    let mut parser =
+        Parser { characters: script.chars().peekable(), commands: Vec::new(), piped: Vec::new(), depth: 0 };
+    parser.run(None);
+    parser.commands
+}
+
+struct Parser<'a> {
+    characters: std::iter::Peekable<std::str::Chars<'a>>,
+    commands: Vec<Vec<Word>>,
+    /// Whether a command ended in a single bar: in a pattern of `case`, that is none.
+    piped: Vec<bool>,
+    depth: usize,
+}
+
+fn begin(word: &mut Option<Word>) -> &mut Word {
+    word.get_or_insert(Word { text: String::new(), literal: true })
+}
+
+impl Parser<'_> {
+    /// Reads up to a closing character, or to the end.
+    fn run(&mut self, until: Option<char>) {
+        let mut command: Vec<Word> = Vec::new();
+        let mut word: Option<Word> = None;
+        let mut here_documents: Vec<String> = Vec::new();
+        let mut groups = 0;
+        while let Some(c) = self.characters.next() {
+            // A bracket that was opened in the same command closes that.
+            let open = command.iter().filter(|word| word.text == "(").count();
+            let closed = command.iter().filter(|word| word.text == ")").count();
+            if Some(c) == until && (c != ')' || open <= closed) {
+                break;
             }
-            '"' => {
-                word.get_or_insert(Word { text: String::new(), literal: true });
-                while let Some(c) = characters.next().filter(|c| *c != '"') {
-                    match c {
-                        '\\' => match characters.next() {
-                            Some('\n') | None => {}
-                            Some(c) => push(&mut word, c),
-                        },
-                        '$' | '`' => {
-                            spoil(&mut word);
-                            push(&mut word, c);
-                        }
-                        c => push(&mut word, c),
+            match c {
+                '\\' => match self.characters.next() {
+                    Some('\n') | None => {}
+                    Some(c) => begin(&mut word).text.push(c),
+                },
+                '\'' => {
+                    let word = begin(&mut word);
+                    for c in self.characters.by_ref().take_while(|c| *c != '\'') {
+                        word.text.push(c);
                     }
                 }
-            }
-            '$' | '`' | '*' | '?' | '[' if !(c == '[' && word.is_none()) => {
-                spoil(&mut word);
-                push(&mut word, c);
-            }
-            '#' if word.is_none() => while characters.next_if(|c| *c != '\n').is_some() {},
-            '<' if characters.peek() == Some(&'<') => {
-                characters.next();
-                while characters.next_if(|c| *c == '-' || *c == ' ').is_some() {}
-                let mut end = String::new();
-                while let Some(c) = characters.next_if(|c| !c.is_whitespace() && !";|&<>".contains(*c)) {
-                    end.push(c);
-                }
-                here_documents.push(end.replace(['"', '\'', '\\'], ""));
-            }
-            ' ' | '\t' => command.extend(word.take()),
-            '\n' | ';' | '|' | '&' => {
-                command.extend(word.take());
-                if !command.is_empty() {
-                    commands.push(std::mem::take(&mut command));
-                    piped.push(c == '|' && characters.peek() != Some(&'|'));
-                }
-                if c == '\n' {
-                    for end in here_documents.drain(..) {
-                        loop {
-                            let mut line = String::new();
-                            let mut ended = true;
-                            for c in characters.by_ref() {
-                                if c == '\n' {
-                                    ended = false;
-                                    break;
-                                }
-                                line.push(c);
-                            }
-                            if ended || line.trim_start_matches('\t') == end {
-                                break;
-                            }
+                '"' => {
+                    begin(&mut word);
+                    while let Some(c) = self.characters.next().filter(|c| *c != '"') {
+                        match c {
+                            '\\' => match self.characters.next() {
+                                Some('\n') | None => {}
+                                Some(c) => begin(&mut word).text.push(c),
+                            },
+                            '$' | '`' => self.computed(c, &mut word),
+                            c => begin(&mut word).text.push(c),
                         }
                     }
                 }
-            }
-            '{' | '}' | '(' | ')' | '<' | '>' if word.is_none() || matches!(c, '(' | ')' | '<' | '>') => {
-                command.extend(word.take());
-                if c == ')' && !command.iter().any(|word| word.text == "(") {
-                    while piped.last() == Some(&true)
-                        && commands.last().is_some_and(|last| !last.iter().any(|word| word.text == "("))
+                '$' | '`' => self.computed(c, &mut word),
+                '*' | '?' => {
+                    let word = begin(&mut word);
+                    word.literal = false;
+                    word.text.push(c);
+                }
+                '[' if word.is_some() => {
+                    let word = begin(&mut word);
+                    word.literal = false;
+                    word.text.push(c);
+                }
+                '#' if word.is_none() => while self.characters.next_if(|c| *c != '\n').is_some() {},
+                '<' | '>' => {
+                    // The number before it says which stream.
+                    if word
+                        .as_ref()
+                        .is_some_and(|word| word.literal && word.text.bytes().all(|byte| byte.is_ascii_digit()))
                     {
-                        commands.pop();
-                        piped.pop();
+                        word = None;
+                    }
+                    command.extend(word.take());
+                    if c == '<' && self.characters.next_if_eq(&'<').is_some() {
+                        while self.characters.next_if(|c| *c == '-' || *c == ' ').is_some() {}
+                        let mut end = String::new();
+                        while let Some(c) = self.characters.next_if(|c| !c.is_whitespace() && !";|&<>".contains(*c)) {
+                            end.push(c);
+                        }
+                        here_documents.push(end.replace(['"', '\'', '\\'], ""));
+                        continue;
+                    }
+                    self.characters.next_if_eq(&'>');
+                    command.push(Word { text: c.to_string(), literal: true });
+                    if self.characters.next_if_eq(&'&').is_some() {
+                        begin(&mut word).text.push('&');
                     }
                 }
-                command.push(Word { text: c.to_string(), literal: true });
+                ' ' | '\t' => command.extend(word.take()),
+                '\n' | ';' | '|' | '&' => {
+                    command.extend(word.take());
+                    let piped = c == '|' && self.characters.peek() != Some(&'|');
+                    self.end(&mut command, piped);
+                    if c == '\n' {
+                        for end in here_documents.drain(..) {
+                            self.skip_here_document(&end);
+                        }
+                    }
+                }
+                '(' | ')' => {
+                    command.extend(word.take());
+                    let opened = command.iter().any(|word| word.text == "(");
+                    if c == '(' {
+                        groups += 1;
+                    } else if groups > 0 {
+                        groups -= 1;
+                        if !opened {
+                            self.end(&mut command, false);
+                            continue;
+                        }
+                    }
+                    if c == ')' && !command.iter().any(|word| word.text == "(") {
+                        while self.piped.last() == Some(&true)
+                            && self.commands.last().is_some_and(|last| !last.iter().any(|word| word.text == "("))
+                        {
+                            self.commands.pop();
+                            self.piped.pop();
+                        }
+                    }
+                    command.push(Word { text: c.to_string(), literal: true });
+                    // `name()` begins a function.
+                    if c == ')' && command.len() == 3 && command[1].text == "(" {
+                        self.end(&mut command, false);
+                    }
+                }
+                '{' | '}' if word.is_none() => command.push(Word { text: c.to_string(), literal: true }),
+                c => begin(&mut word).text.push(c),
             }
-            c => push(&mut word, c),
+        }
+        command.extend(word);
+        self.end(&mut command, false);
+    }
+
+    fn end(&mut self, command: &mut Vec<Word>, piped: bool) {
+        if !command.is_empty() {
+            self.commands.push(std::mem::take(command));
+            self.piped.push(piped);
         }
     }
-    command.extend(word);
-    if !command.is_empty() {
-        commands.push(command);
+
+    /// A parameter or a command in a word.
+    fn computed(&mut self, c: char, word: &mut Option<Word>) {
+        let word = begin(word);
+        word.literal = false;
+        word.text.push(c);
+        if self.depth >= MAX_DEPTH {
+            return;
+        }
+        self.depth += 1;
+        if c == '`' {
+            self.run(Some('`'));
+        } else if self.characters.next_if_eq(&'{').is_some() {
+            for c in self.characters.by_ref().take_while(|c| *c != '}') {
+                word.text.push(c);
+            }
+        } else if self.characters.next_if_eq(&'(').is_some() {
+            if self.characters.next_if_eq(&'(').is_some() {
+                // Arithmetic calls nothing.
+                let mut before = ' ';
+                for c in self.characters.by_ref() {
+                    if c == ')' && before == ')' {
+                        break;
+                    }
+                    before = c;
+                }
+            } else {
+                self.run(Some(')'));
+            }
+        }
+        self.depth -= 1;
     }
-    commands
+
+    fn skip_here_document(&mut self, end: &str) {
+        loop {
+            let mut line = String::new();
+            let mut last = true;
+            for c in self.characters.by_ref() {
+                if c == '\n' {
+                    last = false;
+                    break;
+                }
+                line.push(c);
+            }
+            if last || line.trim_start_matches('\t') == end {
+                break;
+            }
+        }
+    }
 }
 
 /// The name of the program that a command calls, past the words that steer; empty where it calls none.
@@ -148,9 +244,9 @@ mod tests {
         };
         assert_eq!(words("a 'b c' \"d e\" f\\ g # h\n"), ["a b c d e f g"]);
         assert_eq!(words("a \\\n\tb || true"), ["a b", "true"]);
-        assert_eq!(words("a $b \"$c\" `d` e*"), ["a <$b> <$c> <`d`> <e*>"]);
+        assert_eq!(words("a ${b} \"${c}\" `d` e*"), ["d", "a <$b> <$c> <`> <e*>"]);
         assert_eq!(words("cat > x <<EOF\nrm -rf /\nEOF\nb"), ["cat > x", "b"]);
-        assert_eq!(words("if [ -x y ]; then z; fi"), ["if [ -x y <]>".replace("<]>", "]").as_str(), "then z", "fi"]);
+        assert_eq!(words("if [ -x y ]; then z; fi"), ["if [ -x y ]", "then z", "fi"]);
     }
 
     #[test]
@@ -163,7 +259,10 @@ mod tests {
             ["mkdir", "exit"]
         );
         assert_eq!(programs("if ! test -f x; then rm x; else mv x y; fi"), ["test", "rm", "mv"]);
-        assert_eq!(programs("f() {\n cp a b\n}\nf"), ["f", "cp", "f"][..]);
+        assert_eq!(programs("x=$(a | b \"$(c)\") y; echo $((1 + 2)) >&2"), ["a", "c", "b", "y", "echo"]);
+        assert_eq!(programs("f() { cp a b; }; f"), ["f", "cp", "f"]);
+        assert_eq!(programs("(a; b) | c 2>/dev/null"), ["a", "b", "c"]);
+        assert_eq!(programs("f() {\n cp a b\n}\nf"), ["f", "cp", "f"]);
     }
 
     #[test]

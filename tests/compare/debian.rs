@@ -3,6 +3,7 @@
 //! ```text
 //! compare-debian solve LISTS ARCH [essential|recommends|without=NAME|ROOT]…   name and version of what is chosen, a line each
 //! compare-debian verify INRELEASE…                                             who signed, by Debian's own keys
+//! compare-debian scripts DEB…                                                  what their scripts amount to, a line each
 //! compare-debian tree ARCH OUT.tar DEB…                                        the packages as one layer on nothing
 //! ```
 //!
@@ -20,6 +21,7 @@ use lapstrake::debian::keyring::Keyring;
 use lapstrake::debian::packages::Packages;
 use lapstrake::debian::release::{self, Release};
 use lapstrake::debian::resolve::{Request, Root, Suite, solve};
+use lapstrake::debian::scripts;
 use lapstrake::debian::staging::Staging;
 use lapstrake::debian::unpack::{Leave, merge_usr, unpack};
 use lapstrake::tree::Rootfs;
@@ -31,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["solve", lists, architecture, ref rest @ ..] => print_solution(lists, architecture, rest),
         ["tree", architecture, out, ref debs @ ..] => write_tree(architecture, out, debs),
         ["verify", ref files @ ..] => files.iter().try_for_each(|file| verify_release(file)),
+        ["scripts", ref debs @ ..] => debs.iter().try_for_each(|deb| print_judgement(deb)),
         _ => Err("usage: compare-debian solve LISTS ARCH ROOT…".into()),
     }
 }
@@ -44,6 +47,16 @@ fn verify_release(file: &str) -> Result<(), Box<dyn Error>> {
     release.check(release.codename.as_deref().unwrap_or_default(), Some("Debian"), Some(now))?;
     let index = release.packages("main", "amd64")?;
     println!("{:?} {:?} {}", release.codename, verified.signers, index.by_hash.unwrap_or(index.path));
+    Ok(())
+}
+
+fn print_judgement(path: &str) -> Result<(), Box<dyn Error>> {
+    let deb = Deb::read(BufReader::new(fs::File::open(path)?), tempfile::tempfile()?, path, Limits::default())?;
+    if deb.scripts().next().is_some() {
+        let judgement = scripts::judge(&deb);
+        let word = if judgement.is_known() { "known" } else { "UNKNOWN" };
+        println!("{word} {} native {:?} left out {:?} {judgement}", deb.name, judgement.native, judgement.left_out);
+    }
     Ok(())
 }
 

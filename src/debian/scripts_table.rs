@@ -1,0 +1,4 @@
+[
+    ("base-files", &[Native("skeleton of base-files")]),
+    ("base-passwd", &[Native("accounts")]),
+]

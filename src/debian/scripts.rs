@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::deb::Deb;
 use super::effects::{accounts, alternatives};
-use super::shell::{Word, commands, program};
+use super::shell::{Word, program, settled};
 
 /// What the scripts of a package amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -322,7 +322,7 @@ impl Judgement {
 
     /// What the rest of a script calls.
     fn rest(&mut self, text: &str, package: &Deb, calls: &mut BTreeSet<String>) {
-        let commands = commands(text);
+        let commands = settled(text);
         // Functions are judged by what is in them.
         let functions: BTreeSet<&str> = commands
             .iter()

@@ -1,5 +1,7 @@
 //! As much of the shell's grammar as it takes to see what a maintainer script calls. Nothing is ever run.
 
+use std::collections::BTreeMap;
+
 /// A word of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -171,9 +173,11 @@ impl Parser<'_> {
         if c == '`' {
             self.run(Some('`'));
         } else if self.characters.next_if_eq(&'{').is_some() {
+            word.text.push('{');
             for c in self.characters.by_ref().take_while(|c| *c != '}') {
                 word.text.push(c);
             }
+            word.text.push('}');
         } else if self.characters.next_if_eq(&'(').is_some() {
             if self.characters.next_if_eq(&'(').is_some() {
                 // Arithmetic calls nothing.
@@ -207,6 +211,60 @@ impl Parser<'_> {
             }
         }
     }
+}
+
+/// As [`commands`], with the values of those parameters that are set once, to a text, put in their places.
+pub fn settled(script: &str) -> Vec<Vec<Word>> {
+    let mut commands = commands(script);
+    let mut values: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for command in &commands {
+        let mut set = |name: &str, value: Option<String>| {
+            let value = if values.contains_key(name) { None } else { value };
+            values.insert(name.to_owned(), value);
+        };
+        for word in command {
+            if let Some((name, value)) = word.text.split_once('=').filter(|(name, _)| is_parameter(name)) {
+                set(name, word.literal.then(|| value.to_owned()));
+            }
+        }
+        if matches!(command[0].text.as_str(), "for" | "read" | "local" | "export" | "do" | "while") {
+            // What they set has no one value; names that are merely said here have none either.
+            for word in command.iter().filter(|word| is_parameter(&word.text)) {
+                set(&word.text, None);
+                set(&word.text, None);
+            }
+        }
+    }
+    for word in commands.iter_mut().flatten().filter(|word| !word.literal) {
+        if let Some(text) = put_in(&word.text, &values) {
+            *word = Word { text, literal: true };
+        }
+    }
+    commands
+}
+
+fn is_parameter(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.as_bytes()[0].is_ascii_digit()
+}
+
+/// A word with all its parameters replaced; `None` where one has no known value.
+fn put_in(text: &str, values: &BTreeMap<String, Option<String>>) -> Option<String> {
+    if text.contains(['*', '?', '[', '`']) {
+        return None;
+    }
+    let mut parts = text.split('$');
+    let mut whole = parts.next()?.to_owned();
+    for part in parts {
+        let (name, rest) = match part.strip_prefix('{') {
+            Some(part) => part.split_once('}')?,
+            None => part.split_at(part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len())),
+        };
+        whole.push_str(values.get(name)?.as_deref()?);
+        whole.push_str(rest);
+    }
+    Some(whole)
 }
 
 /// The name of the program that a command calls, past the words that steer; empty where it calls none.
@@ -244,7 +302,7 @@ mod tests {
         };
         assert_eq!(words("a 'b c' \"d e\" f\\ g # h\n"), ["a b c d e f g"]);
         assert_eq!(words("a \\\n\tb || true"), ["a b", "true"]);
-        assert_eq!(words("a ${b} \"${c}\" `d` e*"), ["d", "a <$b> <$c> <`> <e*>"]);
+        assert_eq!(words("a ${b} \"${c}\" `d` e*"), ["d", "a <${b}> <${c}> <`> <e*>"]);
         assert_eq!(words("cat > x <<EOF\nrm -rf /\nEOF\nb"), ["cat > x", "b"]);
         assert_eq!(words("if [ -x y ]; then z; fi"), ["if [ -x y ]", "then z", "fi"]);
     }
@@ -263,6 +321,21 @@ mod tests {
         assert_eq!(programs("f() { cp a b; }; f"), ["f", "cp", "f"]);
         assert_eq!(programs("(a; b) | c 2>/dev/null"), ["a", "b", "c"]);
         assert_eq!(programs("f() {\n cp a b\n}\nf"), ["f", "cp", "f"]);
+    }
+
+    #[test]
+    fn parameters_with_one_value_are_known() {
+        let last = |script: &str| {
+            let word = settled(script).pop().unwrap().pop().unwrap();
+            if word.literal { word.text } else { "?".to_owned() }
+        };
+        assert_eq!(last("USER=\"redis\"\nadduser ${USER}"), "redis");
+        assert_eq!(last("A=x\nB=y\nc /a/$A.${B}"), "/a/x.y");
+        for script in
+            ["A=x\nA=y\nc $A", "A=$(b)\nc $A", "A=x\nfor A in b; do\nc $A", "c $A", "A=x\nc $A*", "A=x\nc ${A:-y}"]
+        {
+            assert_eq!(last(script), "?", "{script}");
+        }
     }
 
     #[test]

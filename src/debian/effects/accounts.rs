@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::deb::Deb;
-use super::super::shell::{commands, program};
+use super::super::shell::{commands, program, settled};
 use super::super::staging::{Staging, StagingError};
 use crate::tree::{NodeKind, Origin, Owner, TreePath};
 
@@ -197,7 +197,7 @@ pub fn read_scripts(package: &Deb) -> (Vec<Wanted>, bool) {
     }
     let (mut wanted, mut unread) = (Vec::new(), false);
     for (_, script) in package.scripts() {
-        for command in commands(&String::from_utf8_lossy(&script.bytes)) {
+        for command in settled(&String::from_utf8_lossy(&script.bytes)) {
             let called = program(&command).rsplit('/').next().unwrap_or_default().to_owned();
             if !matches!(called.as_str(), "adduser" | "addgroup" | "useradd" | "groupadd") {
                 continue;

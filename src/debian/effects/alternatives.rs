@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::deb::Deb;
-use super::super::shell::{Word, commands, program};
+use super::super::shell::{Word, program, settled};
 use super::super::staging::{Staging, StagingError};
 use crate::tree::{Origin, Owner};
 
@@ -24,7 +24,8 @@ pub struct Choice {
 }
 
 /// Choices that scripts make in loops or from variables: package, then lines as for `update-alternatives --install`.
-const KNOWN: [(&str, &[&str]); 6] = [
+const KNOWN: [(&str, &[&str]); 7] = [
+    ("krb5-user", KERBEROS),
     (
         "procps",
         &[
@@ -70,6 +71,17 @@ const KNOWN: [(&str, &[&str]); 6] = [
     ),
 ];
 
+const KERBEROS: &[&str] = &[
+    "/usr/bin/kinit kinit /usr/bin/kinit.mit 30 --slave /usr/share/man/man1/kinit.1.gz kinit.1.gz /usr/share/man/man1/kinit.mit.1.gz",
+    "/usr/bin/klist klist /usr/bin/klist.mit 30 --slave /usr/share/man/man1/klist.1.gz klist.1.gz /usr/share/man/man1/klist.mit.1.gz",
+    "/usr/bin/kswitch kswitch /usr/bin/kswitch.mit 30 --slave /usr/share/man/man1/kswitch.1.gz kswitch.1.gz /usr/share/man/man1/kswitch.mit.1.gz",
+    "/usr/bin/ksu ksu /usr/bin/ksu.mit 30 --slave /usr/share/man/man1/ksu.1.gz ksu.1.gz /usr/share/man/man1/ksu.mit.1.gz",
+    "/usr/bin/kpasswd kpasswd /usr/bin/kpasswd.mit 30 --slave /usr/share/man/man1/kpasswd.1.gz kpasswd.1.gz /usr/share/man/man1/kpasswd.mit.1.gz",
+    "/usr/bin/kdestroy kdestroy /usr/bin/kdestroy.mit 30 --slave /usr/share/man/man1/kdestroy.1.gz kdestroy.1.gz /usr/share/man/man1/kdestroy.mit.1.gz",
+    "/usr/bin/kadmin kadmin /usr/bin/kadmin.mit 30 --slave /usr/share/man/man1/kadmin.1.gz kadmin.1.gz /usr/share/man/man1/kadmin.mit.1.gz",
+    "/usr/bin/ktutil ktutil /usr/bin/ktutil.mit 30 --slave /usr/share/man/man1/ktutil.1.gz ktutil.1.gz /usr/share/man/man1/ktutil.mit.1.gz",
+];
+
 const IMAGEMAGICK_6: &[&str] = &[
     "/usr/bin/compare compare /usr/bin/compare-im6.q16 10",
     "/usr/bin/animate animate /usr/bin/animate-im6.q16 10",
@@ -102,7 +114,7 @@ const IMAGEMAGICK_7: &[&str] = &[
 /// What a package's script offers in words that mean what they say, and whether there was an offer that could not be read.
 pub fn read_script(script: &str) -> (Vec<Choice>, bool) {
     let (mut choices, mut unread) = (Vec::new(), false);
-    for command in commands(script) {
+    for command in settled(script) {
         let Some(at) = command.iter().position(|word| word.text == "update-alternatives") else { continue };
         if program(&command[..=at]) != "update-alternatives" {
             continue;

@@ -36,7 +36,16 @@ pub fn apply(staging: &mut Staging<'_>, packages: &[Deb]) -> Result<(), StagingE
                 staging.set("usr/bin/crontab", 0o2755, Owner::new(0, group))?;
                 staging.set("var/spool/cron/crontabs", 0o1730, Owner::new(0, group))?;
             }
-            "netbase" => {}
+            "gunicorn" => {
+                // www-data's.
+                staging.directory("var/log", 0o755, Owner::ROOT, &origin)?;
+                staging.directory("var/log/gunicorn", 0o755, Owner::new(33, 33), &origin)?;
+            }
+            "pkgconf-bin" => staging.directory("usr/lib/pkgconfig", 0o755, Owner::ROOT, &origin)?,
+            // As its script does where there is no `setcap`.
+            "iputils-ping" if package.info.contains_key("postinst") => {
+                staging.set("usr/bin/ping", 0o4755, Owner::ROOT)?
+            }
             name => python(staging, name, &origin)?,
         }
     }

@@ -107,7 +107,8 @@ const SECTIONS: [(&str, Amounts); 34] = [
 const PACKAGES: &[(&str, &[Amounts])] = &include!("scripts_table.rs");
 
 /// Packages of one kind, by the start of their names.
-const KINDS: [(&str, &str, &[Amounts]); 9] = [
+const KINDS: [(&str, &str, &[Amounts]); 10] = [
+    ("postgresql-client-", "", &[LeftOut("links to manual pages of PostgreSQL")]),
     ("python3.", "-minimal", &[Native("Python's directories"), LeftOut(BYTECODE)]),
     ("libpython3.", "-minimal", &[LeftOut(BYTECODE)]),
     ("libpython3.", "-stdlib", &[LeftOut(BYTECODE)]),

@@ -16,6 +16,7 @@
     ("debian-archive-keyring", &[Nothing]),
     ("debianutils", &[Native("login shells"), Native("alternatives")]),
     ("dpkg", &[Native("database of dpkg"), LeftOut(SERVICES)]),
+    ("erlang-base", &[LeftOut(SERVICES)]),
     ("fontconfig", &[LeftOut(CACHES)]),
     ("fontconfig-config", &[Native("configuration of fonts"), LeftOut(DEBCONF)]),
     ("fonts-urw-base35", &[LeftOut(CACHES)]),

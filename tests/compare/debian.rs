@@ -122,6 +122,10 @@ fn write_tree(architecture: &str, out: &str, debs: &[&str]) -> Result<(), Box<dy
     database::write(&mut staging, &packages, &unpacked, &installed, architecture, Style::Status)?;
     effects::apply(&mut staging, &packages, &BTreeMap::new(), 20412)?;
     effects::ld_so_cache::apply(&mut staging, architecture)?;
+    let machine = if architecture == "arm64" { 183 } else { 62 };
+    for missing in lapstrake::debian::checks::check(&staging, architecture, machine)? {
+        eprintln!("{} {missing}", if missing.is_fatal() { "error" } else { "note" });
+    }
     let tree = staging.into_tree(&base)?;
     let mut file = std::io::BufWriter::new(fs::File::create(out)?);
     lapstrake::tar::write_tree(&tree, &mut file, &mut ())?;

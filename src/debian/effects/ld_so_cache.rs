@@ -76,13 +76,7 @@ pub fn build<E: From<ResolveError>>(
     read_elf: &dyn Fn(&TreePath, &Node) -> Result<Option<Elf>, E>,
 ) -> Result<Option<Vec<u8>>, E> {
     let Some(marks) = marks(architecture) else { return Ok(None) };
-    let mut directories = Vec::new();
-    config(view, "etc/ld.so.conf", text, &mut directories, &mut 0)?;
-    for system in
-        [format!("/lib/{}", marks.triplet), format!("/usr/lib/{}", marks.triplet), "/lib".into(), "/usr/lib".into()]
-    {
-        directories.push(system);
-    }
+    let directories = directories(view, architecture, text)?;
     let mut real: BTreeSet<TreePath> = BTreeSet::new();
     let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for directory in directories {
@@ -95,6 +89,24 @@ pub fn build<E: From<ResolveError>>(
     // Stable: of two libraries of one name, that of the first directory comes first.
     entries.sort_by(|(a, _), (b, _)| compare(b, a));
     Ok(Some(write(&entries, &marks)))
+}
+
+/// Where the loader looks: what `/etc/ld.so.conf` names, then its own directories.
+///
+/// # Errors
+/// What the reader gives.
+pub fn directories<E>(
+    view: &Rootfs,
+    architecture: &str,
+    text: &dyn Fn(&str) -> Result<Option<String>, E>,
+) -> Result<Vec<String>, E> {
+    let mut directories = Vec::new();
+    config(view, "etc/ld.so.conf", text, &mut directories, &mut 0)?;
+    if let Some(marks) = marks(architecture) {
+        directories.extend([format!("/lib/{}", marks.triplet), format!("/usr/lib/{}", marks.triplet)]);
+    }
+    directories.extend(["/lib", "/usr/lib", "/lib64", "/usr/lib64"].map(str::to_owned));
+    Ok(directories)
 }
 
 /// The directories that a configuration names, in order.

@@ -336,7 +336,7 @@ fn ar_header(input: &mut impl Read) -> Result<Option<ArMember>, DebError> {
 }
 
 fn pad(input: &mut impl Read, size: u64) -> Result<(), DebError> {
-    if size % 2 == 0 {
+    if size.is_multiple_of(2) {
         return Ok(());
     }
     let mut byte = [0];

@@ -190,9 +190,8 @@ fn weak(signature: &Signature) -> Option<&'static str> {
     ) {
         return Some("its hash (such as MD5 or SHA-1) is not good enough");
     }
-    let unknown = |data: &SubpacketData| match data {
-        SubpacketData::Other(..) | SubpacketData::Experimental(..) | SubpacketData::Notation(_) => true,
-        _ => false,
+    let unknown = |data: &SubpacketData| {
+        matches!(data, SubpacketData::Other(..) | SubpacketData::Experimental(..) | SubpacketData::Notation(_))
     };
     if config.hashed_subpackets().any(|packet| packet.is_critical && unknown(&packet.data)) {
         return Some("it has a condition that is not understood");
@@ -332,7 +331,7 @@ fn self_signature(certificate: &SignedPublicKey, now: Option<u64>) -> Option<&Si
 }
 
 /// The size of an RSA key in bits; 0 for others.
-fn bits(key: &(impl VerifyingKey + KeyDetails)) -> usize {
+fn bits(key: &impl VerifyingKey) -> usize {
     match key.public_params() {
         pgp::types::PublicParams::RSA(parameters) => {
             // The modulus as the packet has it: two bytes of length in bits, then the number.

@@ -652,7 +652,7 @@ mod tests {
             ("main/binary-amd64/Packages.xz", "/x"),
             ("main/binary-amd64/Packages.xz", "x?y"),
             (" 0 main", " -1 main"),
-            (&sum[..], "e3b0"),
+            (sum, "e3b0"),
             ("Date: Sat", "X: Sat"),
             ("Sat, 11 Jul 2026", "yesterday"),
         ] {

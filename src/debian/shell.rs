@@ -271,10 +271,10 @@ fn put_in(text: &str, values: &BTreeMap<String, Option<String>>) -> Option<Strin
 pub fn program(command: &[Word]) -> &str {
     let mut rest = command;
     // A pattern of `case`: everything up to its bracket.
-    if let Some(bracket) = rest.iter().position(|word| word.text == ")") {
-        if !rest[..bracket].iter().any(|word| word.text == "(") || rest[0].text == "(" {
-            rest = &rest[bracket + 1..];
-        }
+    if let Some(bracket) = rest.iter().position(|word| word.text == ")")
+        && (rest[0].text == "(" || !rest[..bracket].iter().any(|word| word.text == "("))
+    {
+        rest = &rest[bracket + 1..];
     }
     for word in rest {
         match word.text.as_str() {

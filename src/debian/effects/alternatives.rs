@@ -240,10 +240,10 @@ fn place(staging: &mut Staging<'_>, link: &str, name: &str, path: &str, origin: 
     // A file that stands where the link should be is somebody's: update-alternatives leaves it, too.
     let there = staging.view().get(&staging.place(link)?).map(|node| node.kind.clone());
     if matches!(there, None | Some(crate::tree::NodeKind::Symlink(_))) {
-        if let Some((parent, _)) = link.rsplit_once('/') {
-            if !staging.exists(parent) {
-                return Ok(());
-            }
+        if let Some((parent, _)) = link.rsplit_once('/')
+            && !staging.exists(parent)
+        {
+            return Ok(());
         }
         staging.symlink(link, &format!("/etc/alternatives/{name}"), origin)?;
     }

@@ -10,6 +10,12 @@ use crate::tree::{Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreePath}
 /// The most files that `include` lines may lead to.
 const MAX_FILES: usize = 1000;
 
+/// Gives the headers of a file of the tree; `None` where it is no ELF file.
+pub type ReadElf<'a, E> = dyn Fn(&TreePath, &Node) -> Result<Option<Elf>, E> + 'a;
+
+/// Names of libraries, with their paths as the cache has them.
+type Libraries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// How the cache marks libraries of an architecture: the flags of an entry, the ELF class and byte order, and the triplet
 /// in the names of directories.
 struct Marks {
@@ -73,12 +79,12 @@ pub fn build<E: From<ResolveError>>(
     view: &Rootfs,
     architecture: &str,
     text: &dyn Fn(&str) -> Result<Option<String>, E>,
-    read_elf: &dyn Fn(&TreePath, &Node) -> Result<Option<Elf>, E>,
+    read_elf: &ReadElf<'_, E>,
 ) -> Result<Option<Vec<u8>>, E> {
     let Some(marks) = marks(architecture) else { return Ok(None) };
     let directories = directories(view, architecture, text)?;
     let mut real: BTreeSet<TreePath> = BTreeSet::new();
-    let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut entries: Libraries = Vec::new();
     for directory in directories {
         let Ok(path) = TreePath::parse(&directory) else { continue };
         let Ok(place) = view.resolve(&path) else { continue };
@@ -169,8 +175,8 @@ fn libraries<E>(
     place: &TreePath,
     directory: &str,
     marks: &Marks,
-    read_elf: &dyn Fn(&TreePath, &Node) -> Result<Option<Elf>, E>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, E> {
+    read_elf: &ReadElf<'_, E>,
+) -> Result<Libraries, E> {
     let mut found: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let names: Vec<Vec<u8>> = view
         .below(place)

@@ -5,6 +5,8 @@ pub mod build;
 pub mod compress;
 pub mod content;
 pub mod context;
+pub mod debian;
+pub mod elf;
 pub mod git;
 pub mod host;
 pub mod image;

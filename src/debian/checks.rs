@@ -1,0 +1,306 @@
+//! Whether what is in a tree can start: every library that a program needs, and every interpreter that it names, is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::effects::ld_so_cache;
+use super::staging::{Staging, StagingError};
+use crate::elf::{self, Elf, ElfError};
+use crate::shown::Shown;
+use crate::tree::{Located, NodeKind, TreePath};
+
+/// Something that a file needs and the image does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A library.
+    Library {
+        /// Who needs it.
+        file: TreePath,
+        /// Its name.
+        library: Shown,
+        /// Where a file of that name is, though the loader does not look there. Another file that is loaded before may
+        /// know of it, so that this alone is no error.
+        elsewhere: Option<TreePath>,
+    },
+    /// The program that loads or reads it.
+    Interpreter {
+        /// Who names it.
+        file: TreePath,
+        /// Its path.
+        interpreter: Shown,
+    },
+    /// The file is for another machine.
+    Machine {
+        /// The file.
+        file: TreePath,
+        /// Its machine number.
+        machine: u16,
+    },
+}
+
+impl Missing {
+    /// Whether something that an image is made for will not start or load. Plugins and examples of Debian's packages may
+    /// need what only a recommended package has.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Missing::Library { elsewhere: Some(_), .. } | Missing::Machine { .. } => false,
+            Missing::Library { file, .. } | Missing::Interpreter { file, .. } => !is_optional(file),
+        }
+    }
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Missing::Library { file, library, elsewhere: None } => {
+                write!(f, "{file} needs the library {library}, which is not in the image")
+            }
+            Missing::Library { file, library, elsewhere: Some(path) } => {
+                write!(f, "{file} needs the library {library}, which is at {path}, where the loader does not look")
+            }
+            Missing::Interpreter { file, interpreter } => {
+                write!(f, "{file} is run by {interpreter}, which is not in the image")
+            }
+            Missing::Machine { file, machine } => write!(f, "{file} is for another machine (ELF number {machine})"),
+        }
+    }
+}
+
+/// Whether a file lies where packages keep plugins, examples and modules: not among programs, libraries or what Python
+/// imports.
+fn is_optional(file: &TreePath) -> bool {
+    let parts: Vec<&[u8]> = file.components().collect();
+    let library = match parts[..] {
+        [b"usr", b"lib" | b"lib64", _] => true,
+        [b"usr", b"lib", triplet, _] => triplet.windows(10).any(|part| part == b"-linux-gnu"),
+        _ => false,
+    };
+    let imported = parts.iter().any(|part| matches!(*part, b"dist-packages" | b"site-packages"));
+    matches!(parts[..], [b"usr", b"lib" | b"lib64" | b"share" | b"libexec", ..]) && !library && !imported
+}
+
+/// The most bytes of a line that names an interpreter, as Linux reads it.
+const MAX_SHEBANG: u64 = 256;
+
+/// Where `env` looks.
+const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Looks at every file of a tree. `machine` is the ELF number of the image's architecture.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<Vec<Missing>, StagingError> {
+    let directories = ld_so_cache::directories(staging.view(), architecture, &|path| staging.text(path))?;
+    let mut names: BTreeMap<Vec<u8>, TreePath> = BTreeMap::new();
+    for (path, node) in staging.view().iter() {
+        if let (Some(name), NodeKind::File(_) | NodeKind::Symlink(_)) = (path.file_name(), &node.kind)
+            && name.windows(3).any(|part| part == b".so")
+        {
+            names.entry(name.to_vec()).or_insert_with(|| path.clone());
+        }
+    }
+    let mut missing = Vec::new();
+    for (path, node) in staging.view().iter() {
+        let NodeKind::File(located) = &node.kind else { continue };
+        let start = staging.read_at(path, located, 0, 4)?;
+        if start.starts_with(b"#!") && node.mode & 0o111 != 0 {
+            missing.extend(shebang(staging, path, located)?);
+        } else if start == b"\x7fELF"
+            && let Some(elf) = read(staging, path, located)?
+        {
+            if elf.machine != machine {
+                missing.push(Missing::Machine { file: path.clone(), machine: elf.machine });
+                continue;
+            }
+            if elf.kind != elf::EXECUTABLE && elf.kind != elf::SHARED {
+                continue;
+            }
+            if let Some(interpreter) = &elf.interpreter
+                && !there(staging, interpreter)
+            {
+                missing.push(Missing::Interpreter { file: path.clone(), interpreter: Shown::new(interpreter) });
+            }
+            for library in &elf.needed {
+                if !found(staging, path, &elf, library, &directories) {
+                    let elsewhere = names.get(library).cloned();
+                    missing.push(Missing::Library { file: path.clone(), library: Shown::new(library), elsewhere });
+                }
+            }
+        }
+    }
+    Ok(missing)
+}
+
+fn read(staging: &Staging<'_>, path: &TreePath, located: &Located) -> Result<Option<Elf>, StagingError> {
+    match elf::read(|offset, length| staging.read_at(path, located, offset, length).map_err(std::io::Error::other)) {
+        Ok(elf) => Ok(elf),
+        // Test data and the like: what cannot be loaded needs nothing.
+        Err(ElfError::Damaged(_)) => Ok(None),
+        Err(ElfError::Io(source)) => Err(StagingError::Read { path: path.clone(), source }),
+    }
+}
+
+fn there(staging: &Staging<'_>, path: &[u8]) -> bool {
+    TreePath::parse(path).is_ok_and(|path| matches!(staging.view().file(&path), Ok(Some(_))))
+}
+
+/// Whether the loader finds a library that a file needs.
+fn found(staging: &Staging<'_>, file: &TreePath, elf: &Elf, library: &[u8], directories: &[String]) -> bool {
+    if library.contains(&b'/') {
+        return there(staging, library);
+    }
+    let own = elf.runpath.as_ref().or(elf.rpath.as_ref());
+    let origin = file.parent().unwrap_or_default();
+    let own = own.into_iter().flat_map(|paths| paths.split(|byte| *byte == b':')).filter_map(|directory| {
+        let directory = String::from_utf8(directory.to_vec()).ok()?;
+        let origin = format!("/{}", String::from_utf8(origin.as_bytes().to_vec()).ok()?);
+        let lib = if elf.wide { "lib64" } else { "lib" };
+        let directory = directory.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
+        Some(directory.replace("${LIB}", lib).replace("$LIB", lib))
+    });
+    own.chain(directories.iter().cloned()).any(|directory| {
+        // A path may climb; inside the image, that is allowed.
+        let mut parts: Vec<&str> = Vec::new();
+        for part in directory.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => _ = parts.pop(),
+                part => parts.push(part),
+            }
+        }
+        there(staging, &[parts.join("/").as_bytes(), b"/", library].concat())
+    })
+}
+
+/// What the first line of a script names and the image does not have.
+fn shebang(staging: &Staging<'_>, path: &TreePath, located: &Located) -> Result<Option<Missing>, StagingError> {
+    let start = staging.read_at(path, located, 2, MAX_SHEBANG)?;
+    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty());
+    let Some(interpreter) = words.next() else { return Ok(None) };
+    let missing = |name: &[u8]| Some(Missing::Interpreter { file: path.clone(), interpreter: Shown::new(name) });
+    if !interpreter.starts_with(b"/") {
+        return Ok(None);
+    }
+    if !there(staging, interpreter) {
+        return Ok(missing(interpreter));
+    }
+    if interpreter.ends_with(b"/env") {
+        let assigned = |word: &&[u8]| word.starts_with(b"-") || word.contains(&b'=');
+        if let Some(program) = words.find(|word| !assigned(word)) {
+            let places = PATH.map(|directory| [directory.as_bytes(), b"/", program].concat());
+            let places: BTreeSet<Vec<u8>> =
+                if program.contains(&b'/') { BTreeSet::from([program.to_vec()]) } else { places.into() };
+            if !places.iter().any(|place| there(staging, place)) {
+                return Ok(missing(program));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The package that has a library, guessed by Debian's rule for their names (Policy 8.1); `exists` says which names
+/// there are.
+pub fn package_of(library: &str, exists: &dyn Fn(&str) -> bool) -> Option<String> {
+    let (name, version) = library.split_once(".so").map(|(name, version)| (name, version.trim_start_matches('.')))?;
+    let dash = if name.ends_with(|c: char| c.is_ascii_digit()) && !version.is_empty() { "-" } else { "" };
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let known = match library {
+        "libc.so.6" | "libm.so.6" | "libpthread.so.0" | "libdl.so.2" | "librt.so.1" => Some("libc6"),
+        "libgcc_s.so.1" => Some("libgcc-s1"),
+        "libGL.so.1" => Some("libgl1"),
+        _ => None,
+    };
+    let guesses = [
+        known.map(str::to_owned).unwrap_or_default(),
+        format!("{name}{dash}{version}"),
+        format!("{name}{dash}{version}t64"),
+        format!("{name}-{version}"),
+        format!("{name}-{version}t64"),
+        format!("{name}{version}"),
+    ];
+    guesses.into_iter().find(|guess| !guess.is_empty() && exists(guess))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::tests::make;
+    use crate::tree::{Origin, Owner, Rootfs};
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let no_base = |_, _, _| Err(std::io::Error::other("there is no base"));
+        let mut staging = Staging::new(Rootfs::new(), &no_base);
+        let origin = Origin::new("test");
+        let program = |needed: &[&str], runpath| make(true, true, 62, Some("/lib64/ld.so"), needed, None, runpath);
+        let library = || make(true, true, 62, None, &[], None, None);
+        for (path, mode, bytes) in [
+            ("usr/lib64/ld.so", 0o755, library()),
+            ("usr/lib/x86_64-linux-gnu/libc.so.6", 0o644, library()),
+            ("opt/app/lib/libown.so", 0o644, library()),
+            ("opt/far/libfar.so", 0o644, library()),
+            ("opt/app/bin/good", 0o755, program(&["libc.so.6", "libown.so"], Some("$ORIGIN/../lib"))),
+            ("opt/app/bin/bad", 0o755, program(&["libown.so", "libgone.so.1"], None)),
+            ("opt/app/bin/far", 0o755, program(&["libfar.so"], None)),
+            ("opt/app/bin/arm", 0o755, make(true, true, 183, None, &["libx.so"], None, None)),
+            ("opt/app/bin/static", 0o755, make(true, true, 62, None, &[], None, None)),
+            ("opt/app/bin/loader", 0o755, make(true, true, 62, Some("/lib/none.so"), &[], None, None)),
+            ("usr/bin/env", 0o755, b"x".to_vec()),
+            ("usr/bin/sh", 0o755, b"x".to_vec()),
+            ("opt/s1", 0o755, b"#!/bin/sh\n".to_vec()),
+            ("opt/s2", 0o755, b"#! /usr/bin/perl -w\n".to_vec()),
+            ("opt/s3", 0o755, b"#!/usr/bin/env python3\n".to_vec()),
+            ("opt/s4", 0o755, b"#!/usr/bin/env -S sh -e\n".to_vec()),
+            ("opt/s5", 0o644, b"#!/usr/bin/perl\n".to_vec()),
+            ("opt/cut", 0o755, b"\x7fELF\x02\x01".to_vec()),
+        ] {
+            staging.file(path, bytes, mode, Owner::ROOT, &origin).unwrap();
+        }
+        for link in ["bin", "lib", "lib64"] {
+            staging.symlink(link, &format!("usr/{link}"), &origin).unwrap();
+        }
+        let found: Vec<String> = check(&staging, "amd64", 62).unwrap().iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(found.join("\n"), @r"
+        /opt/app/bin/arm is for another machine (ELF number 183)
+        /opt/app/bin/bad needs the library `libown.so`, which is at /opt/app/lib/libown.so, where the loader does not look
+        /opt/app/bin/bad needs the library `libgone.so.1`, which is not in the image
+        /opt/app/bin/far needs the library `libfar.so`, which is at /opt/far/libfar.so, where the loader does not look
+        /opt/app/bin/loader is run by `/lib/none.so`, which is not in the image
+        /opt/s2 is run by `/usr/bin/perl`, which is not in the image
+        /opt/s3 is run by `python3`, which is not in the image
+        ");
+    }
+
+    #[test]
+    fn plugins_and_examples_are_no_errors() {
+        for (path, optional) in [
+            ("usr/lib/x86_64-linux-gnu/tc/q_atm.so", true),
+            ("usr/share/doc/x/examples/run", true),
+            ("usr/lib/python3.11/cgi.py", true),
+            ("usr/lib/x86_64-linux-gnu/libx.so.1", false),
+            ("usr/lib/python3/dist-packages/x/y.so", false),
+            ("usr/local/lib/python3.13/dist-packages/numpy/x.so", false),
+            ("usr/bin/x", false),
+            ("app/scripts/start.sh", false),
+        ] {
+            assert_eq!(is_optional(&TreePath::parse(path).unwrap()), optional, "{path}");
+        }
+    }
+
+    #[test]
+    fn packages_are_named_by_debians_rule() {
+        let packages = ["libstdc++6", "libssl3t64", "libpython3.13", "libc6", "libpcre2-8-0", "libxml2", "libx11-6"];
+        let exists = |name: &str| packages.contains(&name);
+        for (library, package) in [
+            ("libstdc++.so.6", Some("libstdc++6")),
+            ("libssl.so.3", Some("libssl3t64")),
+            ("libc.so.6", Some("libc6")),
+            ("libpcre2-8.so.0", Some("libpcre2-8-0")),
+            ("libX11.so.6", Some("libx11-6")),
+            ("libnone.so.1", None),
+            ("strange", None),
+        ] {
+            assert_eq!(package_of(library, &exists).as_deref(), package, "{library}");
+        }
+    }
+}

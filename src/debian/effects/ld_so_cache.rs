@@ -1,0 +1,328 @@
+//! `/etc/ld.so.cache`: where the dynamic loader finds libraries (ldconfig(8); glibc's `dl-cache.h`).
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::staging::{Staging, StagingError};
+use crate::elf::{self, Elf};
+use crate::tree::{Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreePath};
+
+/// The most files that `include` lines may lead to.
+const MAX_FILES: usize = 1000;
+
+/// Gives the headers of a file of the tree; `None` where it is no ELF file.
+pub type ReadElf<'a, E> = dyn Fn(&TreePath, &Node) -> Result<Option<Elf>, E> + 'a;
+
+/// Names of libraries, with their paths as the cache has them.
+type Libraries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// How the cache marks libraries of an architecture: the flags of an entry, the ELF class and byte order, and the triplet
+/// in the names of directories.
+struct Marks {
+    flags: u32,
+    wide: bool,
+    little: bool,
+    triplet: &'static str,
+}
+
+fn marks(architecture: &str) -> Option<Marks> {
+    let of = |flags, wide, little, triplet| Some(Marks { flags, wide, little, triplet });
+    match architecture {
+        "amd64" => of(0x0303, true, true, "x86_64-linux-gnu"),
+        "arm64" => of(0x0a03, true, true, "aarch64-linux-gnu"),
+        "i386" => of(0x0003, false, true, "i386-linux-gnu"),
+        "armhf" => of(0x0903, false, true, "arm-linux-gnueabihf"),
+        "armel" => of(0x0b03, false, true, "arm-linux-gnueabi"),
+        "ppc64el" => of(0x0503, true, true, "powerpc64le-linux-gnu"),
+        "s390x" => of(0x0403, true, false, "s390x-linux-gnu"),
+        "riscv64" => of(0x1003, true, true, "riscv64-linux-gnu"),
+        _ => None,
+    }
+}
+
+/// Writes the cache for the tree as it is now, where the image has a loader that reads one. To be done last, since
+/// libraries that a recipe copies count, too.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn apply(staging: &mut Staging<'_>, architecture: &str) -> Result<(), StagingError> {
+    // Without the list of directories there is no ldconfig either, and nothing that says a cache is wanted.
+    if !staging.exists("etc/ld.so.conf") {
+        return Ok(());
+    }
+    let read_elf = |path: &TreePath, node: &Node| read_elf(staging, path, node);
+    let config = |path: &str| staging.text(path);
+    let Some(bytes) = build(staging.view(), architecture, &config, &read_elf)? else { return Ok(()) };
+    staging.file("etc/ld.so.cache", bytes, 0o644, Owner::ROOT, &Origin::new("ld.so.cache"))
+}
+
+/// The headers of a file of the view; `None` where it is no ELF file, or a damaged one.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_elf(staging: &Staging<'_>, path: &TreePath, node: &Node) -> Result<Option<Elf>, StagingError> {
+    let NodeKind::File(located) = &node.kind else { return Ok(None) };
+    let read =
+        elf::read(|offset, length| staging.read_at(path, located, offset, length).map_err(std::io::Error::other));
+    match read {
+        Ok(elf) => Ok(elf),
+        Err(elf::ElfError::Damaged(_)) => Ok(None),
+        Err(elf::ElfError::Io(source)) => Err(StagingError::Read { path: path.clone(), source }),
+    }
+}
+
+/// The bytes of the cache for a tree; `None` for an architecture whose cache is not known.
+///
+/// # Errors
+/// What the two readers give.
+pub fn build<E: From<ResolveError>>(
+    view: &Rootfs,
+    architecture: &str,
+    text: &dyn Fn(&str) -> Result<Option<String>, E>,
+    read_elf: &ReadElf<'_, E>,
+) -> Result<Option<Vec<u8>>, E> {
+    let Some(marks) = marks(architecture) else { return Ok(None) };
+    let directories = directories(view, architecture, text)?;
+    let mut real: BTreeSet<TreePath> = BTreeSet::new();
+    let mut entries: Libraries = Vec::new();
+    for directory in directories {
+        let Ok(path) = TreePath::parse(&directory) else { continue };
+        let Ok(place) = view.resolve(&path) else { continue };
+        if view.is_directory(&place) && real.insert(place.clone()) {
+            entries.extend(libraries(view, &place, &directory, &marks, read_elf)?);
+        }
+    }
+    // Stable: of two libraries of one name, that of the first directory comes first.
+    entries.sort_by(|(a, _), (b, _)| compare(b, a));
+    Ok(Some(write(&entries, &marks)))
+}
+
+/// Where the loader looks: what `/etc/ld.so.conf` names, then its own directories.
+///
+/// # Errors
+/// What the reader gives.
+pub fn directories<E>(
+    view: &Rootfs,
+    architecture: &str,
+    text: &dyn Fn(&str) -> Result<Option<String>, E>,
+) -> Result<Vec<String>, E> {
+    let mut directories = Vec::new();
+    config(view, "etc/ld.so.conf", text, &mut directories, &mut 0)?;
+    if let Some(marks) = marks(architecture) {
+        directories.extend([format!("/lib/{}", marks.triplet), format!("/usr/lib/{}", marks.triplet)]);
+    }
+    directories.extend(["/lib", "/usr/lib", "/lib64", "/usr/lib64"].map(str::to_owned));
+    Ok(directories)
+}
+
+/// The directories that a configuration names, in order.
+fn config<E>(
+    view: &Rootfs,
+    path: &str,
+    text: &dyn Fn(&str) -> Result<Option<String>, E>,
+    directories: &mut Vec<String>,
+    files: &mut usize,
+) -> Result<(), E> {
+    *files += 1;
+    if *files > MAX_FILES {
+        return Ok(());
+    }
+    for line in text(path)?.unwrap_or_default().lines() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        let Some(pattern) = line.strip_prefix("include").filter(|rest| rest.starts_with([' ', '\t'])) else {
+            if line.starts_with('/') {
+                directories.push(line.trim_end_matches('/').to_owned());
+            }
+            continue;
+        };
+        for pattern in pattern.split_whitespace() {
+            let pattern = if pattern.starts_with('/') { pattern.to_owned() } else { format!("/etc/{pattern}") };
+            let (directory, name) = pattern.rsplit_once('/').unwrap_or(("", &pattern));
+            let Some(place) = TreePath::parse(directory).ok().and_then(|path| view.resolve(&path).ok()) else {
+                continue;
+            };
+            let names: Vec<String> = view
+                .below(&place)
+                .filter_map(|(path, _)| path.strip_prefix(&place))
+                .filter(|below| below.components().count() == 1)
+                .filter_map(|below| String::from_utf8(below.as_bytes().to_vec()).ok())
+                .filter(|candidate| matches(name, candidate))
+                .collect();
+            for name in names {
+                config(view, &format!("{directory}/{name}"), text, directories, files)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name fits a pattern with at most a few stars.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => {
+            let Some(left) = name.strip_prefix(start) else { return false };
+            // A star does not stand for a leading dot.
+            !(start.is_empty() && name.starts_with('.'))
+                && (0..=left.len()).any(|at| left.get(at..).is_some_and(|tail| matches(rest, tail)))
+        }
+    }
+}
+
+/// The libraries of one directory: name, and path as the cache has it.
+fn libraries<E>(
+    view: &Rootfs,
+    place: &TreePath,
+    directory: &str,
+    marks: &Marks,
+    read_elf: &ReadElf<'_, E>,
+) -> Result<Libraries, E> {
+    let mut found: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let names: Vec<Vec<u8>> = view
+        .below(place)
+        .filter_map(|(path, _)| path.strip_prefix(place))
+        .filter(|below| below.components().count() == 1)
+        .map(|below| below.as_bytes().to_vec())
+        .collect();
+    for name in names {
+        let text = String::from_utf8_lossy(&name);
+        let library = text.starts_with("lib") || text.starts_with("ld-");
+        if !library || !(text.ends_with(".so") || text.contains(".so.")) {
+            continue;
+        }
+        let Ok(path) = place.child(&name) else { continue };
+        let Ok(Some((real, node, _))) = view.file(&path) else { continue };
+        let Some(elf) = read_elf(&real, node)? else { continue };
+        if (elf.wide, elf.little, elf.kind) != (marks.wide, marks.little, elf::SHARED) || !elf.dynamic {
+            continue;
+        }
+        // A library is found by the name that it gives itself, where a file of that name is there.
+        let soname = elf.soname.unwrap_or_else(|| name.clone());
+        let there = place.child(&soname).ok().is_some_and(|path| matches!(view.file(&path), Ok(Some(_))));
+        if there && !soname.contains(&b'/') {
+            found.insert(soname.clone(), [directory.as_bytes(), b"/", &soname].concat());
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The loader's order of names: digits count as numbers.
+fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut a, mut b) = (a, b);
+    loop {
+        match (a.first(), b.first()) {
+            (None, None) => return Ordering::Equal,
+            (None, Some(_)) => return Ordering::Less,
+            (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
+                let number = |text: &[u8]| {
+                    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+                    digits.fold((0i32, 0), |(value, count), digit| {
+                        (value.wrapping_mul(10).wrapping_add(i32::from(digit - b'0')), count + 1)
+                    })
+                };
+                let ((x, digits_a), (y, digits_b)) = (number(a), number(b));
+                if x != y {
+                    return x.cmp(&y);
+                }
+                (a, b) = (&a[digits_a..], &b[digits_b..]);
+            }
+            (Some(x), _) if x.is_ascii_digit() => return Ordering::Greater,
+            (_, Some(y)) if y.is_ascii_digit() => return Ordering::Less,
+            (Some(x), Some(y)) if x != y => return x.cmp(y),
+            (Some(_), None) => return Ordering::Greater,
+            _ => (a, b) = (&a[1..], &b[1..]),
+        }
+    }
+}
+
+fn write(entries: &[(Vec<u8>, Vec<u8>)], marks: &Marks) -> Vec<u8> {
+    const HEADER: usize = 48;
+    const ENTRY: usize = 24;
+    let number = |value: usize| match marks.little {
+        true => (value as u32).to_le_bytes(),
+        false => (value as u32).to_be_bytes(),
+    };
+    let start = HEADER + ENTRY * entries.len();
+    let mut strings: Vec<u8> = Vec::new();
+    let mut table: Vec<u8> = Vec::new();
+    for (name, path) in entries {
+        table.extend(number(marks.flags as usize));
+        for text in [name, path] {
+            table.extend(number(start + strings.len()));
+            strings.extend_from_slice(text);
+            strings.push(0);
+        }
+        // Versions of the kernel and of the hardware that are needed: none.
+        table.extend([0; 12]);
+    }
+    let mut bytes = b"glibc-ld.so.cache1.1".to_vec();
+    bytes.extend(number(entries.len()));
+    bytes.extend(number(strings.len()));
+    bytes.push(if marks.little { 2 } else { 3 });
+    bytes.resize(HEADER, 0);
+    [bytes, table, strings].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::tests::make;
+
+    fn names(cache: &[u8]) -> Vec<(String, String)> {
+        let number = |at: usize| u32::from_le_bytes(cache[at..at + 4].try_into().unwrap()) as usize;
+        let text =
+            |at: usize| String::from_utf8_lossy(cache[at..].split(|byte| *byte == 0).next().unwrap()).into_owned();
+        (0..number(20)).map(|entry| 48 + 24 * entry).map(|at| (text(number(at + 4)), text(number(at + 8)))).collect()
+    }
+
+    #[test]
+    fn libraries_are_found_by_their_own_names() {
+        let origin = Origin::new("test");
+        let no_base = |_, _, _| Err(std::io::Error::other("there is no base"));
+        let mut staging = Staging::new(Rootfs::new(), &no_base);
+        let library = |soname: Option<&str>| make(true, true, 62, None, &[], soname, None);
+        for (path, bytes) in [
+            ("etc/ld.so.conf", b"include /etc/ld.so.conf.d/*.conf\n".to_vec()),
+            ("etc/ld.so.conf.d/a.conf", b"# local\n/usr/local/lib\n".to_vec()),
+            ("etc/ld.so.conf.d/b.conf", b"/lib/x86_64-linux-gnu\n/usr/lib/x86_64-linux-gnu/\n".to_vec()),
+            ("etc/ld.so.conf.d/c", b"/opt/no\n".to_vec()),
+            ("usr/local/lib/libz.so.1", library(Some("libz.so.1"))),
+            ("usr/lib/x86_64-linux-gnu/libz.so.1.3", library(Some("libz.so.1"))),
+            ("usr/lib/x86_64-linux-gnu/libx.so.10", library(Some("libx.so.10"))),
+            ("usr/lib/x86_64-linux-gnu/libx.so.9", library(Some("libx.so.9"))),
+            ("usr/lib/x86_64-linux-gnu/libnoname.so", library(None)),
+            ("usr/lib/x86_64-linux-gnu/libgone.so", library(Some("libgone.so.1"))),
+            ("usr/lib/x86_64-linux-gnu/libscript.so", b"GROUP ( x )".to_vec()),
+            ("usr/lib/x86_64-linux-gnu/libsmall.so", make(false, true, 3, None, &[], None, None)),
+            ("usr/lib/x86_64-linux-gnu/deep/libdeep.so", library(None)),
+        ] {
+            staging.file(path, bytes, 0o644, Owner::ROOT, &origin).unwrap();
+        }
+        staging.symlink("lib", "usr/lib", &origin).unwrap();
+        staging.symlink("usr/lib/x86_64-linux-gnu/libz.so.1", "libz.so.1.3", &origin).unwrap();
+        apply(&mut staging, "amd64").unwrap();
+        let cache = staging.read("etc/ld.so.cache").unwrap().unwrap();
+        let found: Vec<String> = names(&cache).into_iter().map(|(name, path)| format!("{name} {path}")).collect();
+        assert_eq!(
+            found,
+            [
+                "libz.so.1 /usr/local/lib/libz.so.1",
+                "libz.so.1 /lib/x86_64-linux-gnu/libz.so.1",
+                "libx.so.10 /lib/x86_64-linux-gnu/libx.so.10",
+                "libx.so.9 /lib/x86_64-linux-gnu/libx.so.9",
+                "libnoname.so /lib/x86_64-linux-gnu/libnoname.so",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_stand_in_the_loaders_order() {
+        let ordered: [&[u8]; 7] =
+            [b"lib.so", b"lib.so.1", b"lib.so.2", b"lib.so.10", b"liba.so", b"libb.so", b"lib2.so"];
+        for (at, a) in ordered.iter().enumerate() {
+            for (after, b) in ordered.iter().enumerate() {
+                assert_eq!(compare(a, b), at.cmp(&after), "{:?} {:?}", a, b);
+            }
+        }
+    }
+}

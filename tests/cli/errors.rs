@@ -130,28 +130,28 @@ fn what_a_plan_finds_missing() {
            |         ^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "archive = \"missing.tar\""), @r#"
-        3 error: reading the archive `./ctx/missing.tar`: No such file or directory (os error 2)
+        3 error: reading the archive `ctx/missing.tar`: No such file or directory (os error 2)
           --> lapstrake.toml:10:11
            |
         10 | archive = "missing.tar"
            |           ^^^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "archive = \"text.tar\""), @r#"
-        3 error: reading the archive `./ctx/text.tar`: the header at byte 0 is wrong: its checksum is no number
+        3 error: reading the archive `ctx/text.tar`: the header at byte 0 is wrong: its checksum is no number
           --> lapstrake.toml:10:11
            |
         10 | archive = "text.tar"
            |           ^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "archive = \"device.tar\""), @r#"
-        3 error: /dev/null in the archive `./ctx/device.tar` is a device, FIFO or socket, which no layer can hold: leave it out with `exclude`
+        3 error: /dev/null in the archive `ctx/device.tar` is a device, FIFO or socket, which no layer can hold: leave it out with `exclude`
           --> lapstrake.toml:10:11
            |
         10 | archive = "device.tar"
            |           ^^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "archive = \"climbs.tar\""), @r#"
-        3 error: reading the archive `./ctx/climbs.tar`: the member at byte 0 is refused: path `../escape` climbs with `..`
+        3 error: reading the archive `ctx/climbs.tar`: the member at byte 0 is refused: path `../escape` climbs with `..`
           --> lapstrake.toml:10:11
            |
         10 | archive = "climbs.tar"
@@ -159,17 +159,17 @@ fn what_a_plan_finds_missing() {
     "#);
     insta::assert_snapshot!(told("oci:bse", "files = { \"/f\" = \"\" }"), @"
         1 error: opening the base oci:bse (lapstrake.toml:8:8)
-          caused by: opening `./ctx/bse`
+          caused by: opening `ctx/bse`
           caused by: No such file or directory (os error 2)
     ");
     insta::assert_snapshot!(told("archive:missing.tar", "files = { \"/f\" = \"\" }"), @"
         1 error: opening the base archive:missing.tar (lapstrake.toml:8:8)
-          caused by: opening `./ctx/missing.tar`
+          caused by: opening `ctx/missing.tar`
           caused by: No such file or directory (os error 2)
     ");
     insta::assert_snapshot!(told("docker-archive:requirements.txt", "files = { \"/f\" = \"\" }"), @"
         1 error: opening the base docker-archive:requirements.txt (lapstrake.toml:8:8)
-          caused by: the tar in `docker-archive:./ctx/requirements.txt` cannot be read: the archive ends in the middle, after 1 bytes
+          caused by: the tar in `docker-archive:ctx/requirements.txt` cannot be read: the archive ends in the middle, after 1 bytes
     ");
     insta::assert_snapshot!(told("scratch", "image = { image = \"oci:base\", copy = \"/usr/bin/tol\" }\nto = \"/\""), @r#"
         3 error: /usr/bin/tol is not in the image oci:base; did you mean `/usr/bin/tool`?

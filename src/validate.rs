@@ -300,7 +300,7 @@ impl Validator {
             }
             // Registries' clean-up rules take it for the oldest image of all.
             Some((created, Ok(time))) if time.as_second() < 365 * 86_400 => {
-                self.error(subject, format!("`created` is {created}: nothing was made in 1970"));
+                self.warn(subject, format!("`created` is {created}: nothing was made in 1970"));
             }
             _ => {}
         }
@@ -707,7 +707,7 @@ mod tests {
             ("the history has 3 lines for layers, and there are 2", |c, _| c.history.push(History::default())),
             ("warning: x: there is no history", |c, _| c.history.clear()),
             ("warning: x: the config does not say when", |c, _| c.created = None),
-            ("error: x: `created` is 1970-01-01T00:00:00Z", |c, _| c.created = Some("1970-01-01T00:00:00Z".into())),
+            ("warning: x: `created` is 1970-01-01T00:00:00Z", |c, _| c.created = Some("1970-01-01T00:00:00Z".into())),
             ("error: x: `created` is no RFC 3339 time: `yesterday`", |c, _| c.created = Some("yesterday".into())),
             ("the config names no platform", |c, _| c.os.clear()),
             ("warning: x: `User` is `app:1001`", |c, _| c.config.user = Some("app:1001".into())),

@@ -18,6 +18,8 @@ pub enum BuildError {
         at: String,
         /// What was done.
         what: String,
+        /// Whether it is in a registry.
+        remote: bool,
         /// Why it failed.
         source: Box<dyn Error + Send + Sync>,
     },

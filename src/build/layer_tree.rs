@@ -51,6 +51,10 @@ pub(super) fn make(
     platform: &Platform,
     run: &Run,
 ) -> Result<LayerTree, BuildError> {
+    if layer.split > 1 {
+        let at = builder.recipe.sources().position(layer.span);
+        builder.reporter.warn(format!("{at}: `split` is not done by this version: one layer is made"));
+    }
     let rules = image.rules_of(layer);
     let mut making = Making { builder, image, layer, resolved, open, platform, run, rules, newest: None };
     let mut tree = FileTree::new();
@@ -448,7 +452,11 @@ impl Making<'_> {
                     .iter()
                     .map(|item| {
                         let what = self.arch(&item.value.what, item.span)?;
-                        Ok(if what.path().is_empty() { ".".to_owned() } else { what.path().to_owned() })
+                        Ok(match (what.path(), what.is_contents()) {
+                            ("", _) => ".".to_owned(),
+                            (path, true) => format!("{path}/"),
+                            (path, false) => path.to_owned(),
+                        })
                     })
                     .collect::<Result<_, BuildError>>()?,
                 Source::Files(items) => self.targets(items.iter().map(|item| &item.path))?,

@@ -259,10 +259,13 @@ impl Builder<'_> {
                 if let Some(open) = run.opened.borrow().get(&known) {
                     return Ok((open.clone(), Vec::new()));
                 }
-                let outside = self
-                    .outside
-                    .open(&place)
-                    .map_err(|source| self.caused(from.span, format!("opening the base {place}"), source))?;
+                let remote = matches!(place, Place::Registry(_));
+                let failed = |what: String, source: Box<dyn std::error::Error + Send + Sync>| {
+                    let at = self.recipe.sources().position(from.span);
+                    BuildError::Outside { at, what, remote, source }
+                };
+                let outside =
+                    self.outside.open(&place).map_err(|source| failed(format!("opening the base {place}"), source))?;
                 let open = OpenBase::from_source(
                     outside.source,
                     outside.pick.as_ref(),
@@ -271,8 +274,7 @@ impl Builder<'_> {
                     self.store,
                     &self.reporter,
                 );
-                let open =
-                    open.map_err(|source| self.caused(from.span, format!("reading the base {place}"), source))?;
+                let open = open.map_err(|source| failed(format!("reading the base {place}"), source.into()))?;
                 run.opened.borrow_mut().insert(known, open.clone());
                 Ok((open, Vec::new()))
             }
@@ -382,7 +384,7 @@ impl Builder<'_> {
         what: String,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> BuildError {
-        BuildError::Outside { at: self.recipe.sources().position(span), what, source: source.into() }
+        BuildError::Outside { at: self.recipe.sources().position(span), what, remote: false, source: source.into() }
     }
 }
 

@@ -259,7 +259,8 @@ pub(super) fn accounts_layer(image: &Image, resolved: &Resolved, open: &OpenBase
     let origin = Origin::new(format!("users of {}", image.name));
     let failed = |error: &dyn std::fmt::Display| BuildError::Outside {
         at: image.name.to_string(),
-        what: "adding users".to_owned(),
+        what: "adding users and the workdir".to_owned(),
+        remote: false,
         source: error.to_string().into(),
     };
     let path = |text: &str| TreePath::parse(text).map_err(|error| failed(&error));

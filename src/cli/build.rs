@@ -10,7 +10,7 @@ use lapstrake::layer::{LayerError, Reuse};
 use lapstrake::nearest::nearest;
 use lapstrake::oci::{Digest, Platform, Reference};
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
-use lapstrake::recipe::{self, ImageName, Recipe};
+use lapstrake::recipe::{self, ImageName, Inputs, Recipe};
 use lapstrake::registry::{Pushed, RegistryError};
 use lapstrake::remote::RegistryImage;
 use lapstrake::report::Reporter;
@@ -29,12 +29,12 @@ const DEFAULT_OUTPUT: &str = "oci:./lapstrake-out";
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
-    let recipe = load_recipe(global, &args.set)?;
+    let (recipe, inputs) = load_recipe(global, &args.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
     }
     let wanted = wanted(&recipe, args)?;
-    let outputs = outputs(args)?;
+    let outputs = outputs(args, &inputs, &wanted)?;
     let platforms = platforms(args)?;
     let epoch = epoch(args.source_date_epoch)?;
     let names = names(&recipe, &wanted, args)?;
@@ -230,9 +230,9 @@ fn failure(error: BuildError) -> Failure {
         BuildError::Layer { ref source, .. } if matches!(**source, LayerError::Machine { .. }) => {
             Failure::new(Code::Recipe, error)
         }
-        BuildError::Outside { ref source, .. } => {
-            let network =
-                causes(&**source).any(|error| error.is::<RegistryError>() || error.is::<Box<RegistryError>>());
+        BuildError::Outside { ref source, remote, .. } => {
+            let network = remote
+                || causes(&**source).any(|error| error.is::<RegistryError>() || error.is::<Box<RegistryError>>());
             Failure::new(if network { Code::Network } else { Code::Failed }, error)
         }
         error => Failure::new(Code::Failed, error),
@@ -286,9 +286,20 @@ fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<ImageName>> {
     }
 }
 
-fn outputs(args: &BuildArgs) -> Outcome<Vec<Place>> {
-    let mut outputs =
-        args.output.iter().map(|text| Place::parse(text).or_fail(Code::Usage)).collect::<Outcome<Vec<_>>>()?;
+fn outputs(args: &BuildArgs, inputs: &Inputs, wanted: &BTreeSet<ImageName>) -> Outcome<Vec<Place>> {
+    // `{image}` and `{variant}` have a meaning where one image is built (semantics 3).
+    let only = wanted.first().filter(|_| wanted.len() == 1);
+    let place = |text: &String| {
+        let filled = recipe::fill(text, inputs, only).map_err(|fault| {
+            let failure = Failure::usage(format!("-o {text}: {fault}"));
+            match fault.hint().map(str::to_owned) {
+                Some(help) => failure.hint(help),
+                None => failure,
+            }
+        })?;
+        Place::parse(&filled).or_fail(Code::Usage)
+    };
+    let mut outputs = args.output.iter().map(place).collect::<Outcome<Vec<_>>>()?;
     if args.push && !outputs.contains(&Place::OwnNames) {
         outputs.push(Place::OwnNames);
     }

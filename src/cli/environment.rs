@@ -88,8 +88,8 @@ pub(crate) fn open_store(global: &Global, reporter: &Reporter) -> Outcome<BlobSt
     Ok(store)
 }
 
-/// Reads the recipe; what is wrong with it is drawn on standard error.
-pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<Recipe> {
+/// Reads the recipe, and gives what it was read with too; what is wrong with it is drawn on standard error.
+pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<(Recipe, Inputs)> {
     let set = set
         .iter()
         .map(|pair| match pair.split_once('=') {
@@ -103,7 +103,7 @@ pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<Recipe> {
     let directory = global.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let git = Checkout::of(directory, &environment);
     let inputs = Inputs { environment, git, set };
-    recipe::load(&global.file, &inputs).map_err(|error| match error {
+    let recipe = recipe::load(&global.file, &inputs).map_err(|error| match error {
         RecipeError::Wrong(diagnostics) => {
             let text = diagnostics.render(style());
             Failure { drawn: true, ..Failure::new(Code::Recipe, text) }
@@ -115,7 +115,8 @@ pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<Recipe> {
                 false => failure,
             }
         }
-    })
+    })?;
+    Ok((recipe, inputs))
 }
 
 /// How snippets are drawn: in colour on a terminal, unless somebody does not want that.

@@ -297,7 +297,7 @@ fn layers_are_held_to_the_form() {
         base layer sha256:f1e32d308f67244516239c3596984b1ddd10a293cdaba7aea2404ca3f00ef817
         users app; homes /home/app; workdir /app of 1001:1001
         archive deps.tar.gz, to /opt
-        copy src many *.txt one.txt, to /app
+        copy src many/ *.txt one.txt, to /app
         (ENV A=1)
         (ENV B=/bin)
         (LABEL one=1)

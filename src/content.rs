@@ -228,6 +228,18 @@ impl Content {
         }
     }
 
+    /// Whether both are the very same stretch of the same file, or the same memory: told without reading.
+    pub fn is_same_place(&self, other: &Content) -> bool {
+        match (self, other) {
+            (Content::Inline(a), Content::Inline(b)) => Arc::ptr_eq(a, b),
+            (Content::Host(a), Content::Host(b)) => Arc::ptr_eq(a, b),
+            (Content::Slice(a), Content::Slice(b)) => {
+                Arc::ptr_eq(&a.0.file, &b.0.file) && (a.0.offset, a.0.length) == (b.0.offset, b.0.length)
+            }
+            _ => false,
+        }
+    }
+
     /// A reader of exactly [`Content::len`] bytes. It fails, rather than pads or cuts, where the file is no longer what
     /// was found: another inode, another length, another time, or (where the digest is known) other bytes.
     ///

@@ -63,6 +63,9 @@ pub enum ListingError {
         /// What it is.
         actual: DiffId,
     },
+    /// More files and directories than any image has.
+    #[error("the layer holds more files and directories, or deeper ones, than can be taken in")]
+    TooLarge,
     /// A name that means a deletion deletes nothing.
     #[error("the deletion {0} names nothing to delete")]
     Whiteout(TreePath),
@@ -180,6 +183,9 @@ impl Listing {
             };
             if !path.is_root() {
                 rootfs.put(path, Node { kind, mode: member.mode, owner: member.owner });
+            }
+            if rootfs.is_too_large() {
+                return Err(ListingError::TooLarge);
             }
         }
         Ok(())

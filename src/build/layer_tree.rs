@@ -332,7 +332,8 @@ impl Making<'_> {
 
     fn archive_error(&self, span: Span, error: archive::ArchiveError) -> BuildError {
         match error {
-            error @ archive::ArchiveError::Special { .. } => self.at(span, error),
+            // Not what the recipe says is at fault, but the machine.
+            error @ archive::ArchiveError::Spool { .. } => self.caused(span, "unpacking an archive".to_owned(), error),
             error => self.diagnose(span, &error),
         }
     }

@@ -49,6 +49,7 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         })
         .collect();
     check(args, &plan, &outputs)?;
+    let (labels, annotations) = (key_values("--label", &args.label)?, key_values("--annotation", &args.annotation)?);
     if args.dry_run {
         return dry_run(&plan);
     }
@@ -71,8 +72,8 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         reuse: if args.no_cache { Reuse::Never } else { Reuse::Allowed },
         epoch,
         platforms,
-        labels: key_values("--label", &args.label)?,
-        annotations: key_values("--annotation", &args.annotation)?,
+        labels,
+        annotations,
         names,
         forbidden,
         reporter: reporter.clone(),
@@ -348,6 +349,15 @@ fn tags(args: &BuildArgs, images: usize) -> Outcome<Tags> {
                 return Err(Failure::usage(format!(
                     "-t with a full reference is for one image, and {images} are built: use a bare tag, or name one image"
                 )));
+            }
+            // `feature/x` is a branch's name far more often than somebody's repository on Docker Hub.
+            let names_registry = |tag: &str| {
+                let first = tag.split('/').next().unwrap_or_default();
+                tag.contains('/') && (first.contains(['.', ':']) || first == "localhost")
+            };
+            if let Some(tag) = tags.iter().find(|tag| !names_registry(tag)) {
+                return Err(Failure::usage(format!("{tag:?} is no tag, and names no registry"))
+                    .hint(format!("for a full reference, write the registry too: docker.io/{tag}")));
             }
             let full = tags.iter().map(|tag| tag.parse().or_fail(Code::Usage)).collect::<Outcome<_>>()?;
             Ok(Tags::Full(full))

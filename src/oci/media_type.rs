@@ -131,7 +131,11 @@ impl MediaType {
 
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        // Shown to people, and others chose it: what a terminal would obey is escaped.
+        match self.as_str() {
+            name if name.chars().any(char::is_control) => write!(f, "{}", name.escape_debug()),
+            name => f.write_str(name),
+        }
     }
 }
 

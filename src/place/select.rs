@@ -95,7 +95,8 @@ const RULES: [fn(&str, &str) -> bool; 4] = [
     |wanted, listed| match listed.parse::<Reference>() {
         Ok(listed) => {
             let last = listed.repository().rsplit('/').next().unwrap_or_default();
-            wanted == last || wanted.strip_prefix(last).and_then(|rest| rest.strip_prefix(':')) == listed.tag()
+            let tag = wanted.strip_prefix(last).and_then(|rest| rest.strip_prefix(':'));
+            wanted == last || tag.is_some_and(|tag| listed.tag() == Some(tag))
         }
         Err(_) => false,
     },

@@ -8,6 +8,8 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::compress::{Decoder, detect};
 use crate::content::Content;
 use crate::report::{Phase, Reporter};
@@ -46,6 +48,14 @@ pub enum ArchiveError {
     Read {
         /// The file.
         path: Shown,
+        /// Why.
+        source: io::Error,
+    },
+    /// The plain tar cannot be written beside the cache.
+    #[error("writing a temporary file in {tmp}")]
+    Spool {
+        /// The directory.
+        tmp: Shown,
         /// Why.
         source: io::Error,
     },
@@ -101,7 +111,7 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
     let origin = Origin::new(format!("archive {}", shown()));
     let label: Arc<str> = format!("the archive {}", shown()).into();
     // Everything, whether it is left out or not: hard links may lead to what is.
-    let mut all: BTreeMap<TreePath, Entry> = BTreeMap::new();
+    let mut all = Members::default();
     let mut newest = None;
     while let Some(member) = reader.next_member().map_err(refused)? {
         if member.path.is_root() {
@@ -109,6 +119,7 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
         }
         let owner = request.owner.unwrap_or(member.owner);
         let (mode, origin) = (member.mode, origin.clone());
+        newest = newest.max(Some(member.mtime));
         let entry = match member.kind {
             MemberKind::Directory => Entry::directory(mode, owner, origin),
             MemberKind::File => {
@@ -117,64 +128,86 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
             }
             MemberKind::Symlink(target) => Entry::symlink(target, owner, origin),
             MemberKind::Hardlink(target) => {
-                Entry { kind: Kind::Hardlink(target), ..Entry::directory(mode, owner, origin) }
+                if !all.link(&member.path, &target) {
+                    return Err(ArchiveError::Link { path: shown(), link: member.path });
+                }
+                continue;
             }
             MemberKind::Special if (request.excludes)(&member.path) => continue,
             MemberKind::Special => return Err(ArchiveError::Special { path: shown(), member: member.path }),
         };
-        newest = newest.max(Some(member.mtime));
-        all.insert(member.path, entry);
+        all.put(member.path, entry);
     }
-    let mut entries: BTreeMap<TreePath, Entry> = all
-        .iter()
-        .filter(|(path, _)| !(request.excludes)(path))
-        .map(|(path, entry)| (path.clone(), entry.clone()))
-        .collect();
-    settle_links(&mut entries, &all).map_err(|link| ArchiveError::Link { path: shown(), link })?;
-    Ok(ArchiveMembers { entries, newest })
+    Ok(ArchiveMembers { entries: all.settle(request.excludes), newest })
 }
 
-/// Makes every hard link lead to the file itself; where that is left out, the first of its names becomes the file
-/// (semantics 12). A link to a symlink becomes the same symlink. Fails with the link that leads nowhere.
-fn settle_links(entries: &mut BTreeMap<TreePath, Entry>, all: &BTreeMap<TreePath, Entry>) -> Result<(), TreePath> {
-    let links: Vec<TreePath> = entries
-        .iter()
-        .filter(|(_, entry)| matches!(entry.kind, Kind::Hardlink(_)))
-        .map(|(path, _)| path.clone())
-        .collect();
-    // What is left out, and the name that took its place.
-    let mut stands_for: BTreeMap<TreePath, TreePath> = BTreeMap::new();
-    for link in links {
-        let mut target = link.clone();
-        for _ in 0..40 {
-            match all.get(&target).map(|entry| &entry.kind) {
-                Some(Kind::Hardlink(next)) => target = next.clone(),
-                _ => break,
+/// The members of an archive while it is read. A hard link means what its target is at that moment, as for every program
+/// that unpacks one: what takes the target's name later does not change it.
+#[derive(Default)]
+struct Members {
+    entries: BTreeMap<TreePath, Entry>,
+    /// The first name that each linked file had.
+    links: BTreeMap<TreePath, TreePath>,
+}
+
+impl Members {
+    fn put(&mut self, path: TreePath, entry: Entry) {
+        self.links.remove(&path);
+        self.entries.insert(path, entry);
+    }
+
+    /// Adds a hard link to what is there; `false` where that is nothing, a directory, or the link itself.
+    fn link(&mut self, path: &TreePath, target: &TreePath) -> bool {
+        let Some(entry) = self.entries.get(target).cloned() else { return false };
+        let first = self.links.get(target).unwrap_or(target).clone();
+        if path == target || matches!(entry.kind, Kind::Directory) {
+            return false;
+        }
+        let is_file = matches!(entry.kind, Kind::File(_));
+        self.put(path.clone(), entry);
+        // A link to a symlink is the same symlink.
+        if is_file {
+            self.links.insert(path.clone(), first);
+        }
+        true
+    }
+
+    /// What is not left out, with links to the first name of each file; where that is left out, the next one becomes the
+    /// file (semantics 12).
+    fn settle(mut self, excludes: &dyn Fn(&TreePath) -> bool) -> BTreeMap<TreePath, Entry> {
+        self.entries.retain(|path, _| !excludes(path));
+        let mut files: Vec<(TreePath, TreePath)> = Vec::new();
+        for (link, first) in &self.links {
+            let Some(Kind::File(content)) = self.entries.get(link).map(|entry| &entry.kind) else { continue };
+            let same = |name: &TreePath| matches!(self.entries.get(name).map(|entry| &entry.kind), Some(Kind::File(other)) if other.is_same_place(content));
+            if same(first) {
+                files.push((link.clone(), first.clone()));
+                continue;
+            }
+            // Another link to the same bytes stands in for it.
+            if let Some((other, _)) =
+                self.links.iter().take_while(|(other, _)| *other < link).find(|(other, of)| *of == first && same(other))
+            {
+                files.push((link.clone(), other.clone()));
             }
         }
-        let Some(found) = all.get(&target) else { return Err(link) };
-        let entry = match &found.kind {
-            Kind::Symlink(_) => found.clone(),
-            Kind::File(_) if entries.contains_key(&target) => Entry { kind: Kind::Hardlink(target), ..found.clone() },
-            Kind::File(_) => match stands_for.get(&target) {
-                Some(first) => Entry { kind: Kind::Hardlink(first.clone()), ..found.clone() },
-                None => {
-                    stands_for.insert(target, link.clone());
-                    found.clone()
-                }
-            },
-            _ => return Err(link),
-        };
-        entries.insert(link, entry);
+        for (link, file) in files {
+            if let Some(entry) = self.entries.get_mut(&link) {
+                entry.kind = Kind::Hardlink(file);
+            }
+        }
+        self.entries
     }
-    Ok(())
 }
 
 /// The plain tar in a temporary file without a name.
 fn spool(request: &ArchiveRequest<'_>, name: &str, reporter: &Reporter) -> Result<File, ArchiveError> {
     let shown = || Shown::new(request.path.as_os_str().as_encoded_bytes());
     let failed = |source| ArchiveError::Read { path: shown(), source };
-    let mut file = File::open(request.path).map_err(failed)?;
+    // NONBLOCK: a FIFO is refused, and nobody waits for its other end.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file =
+        File::from(rustix::fs::open(request.path, flags, Mode::empty()).map_err(|error| failed(error.into()))?);
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(failed(io::Error::other("it is no regular file")));
@@ -192,7 +225,9 @@ fn spool(request: &ArchiveRequest<'_>, name: &str, reporter: &Reporter) -> Resul
         return Err(ArchiveError::Compression { path: shown(), kind });
     }
     let task = reporter.task(Phase::Unpack, name, None);
-    let spool = tempfile::tempfile_in(request.tmp).map_err(failed)?;
+    let unwritten =
+        |source| ArchiveError::Spool { tmp: Shown::new(request.tmp.as_os_str().as_encoded_bytes()), source };
+    let spool = tempfile::tempfile_in(request.tmp).map_err(unwritten)?;
     let mut out = BufWriter::with_capacity(1 << 18, &spool);
     let mut decoder = Decoder::new(file, detect(&start[..count])).limited(MAX_ARCHIVE);
     let mut buffer = vec![0; 1 << 18];
@@ -201,10 +236,10 @@ fn spool(request: &ArchiveRequest<'_>, name: &str, reporter: &Reporter) -> Resul
         if count == 0 {
             break;
         }
-        out.write_all(&buffer[..count]).map_err(failed)?;
+        out.write_all(&buffer[..count]).map_err(unwritten)?;
         task.advance(count as u64);
     }
-    out.flush().map_err(failed)?;
+    out.flush().map_err(unwritten)?;
     drop(out);
     Ok(spool)
 }
@@ -279,6 +314,44 @@ mod tests {
         assert_eq!(content.read_all(10).unwrap(), b"text");
         assert_eq!(members.entries[&path("d/b")].mode, 0o4755);
         assert_eq!(members.entries[&path("d/c")].kind, Kind::Hardlink(path("d/b")));
+    }
+
+    #[test]
+    fn a_hard_link_means_what_its_target_was_when_it_was_read() {
+        let member = |name: &str, kind: u8, link: &str, data: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_path(name).unwrap();
+            header.set_entry_type(tar::EntryType::new(kind));
+            if !link.is_empty() {
+                header.set_link_name(link).unwrap();
+            }
+            header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            header.set_size(data.len() as u64);
+            header.set_cksum();
+            let mut bytes = header.as_bytes().to_vec();
+            bytes.extend_from_slice(data);
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+            bytes
+        };
+        let archive = |parts: &[Vec<u8>]| [parts.concat(), vec![0; 1024]].concat();
+        let later = [member("a", b'2', "/etc/shadow", b""), member("a", b'0', "", b"NEW")];
+        for last in later {
+            let bytes = archive(&[member("a", b'0', "", b"OLD"), member("b", b'1', "a", b""), last]);
+            let members = read(&bytes, None, "none").unwrap();
+            let Kind::File(content) = &members.entries[&path("b")].kind else { panic!() };
+            assert_eq!(content.read_all(10).unwrap(), b"OLD");
+        }
+        let forward = archive(&[member("h", b'1', "f", b""), member("f", b'0', "", b"x")]);
+        assert!(matches!(read(&forward, None, "none"), Err(ArchiveError::Link { .. })));
+        let mut chain = vec![member("l00", b'0', "", b"x")];
+        chain.extend((1..60).map(|n| member(&format!("l{n:02}"), b'1', &format!("l{:02}", n - 1), b"")));
+        let members = read(&archive(&chain), None, "none").unwrap();
+        assert_eq!(members.entries[&path("l59")].kind, Kind::Hardlink(path("l00")));
+        let to_link = archive(&[member("s", b'2', "x", b""), member("h", b'1', "s", b"")]);
+        assert!(matches!(read(&to_link, None, "none").unwrap().entries[&path("h")].kind, Kind::Symlink(_)));
     }
 
     #[test]

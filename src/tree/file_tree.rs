@@ -11,6 +11,8 @@ use super::{Capabilities, Entry, Kind, PathError, Rootfs, TreePath};
 #[derive(Clone, Debug, Default)]
 pub struct FileTree {
     entries: BTreeMap<TreePath, Placed>,
+    /// About how many bytes of memory the entries take, without contents.
+    weight: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -29,6 +31,9 @@ enum Weight {
     /// The recipe names it.
     Named,
 }
+
+/// The most memory, in bytes, that the entries of one layer may take, contents aside: some two million files.
+const MAX_WEIGHT: u64 = 512 << 20;
 
 /// Why an entry cannot be placed.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,14 @@ pub enum TreeError {
         below: String,
         /// What should be put there.
         above: String,
+    },
+    /// More entries, or deeper ones, than can be taken in.
+    #[error(
+        "the layer holds more files and directories, or deeper ones, than can be taken in ({path} is one too many)"
+    )]
+    TooLarge {
+        /// The entry that was one too many.
+        path: TreePath,
     },
     /// A hard link's target is not a file of the same layer.
     #[error("{path} is a hard link to {target}, which is no file of the same layer")]
@@ -168,6 +181,10 @@ impl FileTree {
             });
         }
         let Some(there) = self.entries.get_mut(&path) else {
+            self.weight += (size_of::<Placed>() + size_of::<TreePath>() + path.as_bytes().len()) as u64;
+            if self.weight > MAX_WEIGHT {
+                return Err(TreeError::TooLarge { path });
+            }
             self.entries.insert(path, Placed { entry, weight });
             return Ok(());
         };

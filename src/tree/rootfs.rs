@@ -11,6 +11,8 @@ use crate::shown::Shown;
 #[derive(Clone, Debug, Default)]
 pub struct Rootfs {
     nodes: BTreeMap<TreePath, Node>,
+    /// About how many bytes of memory all nodes that were ever put take.
+    weight: u64,
 }
 
 /// What stands at a path of the merged view.
@@ -92,6 +94,9 @@ pub(super) fn describe(node: &Node) -> String {
     };
     format!("a {word} of mode {:04o} and owner {}", node.mode, node.owner)
 }
+
+/// The most memory, in bytes, that the view of an image may take: some two million files.
+const MAX_WEIGHT: u64 = 384 << 20;
 
 impl Rootfs {
     /// An empty root: `scratch`.
@@ -203,13 +208,23 @@ impl Rootfs {
         for above in path.ancestors() {
             if !self.is_directory(&above) {
                 self.remove(&above);
-                self.nodes.insert(above, Node { kind: NodeKind::Directory, mode: 0o755, owner: Owner::ROOT });
+                self.insert(above, Node { kind: NodeKind::Directory, mode: 0o755, owner: Owner::ROOT });
             }
         }
         if node.kind != NodeKind::Directory {
             self.clear(&path);
         }
+        self.insert(path, node);
+    }
+
+    fn insert(&mut self, path: TreePath, node: Node) {
+        self.weight += (size_of::<Node>() + size_of::<TreePath>() + path.as_bytes().len()) as u64;
         self.nodes.insert(path, node);
+    }
+
+    /// Whether more was put here than any image holds: deep paths of few members become very many directories.
+    pub fn is_too_large(&self) -> bool {
+        self.weight > MAX_WEIGHT
     }
 
     /// Deletes a path and what is below it.

@@ -236,8 +236,6 @@ impl Diagnostic {
             let hidden = on_boundaries(whole, span.range());
             star(&mut text, hidden.start.clamp(start, end) - start..hidden.end.clamp(start, end) - start);
         }
-        // Control characters of two bytes, which terminals may obey, become another of two bytes: places stay where they are.
-        let text = text.chars().map(|c| if matches!(c, '\u{80}'..='\u{9f}') { '¿' } else { c }).collect();
         let line = whole[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
         (start, line, text)
     }
@@ -287,6 +285,8 @@ impl Diagnostic {
         let decor = if style.unicode { DecorStyle::Unicode } else { DecorStyle::Ascii };
         let drawn =
             renderer.hyperlink(false).decor_style(decor).term_width(style.width.clamp(40, 400)).render(&[group]);
+        // The renderer replaces the control characters of ASCII; those beyond it are obeyed by terminals too.
+        let drawn = drawn.replace(|c: char| matches!(c, '\u{80}'..='\u{9f}'), "\u{fffd}");
         drawn.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 

@@ -314,10 +314,7 @@ impl PartialEq for Content {
         {
             return true;
         }
-        if let (Content::Slice(a), Content::Slice(b)) = (self, other)
-            && Arc::ptr_eq(&a.0.file, &b.0.file)
-            && (a.0.offset, a.0.length) == (b.0.offset, b.0.length)
-        {
+        if self.is_same_place(other) {
             return true;
         }
         if self.len() != other.len() {

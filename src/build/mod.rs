@@ -107,11 +107,10 @@ type Slot = (ImageName, String);
 
 /// What one run knows: what it built, and what it opened. A place is opened once, so that all images of a run stand on
 /// the same base, whatever happens to its tag meanwhile.
-#[derive(Default)]
 struct Run {
     finished: BTreeMap<Slot, Finished>,
     opened: RefCell<BTreeMap<(String, String), OpenBase>>,
-    reuse: Option<Reuse>,
+    reuse: Reuse,
 }
 
 /// What an image is built for: what the command line says, else the recipe, else its base in this recipe, else always the
@@ -144,7 +143,7 @@ impl Builder<'_> {
     pub fn build(&self, wanted: &BTreeSet<ImageName>) -> Result<Vec<Built>, BuildError> {
         let nothing_known = self.reuse == Reuse::Allowed && !layer::remembers_any(self.store);
         let reuse = if nothing_known { Reuse::NothingKnown } else { self.reuse };
-        let mut run = Run { reuse: Some(reuse), ..Run::default() };
+        let mut run = Run { finished: BTreeMap::new(), opened: RefCell::default(), reuse };
         let mut needed: BTreeMap<ImageName, Vec<Platform>> = BTreeMap::new();
         // Backwards: what stands on something comes after it, and needs it for its own platforms.
         for image in self.recipe.images.iter().rev() {
@@ -309,18 +308,9 @@ impl Builder<'_> {
             source: Box::new(source),
         };
         let machine = platform.elf_machine();
-        layer::make(
-            &tree.tree,
-            form,
-            machine,
-            &subject,
-            self.store,
-            self.jobs,
-            run.reuse.unwrap_or(self.reuse),
-            &self.reporter,
-        )
-        .map(Some)
-        .map_err(failed)
+        layer::make(&tree.tree, form, machine, &subject, self.store, self.jobs, run.reuse, &self.reporter)
+            .map(Some)
+            .map_err(failed)
     }
 
     /// When an image was made (semantics 19).

@@ -20,7 +20,7 @@ pub(super) struct Resolved {
     /// The base's account files with the image's users; `None` where nothing changes.
     files: Option<AccountFiles>,
     before: AccountFiles,
-    homes: Vec<(TreePath, Owner, String)>,
+    homes: Vec<(TreePath, Owner)>,
     /// Where things land that say nothing else.
     pub workdir: Option<TreePath>,
     workdir_owner: Owner,
@@ -77,7 +77,7 @@ pub(super) fn resolve(
         accounts.know(&wanted);
         if image.users.iter().any(|listed| listed.value == *name) {
             if user.create_home {
-                homes.push((user.home.clone(), Owner::new(user.uid, user.gid), name.clone()));
+                homes.push((user.home.clone(), user.owner()));
             }
             users.push(wanted);
         }
@@ -238,7 +238,7 @@ impl Resolved {
             parts.push(format!("users {}", self.users.join(", ")));
         }
         if !self.homes.is_empty() {
-            let homes: Vec<String> = self.homes.iter().map(|(home, ..)| home.to_string()).collect();
+            let homes: Vec<String> = self.homes.iter().map(|(home, _)| home.to_string()).collect();
             parts.push(format!("homes {}", homes.join(", ")));
         }
         if let (Change::Set(workdir), owner) = (&self.settings.workdir, self.workdir_owner) {
@@ -281,7 +281,7 @@ pub(super) fn accounts_layer(image: &Image, resolved: &Resolved, open: &OpenBase
                 }
             }
         }
-        for (home, owner, _) in &resolved.homes {
+        for (home, owner) in &resolved.homes {
             // As useradd makes it.
             placer.directory(home, Entry::directory(0o700, *owner, origin.clone())).map_err(|error| failed(&error))?;
         }

@@ -1,0 +1,237 @@
+//! Reading a lock: strictly, since somebody may have edited it.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use super::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, VERSION, WheelPin};
+use crate::oci::Digest;
+use crate::shown::Shown;
+use crate::tree::TreePath;
+
+/// The longest lock that is read, in bytes.
+pub const MAX_LOCK: u64 = 64 << 20;
+
+/// Why a lock cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// No such TOML.
+    #[error("line {line}: {reason}: lock again, or take the last good one from version control")]
+    Toml {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Of another version.
+    #[error("the lock is of version {found}, and this lapstrake reads version {VERSION}: lock again")]
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// Packages of an entry are not those that were written.
+    #[error(
+        "the lock was edited: the {kind} packages for {layers} on {platform} are not those that were locked; lock again"
+    )]
+    Edited {
+        /// `debian` or `python`.
+        kind: &'static str,
+        /// Which layers.
+        layers: String,
+        /// Which platform.
+        platform: String,
+    },
+    /// A value cannot be.
+    #[error("the lock was edited: {what} {value} cannot be; lock again")]
+    Value {
+        /// What it should be.
+        what: &'static str,
+        /// What it is.
+        value: Shown,
+    },
+}
+
+#[derive(Deserialize)]
+struct Head {
+    lock: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLock {
+    #[serde(rename = "lock")]
+    _lock: u32,
+    format: u32,
+    effects: u32,
+    #[serde(default)]
+    image: Vec<RawImage>,
+    #[serde(default)]
+    debian: Vec<RawDebian>,
+    #[serde(default)]
+    compiler: Vec<RawDebian>,
+    #[serde(default)]
+    python: Vec<RawPython>,
+    #[serde(default)]
+    fetch: Vec<RawFetch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawImage {
+    name: String,
+    platform: String,
+    manifest: Digest,
+    config: Digest,
+    #[serde(default)]
+    knowledge: Vec<String>,
+    #[serde(default)]
+    texts: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDebian {
+    platform: String,
+    layers: Vec<String>,
+    asked: Vec<String>,
+    seal: String,
+    #[serde(default)]
+    archives: BTreeMap<String, String>,
+    #[serde(default)]
+    accounts: BTreeMap<String, u32>,
+    #[serde(default)]
+    skipped: Vec<String>,
+    packages: Vec<RawDeb>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDeb {
+    name: String,
+    version: String,
+    architecture: String,
+    archive: String,
+    path: String,
+    size: u64,
+    sha256: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPython {
+    platform: String,
+    layers: Vec<String>,
+    asked: Vec<String>,
+    seal: String,
+    wheels: Vec<RawWheel>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWheel {
+    name: String,
+    version: String,
+    index: String,
+    file: String,
+    size: u64,
+    sha256: String,
+    #[serde(default)]
+    requested: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFetch {
+    name: String,
+    platform: String,
+    size: u64,
+    sha256: String,
+}
+
+fn digest(hex: &str) -> Result<Digest, LockError> {
+    let bad = |_| LockError::Value { what: "the sha256", value: Shown::new(hex.as_bytes()) };
+    format!("sha256:{hex}").parse().map_err(bad)
+}
+
+impl RawDebian {
+    fn pins(self) -> Result<DebianPins, LockError> {
+        let RawDebian { platform, layers, asked, seal, archives, accounts, skipped, packages } = self;
+        let packages = packages.into_iter().map(RawDeb::pin).collect::<Result<_, _>>()?;
+        let asked = asked.into_iter().collect();
+        let pins = DebianPins { platform, layers, asked, archives, accounts, skipped, packages };
+        match pins.seal() == seal {
+            true => Ok(pins),
+            false => Err(LockError::Edited { kind: "Debian", layers: pins.layers.join(", "), platform: pins.platform }),
+        }
+    }
+}
+
+impl RawDeb {
+    fn pin(self) -> Result<DebPin, LockError> {
+        let RawDeb { name, version, architecture, archive, path, size, sha256 } = self;
+        // Whoever made the seal fit may still have written anything: it becomes part of an address.
+        if TreePath::parse(&path).is_err() || archive.is_empty() && path.starts_with('/') {
+            return Err(LockError::Value { what: "the path", value: Shown::new(path.as_bytes()) });
+        }
+        let sha256 = digest(&sha256)?;
+        Ok(DebPin { name, version, architecture, archive, path, size, sha256 })
+    }
+}
+
+impl RawPython {
+    fn pins(self) -> Result<PythonPins, LockError> {
+        let RawPython { platform, layers, asked, seal, wheels } = self;
+        let wheels = wheels.into_iter().map(RawWheel::pin).collect::<Result<_, _>>()?;
+        let asked = asked.into_iter().collect::<Asked>();
+        let pins = PythonPins { platform, layers, asked, wheels };
+        match pins.seal() == seal {
+            true => Ok(pins),
+            false => Err(LockError::Edited { kind: "Python", layers: pins.layers.join(", "), platform: pins.platform }),
+        }
+    }
+}
+
+impl RawWheel {
+    fn pin(self) -> Result<WheelPin, LockError> {
+        let RawWheel { name, version, index, file, size, sha256, requested } = self;
+        let sha256 = digest(&sha256)?;
+        Ok(WheelPin { name, version, index, file, size, sha256, requested })
+    }
+}
+
+impl FromStr for Lock {
+    type Err = LockError;
+
+    /// Reads a lock that [`Lock::text`] wrote, or that somebody edited.
+    fn from_str(text: &str) -> Result<Self, LockError> {
+        let wrong = |error: toml::de::Error| {
+            let line = error.span().map_or(0, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
+            LockError::Toml { line, reason: Shown::new(error.message().as_bytes()).to_string() }
+        };
+        let head: Head = toml::from_str(text).map_err(wrong)?;
+        if head.lock != VERSION {
+            return Err(LockError::Version { found: head.lock });
+        }
+        let raw: RawLock = toml::from_str(text).map_err(wrong)?;
+        let image = |raw: RawImage| {
+            let RawImage { name, platform, manifest, config, knowledge, texts } = raw;
+            ImagePin { name, platform, manifest, config, knowledge, texts }
+        };
+        let fetch = |raw: RawFetch| -> Result<FetchPin, LockError> {
+            let RawFetch { name, platform, size, sha256 } = raw;
+            Ok(FetchPin { name, platform, size, sha256: digest(&sha256)? })
+        };
+        let mut lock = Lock {
+            format: raw.format,
+            effects: raw.effects,
+            images: raw.image.into_iter().map(image).collect(),
+            debian: raw.debian.into_iter().map(RawDebian::pins).collect::<Result<_, _>>()?,
+            compilers: raw.compiler.into_iter().map(RawDebian::pins).collect::<Result<_, _>>()?,
+            python: raw.python.into_iter().map(RawPython::pins).collect::<Result<_, _>>()?,
+            fetch: raw.fetch.into_iter().map(fetch).collect::<Result<_, _>>()?,
+        };
+        lock.sort();
+        Ok(lock)
+    }
+}

@@ -1,0 +1,156 @@
+//! Where files of packages come from: mirrors, indexes, downloads. The lock names files; this module knows places.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::content::Content;
+use crate::net::FetchError;
+use crate::oci::Digest;
+use crate::python::PackageName;
+use crate::store::StoreError;
+
+/// Gets files and documents that packages come as, from wherever this machine is set up to have them.
+pub trait Supply: Sync {
+    /// Files by digest, in the order in which they are asked for: those in the cache from there, the others downloaded
+    /// side by side and checked while they stream.
+    ///
+    /// # Errors
+    /// [`SupplyError`]: the first file in order that cannot be had.
+    fn files(&self, wanted: &[Wanted<'_>]) -> Result<Vec<Content>, SupplyError>;
+
+    /// A document that no digest is known of beforehand: an `InRelease`, a page of an index. What came last is
+    /// remembered by address, and is all there is offline.
+    ///
+    /// # Errors
+    /// [`SupplyError`].
+    fn document(&self, address: &Url, accept: Option<&str>, limit: u64) -> Result<Document, SupplyError>;
+
+    /// The roots of a Debian archive's mirrors, best first, each with a slash at its end. `recipe` is what the recipe says.
+    ///
+    /// # Errors
+    /// [`SupplyError::NoMirror`].
+    fn debian_mirrors(&self, archive: &str, recipe: Option<&Url>) -> Result<Vec<Url>, SupplyError>;
+
+    /// Template of the place where files are that have left an archive's mirror, with `{archive}`, `{timestamp}` and `{path}`.
+    fn debian_snapshot(&self) -> Option<String>;
+
+    /// The index of Python packages that is meant by a name of the lock, with a slash at its end; `recipe` is what the
+    /// recipe says of it. The machine's settings are asked for the index `default`, and for further ones by their place
+    /// (`extra-1` is the first).
+    ///
+    /// # Errors
+    /// [`SupplyError::NoIndex`].
+    fn python_index(&self, name: &str, recipe: Option<&Url>) -> Result<Url, SupplyError>;
+
+    /// All indexes of the machine's settings: name for the lock and address, the most preferred first.
+    fn python_indexes(&self) -> Vec<(String, Url)>;
+
+    /// The program `uv`, where the machine has one.
+    fn uv(&self) -> Option<PathBuf>;
+
+    /// A directory of the cache for things that are made and not downloaded, made where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    fn directory(&self, name: &str) -> Result<PathBuf, StoreError>;
+
+    /// Whether nothing may be downloaded.
+    fn is_offline(&self) -> bool;
+}
+
+/// Finds the places of a file: asked only where the cache does not have it.
+pub type Places<'a> = dyn Fn() -> Result<Vec<Url>, SupplyError> + Sync + 'a;
+
+/// A file that is wanted.
+pub struct Wanted<'a> {
+    /// What messages call it.
+    pub name: String,
+    /// What it must be.
+    pub sha256: Digest,
+    /// Its length in bytes, where it is known.
+    pub size: Option<u64>,
+    /// Where it may be: the next place is tried where one does not have it, or has another file.
+    pub places: &'a Places<'a>,
+}
+
+/// A document as it came.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its media type, empty where the server says none.
+    pub content_type: String,
+    /// Where it came from in the end, without credentials.
+    pub address: Url,
+}
+
+/// Why a file or document cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SupplyError {
+    /// Nobody says where the archive is.
+    #[error(
+        "nothing says where the Debian archive `{archive}` is: set `mirror` in the recipe, LAPSTRAKE_DEBIAN_MIRROR, or the machine's apt sources"
+    )]
+    NoMirror {
+        /// The archive.
+        archive: String,
+    },
+    /// Nobody says where the index is.
+    #[error(
+        "nothing says where the Python index `{index}` is: set `index` in the recipe, LAPSTRAKE_PYTHON_INDEX, or `index-url` of pip or uv"
+    )]
+    NoIndex {
+        /// The index, by its name in the lock.
+        index: String,
+    },
+    /// Not in the cache, and nothing may be downloaded.
+    #[error("{what} is not in the cache, and --offline downloads nothing: build or lock once without --offline")]
+    Offline {
+        /// What is wanted.
+        what: String,
+    },
+    /// It was found nowhere.
+    #[error(
+        "{what} is gone from its mirror or index ({places} looked at): lock again, or name a snapshot that still has it"
+    )]
+    Gone {
+        /// What is wanted.
+        what: String,
+        /// How many places were asked.
+        places: usize,
+        /// What the last of them said.
+        source: Box<FetchError>,
+    },
+    /// A download failed.
+    #[error("downloading {what}")]
+    Fetch {
+        /// What is wanted.
+        what: String,
+        /// Why.
+        source: Box<FetchError>,
+    },
+    /// Its length is another one.
+    #[error("{what} has {found} bytes, and {wanted} are pinned: the lock was edited, or the mirror has another file")]
+    Size {
+        /// What is wanted.
+        what: String,
+        /// What is pinned.
+        wanted: u64,
+        /// What came.
+        found: u64,
+    },
+    /// An index has no such file.
+    #[error("looking for {what} in the index")]
+    Index {
+        /// The file.
+        what: String,
+        /// Whose page it is.
+        package: PackageName,
+        /// Why.
+        source: Box<crate::python::IndexError>,
+    },
+    /// The cache failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,15 +1,18 @@
 # Two commands on a fresh Debian machine with Rust: `make demo` builds the real recipes, `make test` passes the tests.
 # Both install the Debian packages that they need (as root) and are quick when everything is there.
 
+# uv, where tests/setup put it; a machine that has its own may name that.
+export LAPSTRAKE_UV ?= $(CURDIR)/testdata/build/uv/bin/uv
+
 LAPSTRAKE := target/x86_64-unknown-linux-gnu/release/lapstrake
 
 .PHONY: demo test lint clean
 
-# Builds lapstrake, the archives that the recipes stand on, and every recipe into ./lapstrake-out.
+# Builds lapstrake, and every recipe into ./lapstrake-out.
 demo:
 	tests/setup demo
 	cargo build --locked --release
-	testdata/bases/make
+	$(MAKE) testdata/build/hello/hello
 	mkdir -p lapstrake-out
 	for recipe in recipes/*.toml; do \
 		$(LAPSTRAKE) build -f $$recipe -o oci:lapstrake-out/$$(basename $$recipe .toml) || exit 1; \
@@ -18,8 +21,13 @@ demo:
 # Formatting, lints, all tests: the units, the command line, real registries, readers and runtimes.
 test: lint
 	tests/setup test
-	testdata/bases/make
+	$(MAKE) testdata/build/hello/hello
 	cargo test --locked
+
+# What the smallest recipe copies: a static program.
+testdata/build/hello/hello: testdata/hello/hello.c
+	mkdir -p $(@D)
+	gcc -static -Os -s -Wl,--build-id=none -o $@ $<
 
 lint:
 	cargo fmt --check

@@ -38,6 +38,20 @@ impl fmt::Debug for LayerKey {
     }
 }
 
+impl serde::Serialize for LayerKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for LayerKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let hash = text.strip_prefix("blake3:").and_then(|hex| blake3::Hash::from_hex(hex).ok());
+        hash.map(|hash| LayerKey(*hash.as_bytes())).ok_or_else(|| serde::de::Error::custom("no layer key"))
+    }
+}
+
 impl LayerKey {
     /// The hexadecimal digits alone.
     pub fn hex(&self) -> String {

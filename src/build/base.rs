@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{BaseError, LayerStack, StackLayer};
 use crate::image::ImageBase;
-use crate::oci::{Platform, Reference};
+use crate::oci::{Digest, Platform, Reference};
 use crate::place::{BlobSource, ImageSource, Pick, SourceError, select_image};
 use crate::report::Reporter;
 use crate::store::BlobStore;
@@ -16,6 +16,8 @@ pub struct OpenBase {
     pub image: ImageBase,
     /// The merged view.
     pub stack: LayerStack,
+    /// The digests of its manifest and its config, where it comes from outside.
+    pub documents: Option<(Digest, Digest)>,
 }
 
 /// Why a base cannot be opened.
@@ -40,7 +42,7 @@ pub enum OpenError {
 impl OpenBase {
     /// No base at all.
     pub fn scratch(platform: &Platform) -> Self {
-        OpenBase { image: ImageBase::scratch(platform), stack: LayerStack::new() }
+        OpenBase { image: ImageBase::scratch(platform), stack: LayerStack::new(), documents: None }
     }
 
     /// The image of a source for that platform. `reference` is the name that others can find it by.
@@ -56,6 +58,7 @@ impl OpenBase {
         reporter: &Reporter,
     ) -> Result<Self, OpenError> {
         let image = select_image(&*source, pick, platform)?;
+        let documents = image.config.as_ref().map(|config| (image.manifest.digest(), config.digest()));
         // `select_image` gives images only.
         let config =
             image.config.map(|config| config.into_value()).unwrap_or_else(|| ImageBase::scratch(platform).config);
@@ -73,6 +76,6 @@ impl OpenBase {
         let mut stack = LayerStack::new();
         stack.push_base(stacked.collect(), store, reporter)?;
         let name = reference.map(|reference| (reference.to_string(), image.manifest.digest()));
-        Ok(OpenBase { image: ImageBase { config, layers, name }, stack })
+        Ok(OpenBase { image: ImageBase { config, layers, name }, stack, documents })
     }
 }

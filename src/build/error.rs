@@ -23,6 +23,26 @@ pub enum BuildError {
         /// Why it failed.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The lock does not have what is needed, and may not change.
+    #[error("{what} is not locked as the recipe asks: {why}")]
+    Lock {
+        /// What is needed.
+        what: String,
+        /// Why the lock's entry does not fit.
+        why: String,
+    },
+    /// What the recipe asks for cannot be pinned, or what is pinned cannot be had.
+    #[error("{what} ({at})")]
+    Packages {
+        /// Where the recipe asks for it.
+        at: String,
+        /// What was done.
+        what: String,
+        /// Whether the network is at fault, and not what was asked.
+        network: bool,
+        /// Why it failed.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// A layer cannot be made.
     #[error("making the layer `{layer}` of {image}")]
     Layer {

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::settings::{Resolved, owner_of};
-use super::{BuildError, Builder, OpenBase, Run};
+use super::{BuildError, Builder, OpenBase, Purpose, Run};
 use crate::base::LayerStack;
 use crate::context::{self, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
 use crate::host::HostRoot;
 use crate::oci::Platform;
 use crate::recipe::{self, At, Base, FileRules, Image, OwnerSpec, PerArch, Source, Span, Target};
-use crate::source::archive::{ArchiveRequest, read_archive};
 use crate::source::image::{ImageItem, Landing, copy_from_image};
 use crate::source::{archive, files};
 use crate::tree::{Entry, FileTree, Kind, Origin, Owner, Placer, Rootfs, TreePath};
@@ -28,17 +27,17 @@ pub(super) struct LayerTree {
 }
 
 /// Everything that a source may need.
-struct Making<'a> {
-    builder: &'a Builder<'a>,
-    image: &'a Image,
-    layer: &'a recipe::Layer,
+pub(super) struct Making<'a> {
+    pub(super) builder: &'a Builder<'a>,
+    pub(super) image: &'a Image,
+    pub(super) layer: &'a recipe::Layer,
     resolved: &'a Resolved,
-    open: &'a OpenBase,
-    platform: &'a Platform,
-    run: &'a Run,
+    pub(super) open: &'a OpenBase,
+    pub(super) platform: &'a Platform,
+    pub(super) run: &'a Run,
     /// Of the image and the layer.
     rules: FileRules,
-    newest: Option<i64>,
+    pub(super) newest: Option<i64>,
 }
 
 /// Makes the tree of a layer.
@@ -51,7 +50,7 @@ pub(super) fn make(
     platform: &Platform,
     run: &Run,
 ) -> Result<LayerTree, BuildError> {
-    if layer.split > 1 {
+    if layer.split > 1 && run.purpose == Purpose::Images {
         let at = builder.recipe.sources().position(layer.span);
         builder.reporter.warn(format!("{at}: `split` is not done by this version: one layer is made"));
     }
@@ -73,15 +72,20 @@ pub(super) fn make(
 }
 
 impl Making<'_> {
-    fn at(&self, span: Span, error: impl std::fmt::Display) -> BuildError {
+    pub(super) fn at(&self, span: Span, error: impl std::fmt::Display) -> BuildError {
         self.builder.at(span, error)
     }
 
-    fn caused(&self, span: Span, what: String, error: impl std::error::Error + Send + Sync + 'static) -> BuildError {
+    pub(super) fn caused(
+        &self,
+        span: Span,
+        what: String,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> BuildError {
         self.builder.caused(span, what, error)
     }
 
-    fn arch<T: recipe::path::FromText>(&self, value: &PerArch<T>, span: Span) -> Result<T, BuildError> {
+    pub(super) fn arch<T: recipe::path::FromText>(&self, value: &PerArch<T>, span: Span) -> Result<T, BuildError> {
         value.resolve(&self.platform.architecture).map_err(|error| self.at(span, error))
     }
 
@@ -89,7 +93,7 @@ impl Making<'_> {
         self.open.stack.rootfs()
     }
 
-    fn owner(&self, owner: Option<&At<OwnerSpec>>) -> Result<Option<Owner>, BuildError> {
+    pub(super) fn owner(&self, owner: Option<&At<OwnerSpec>>) -> Result<Option<Owner>, BuildError> {
         let resolve = |owner: &At<OwnerSpec>| {
             owner_of(&self.resolved.accounts, &owner.value).map_err(|error| self.at(owner.span, error))
         };
@@ -121,20 +125,20 @@ impl Making<'_> {
     }
 
     /// Modes of archives and other images: what they have, unless the layer itself says otherwise.
-    fn own_modes(&self) -> Result<Modes, BuildError> {
+    pub(super) fn own_modes(&self) -> Result<Modes, BuildError> {
         let mut rules = self.layer.rules.clone();
         let preserve = At::new(recipe::FileMode::Preserve, self.layer.span);
         rules.mode.get_or_insert(preserve);
         self.modes(&rules)
     }
 
-    fn patterns(&self, written: &[At<String>]) -> Result<Patterns, BuildError> {
+    pub(super) fn patterns(&self, written: &[At<String>]) -> Result<Patterns, BuildError> {
         Patterns::parse(written.iter().map(|pattern| pattern.value.as_bytes()))
             .map_err(|(number, error)| self.at(written.get(number).map_or(self.layer.span, |at| at.span), error))
     }
 
     /// The directory that things land in: the layer's `to`, else the workdir.
-    fn to(&self, span: Span) -> Result<TreePath, BuildError> {
+    pub(super) fn to(&self, span: Span) -> Result<TreePath, BuildError> {
         match (&self.layer.to, &self.resolved.workdir) {
             (Some(to), _) => self.arch(&to.value, to.span),
             (None, Some(workdir)) => Ok(workdir.clone()),
@@ -154,7 +158,14 @@ impl Making<'_> {
 
     fn source(&mut self, source: &At<Source>, tree: &mut FileTree) -> Result<(), BuildError> {
         match &source.value {
-            Source::Copy(items) => self.copy(items, source.span, tree),
+            Source::Copy(items) => match self.copy(items, source.span, tree) {
+                // What a pipeline makes later need not be there yet: pins do not depend on it.
+                Err(error) if self.is_locking() => {
+                    self.builder.reporter.note(format!("not looked at while locking: {error}"));
+                    Ok(())
+                }
+                done => done,
+            },
             Source::Files(items) => self.files(items, tree),
             Source::Dirs(items) => self.dirs(items, tree),
             Source::Symlinks(items) => self.symlinks(items, tree),
@@ -162,13 +173,14 @@ impl Making<'_> {
             Source::Image(items) => self.images(items, source.span, tree),
             Source::Caps(items) => self.caps(items, tree),
             Source::Remove(items) => self.remove(items, tree),
-            Source::Fetch(_) | Source::Ca(_) | Source::Debian(_) | Source::Python(_) => {
+            Source::Fetch(items) => self.fetch(items, source.span, tree),
+            Source::Ca(_) | Source::Debian(_) | Source::Python(_) => {
                 Err(self.at(source.span, format!("`{}` layers are not built by this version", source.value.key())))
             }
         }
     }
 
-    fn placer<'t>(&'t self, tree: &'t mut FileTree, owner: Owner, what: &str) -> Placer<'t> {
+    pub(super) fn placer<'t>(&'t self, tree: &'t mut FileTree, owner: Owner, what: &str) -> Placer<'t> {
         let origin = Origin::new(format!("{what} of {}", self.image.name));
         Placer::new(self.below(), tree, owner, origin).replacing(self.layer.replace)
     }
@@ -244,7 +256,7 @@ impl Making<'_> {
     }
 
     /// An error with its causes in one text.
-    fn diagnose(&self, span: Span, error: &dyn std::error::Error) -> BuildError {
+    pub(super) fn diagnose(&self, span: Span, error: &dyn std::error::Error) -> BuildError {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -305,32 +317,18 @@ impl Making<'_> {
     }
 
     fn archives(&mut self, items: &[At<recipe::layer::ArchiveItem>], tree: &mut FileTree) -> Result<(), BuildError> {
-        let owner = self.owner(self.layer.rules.owner.as_ref())?;
-        let exclude = self.patterns(&self.layer.rules.exclude)?;
-        let include = self.patterns(&self.layer.include)?;
-        let excludes = |path: &TreePath| {
-            exclude.matches(path.as_bytes()) || !include.is_empty() && !include.matches(path.as_bytes())
-        };
-        let modes = self.own_modes()?;
         let to = match &self.layer.to {
             Some(to) => self.arch(&to.value, to.span)?,
             None => TreePath::root(),
         };
         for item in items {
             let file = self.arch(&item.value.path, item.span)?.in_context(&self.builder.recipe.context);
-            let tmp = self.builder.store.tmp();
-            let request = ArchiveRequest { path: &file, owner, excludes: &excludes, tmp: &tmp };
-            let members =
-                read_archive(&request, &self.builder.reporter).map_err(|error| self.archive_error(item.span, error))?;
-            self.newest = self.newest.max(members.newest);
-            let mut placer = self.placer(tree, owner.unwrap_or(Owner::ROOT), "archive");
-            place_members(&members.entries, item.value.strip, &to, &modes, &mut placer)
-                .map_err(|error| self.at(item.span, error))?;
+            self.unpack(&file, None, item.value.strip, &to, item.span, tree)?;
         }
         Ok(())
     }
 
-    fn archive_error(&self, span: Span, error: archive::ArchiveError) -> BuildError {
+    pub(super) fn archive_error(&self, span: Span, error: archive::ArchiveError) -> BuildError {
         match error {
             // Not what the recipe says is at fault, but the machine.
             error @ archive::ArchiveError::Spool { .. } => self.caused(span, "unpacking an archive".to_owned(), error),
@@ -500,7 +498,7 @@ impl Making<'_> {
 }
 
 /// Puts members of an archive below a directory, without their first `strip` directories.
-fn place_members(
+pub(super) fn place_members(
     members: &BTreeMap<TreePath, Entry>,
     strip: u8,
     to: &TreePath,

@@ -3,10 +3,13 @@
 mod base;
 mod error;
 mod layer_tree;
+mod packages;
+mod pins;
 mod settings;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,16 +17,20 @@ use jiff::Timestamp;
 
 pub use base::{OpenBase, OpenError};
 pub use error::BuildError;
+pub use pins::Locking;
 
 use crate::base::StackLayer;
 use crate::image::{self, Image, ImageLayer};
 use crate::layer::{self, Layer, LayerForm, Reuse};
+use crate::lock::{ImagePin, Lock};
 use crate::oci::{Platform, Reference};
 use crate::place::{self, Artifact, Fallback, ImageSource, Pick};
 use crate::recipe::{self, At, Base, Diagnostic, ImageName, Place, Recipe, Span};
 use crate::report::Reporter;
 use crate::store::BlobStore;
+use crate::supply::Supply;
 use crate::tar;
+use pins::Pins;
 
 /// What images are built for where neither recipe nor command line says: always the same, whatever machine this is.
 pub const DEFAULT_PLATFORM: &str = "amd64";
@@ -53,6 +60,16 @@ pub struct Builder<'a> {
     pub recipe: &'a Recipe,
     /// Where bases come from.
     pub outside: &'a dyn Outside,
+    /// Where packages and downloads come from.
+    pub supply: &'a dyn Supply,
+    /// What is pinned.
+    pub lock: &'a Lock,
+    /// What may become of it.
+    pub locking: Locking,
+    /// The time, seconds since 1970: indexes of packages say until when they may be believed. Nothing else depends on it.
+    pub now: u64,
+    /// The environment of the programs that are run to resolve and to compile.
+    pub environment: &'a BTreeMap<OsString, OsString>,
     /// Where blobs go.
     pub store: &'a BlobStore,
     /// Threads for compression.
@@ -111,6 +128,17 @@ struct Run {
     finished: BTreeMap<Slot, Finished>,
     opened: RefCell<BTreeMap<(String, String), OpenBase>>,
     reuse: Reuse,
+    pins: Pins,
+    purpose: Purpose,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Layers and images.
+    Images,
+    /// Pins: trees are made as far as pins depend on them, and no layer is written.
+    Lock,
 }
 
 /// What an image is built for: what the command line says, else the recipe, else its base in this recipe, else always the
@@ -136,14 +164,32 @@ pub fn platforms(recipe: &Recipe, image: &recipe::Image, instead: Option<&[Platf
 }
 
 impl Builder<'_> {
-    /// Builds the images of these names, and what they stand on; gives those that were asked for, in the recipe's order.
+    /// Builds the images of these names, and what they stand on; gives those that were asked for, in the recipe's order,
+    /// and the lock that they were built from.
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn build(&self, wanted: &BTreeSet<ImageName>) -> Result<Vec<Built>, BuildError> {
+    pub fn build(&self, wanted: &BTreeSet<ImageName>) -> Result<(Vec<Built>, Lock), BuildError> {
+        self.run(wanted, Purpose::Images)
+    }
+
+    /// Pins what all images of the recipe need, on all their platforms.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn lock(&self) -> Result<Lock, BuildError> {
+        let all = self.recipe.images.iter().map(|image| image.name.clone()).collect();
+        self.run(&all, Purpose::Lock).map(|(_, lock)| lock)
+    }
+
+    fn run(&self, wanted: &BTreeSet<ImageName>, purpose: Purpose) -> Result<(Vec<Built>, Lock), BuildError> {
+        if self.locking == Locking::Locked {
+            self.refuse_other_numbers()?;
+        }
         let nothing_known = self.reuse == Reuse::Allowed && !layer::remembers_any(self.store);
         let reuse = if nothing_known { Reuse::NothingKnown } else { self.reuse };
-        let mut run = Run { finished: BTreeMap::new(), opened: RefCell::default(), reuse };
+        let pins = Pins::new(self.lock.clone(), self.locking.clone());
+        let mut run = Run { finished: BTreeMap::new(), opened: RefCell::default(), reuse, pins, purpose };
         let mut needed: BTreeMap<ImageName, Vec<Platform>> = BTreeMap::new();
         // Backwards: what stands on something comes after it, and needs it for its own platforms.
         for image in self.recipe.images.iter().rev() {
@@ -164,11 +210,26 @@ impl Builder<'_> {
                 let done = self.one(image, platform, &run)?;
                 run.finished.insert((image.name.clone(), platform.to_string()), done);
             }
-            if wanted.contains(&image.name) {
+            if wanted.contains(&image.name) && purpose == Purpose::Images {
                 built.push(self.artifact(image, &run.finished)?);
             }
         }
-        Ok(built)
+        let whole = self.platforms.is_none() && self.recipe.images.iter().all(|image| needed.contains_key(&image.name));
+        Ok((built, run.pins.finish(whole)))
+    }
+
+    /// A lock is for one form of layers, and for one way of doing what packages' scripts would (semantics 21).
+    fn refuse_other_numbers(&self) -> Result<(), BuildError> {
+        let ours = Lock::default();
+        for (what, theirs, ours) in
+            [("format", self.lock.format, ours.format), ("effects", self.lock.effects, ours.effects)]
+        {
+            if theirs != ours {
+                let why = format!("it was made for {what} {theirs}, and this lapstrake has {what} {ours}");
+                return Err(BuildError::Lock { what: "the lock".to_owned(), why });
+            }
+        }
+        Ok(())
     }
 
     fn platforms_of(&self, image: &recipe::Image) -> Vec<Platform> {
@@ -179,36 +240,31 @@ impl Builder<'_> {
     fn one(&self, image: &recipe::Image, platform: &Platform, run: &Run) -> Result<Finished, BuildError> {
         let (mut open, below) = self.open(&image.from, platform, run)?;
         let mut resolved = settings::resolve(self, image, &open, platform)?;
-        for warning in &resolved.warnings {
-            self.reporter.warn(warning);
+        if run.purpose == Purpose::Images {
+            for warning in &resolved.warnings {
+                self.reporter.warn(warning);
+            }
         }
         let form = LayerForm { encoding: image.encoding, family: image.format };
         let mut layers: Vec<ImageLayer> = Vec::new();
         let mut made = below;
         let mut newest = open.image.config.created.as_deref().and_then(|created| created.parse::<Timestamp>().ok());
 
-        let mut trees = Vec::new();
-        let accounts = settings::accounts_layer(image, &resolved, &open)?;
-        if !accounts.is_empty() {
-            trees.push(layer_tree::LayerTree {
-                title: "accounts".to_owned(),
-                created_by: resolved.accounts_line(),
-                tree: accounts,
-                newest: None,
-            });
-        }
-        // The first layer is looked at before the others are made: they stand on it.
-        let mut pending = trees.pop();
-        let mut rest = image.layers.iter();
-        loop {
-            let tree = match pending.take() {
-                Some(tree) => tree,
-                None => match rest.next() {
-                    Some(layer) => layer_tree::make(self, image, layer, &resolved, &open, platform, run)?,
-                    None => break,
+        // Each tree stands on the ones before it.
+        for number in 0..image.layers.len() + 2 {
+            let tree = match number.checked_sub(1) {
+                None => settings::accounts_layer(image, &resolved, &open)?,
+                Some(number) => match image.layers.get(number) {
+                    Some(layer) => Some(layer_tree::make(self, image, layer, &resolved, &open, platform, run)?),
+                    None => self.last_layer(image, &open, platform, run)?,
                 },
             };
+            let Some(tree) = tree else { continue };
             newest = newest.max(tree.newest.and_then(|seconds| Timestamp::from_second(seconds).ok()));
+            if run.purpose == Purpose::Lock {
+                open.stack.look(&tree.tree);
+                continue;
+            }
             let Some(layer) = self.layer(image, form, &tree, platform, run)? else { continue };
             layers.push(ImageLayer {
                 descriptor: layer.descriptor.clone(),
@@ -235,8 +291,19 @@ impl Builder<'_> {
             self.reporter.warn(warning);
         }
         let name = image.publish.then(|| self.references(image).first().map(ToString::to_string)).flatten();
-        let open = OpenBase { image: assembled.as_base(name), stack: open.stack };
+        let open = OpenBase { image: assembled.as_base(name), stack: open.stack, documents: None };
         Ok(Finished { open, layers: made, image: assembled })
+    }
+
+    /// What an image's packages need over its final tree: `ld.so.cache`, where layers on top brought libraries.
+    fn last_layer(
+        &self,
+        _image: &recipe::Image,
+        _open: &OpenBase,
+        _platform: &Platform,
+        _run: &Run,
+    ) -> Result<Option<layer_tree::LayerTree>, BuildError> {
+        Ok(None)
     }
 
     /// The base of an image, and the layers of this recipe that it has already.
@@ -258,26 +325,59 @@ impl Builder<'_> {
                 if let Some(open) = run.opened.borrow().get(&known) {
                     return Ok((open.clone(), Vec::new()));
                 }
-                let remote = matches!(place, Place::Registry(_));
-                let failed = |what: String, source: Box<dyn std::error::Error + Send + Sync>| {
-                    let at = self.recipe.sources().position(from.span);
-                    BuildError::Outside { at, what, remote, source }
-                };
-                let outside =
-                    self.outside.open(&place).map_err(|source| failed(format!("opening the base {place}"), source))?;
-                let open = OpenBase::from_source(
-                    outside.source,
-                    outside.pick.as_ref(),
-                    platform,
-                    outside.reference.as_ref(),
-                    self.store,
-                    &self.reporter,
-                );
-                let open = open.map_err(|source| failed(format!("reading the base {place}"), source.into()))?;
+                let open = self.outside_image(&place, from.span, platform, run)?;
                 run.opened.borrow_mut().insert(known, open.clone());
                 Ok((open, Vec::new()))
             }
         }
+    }
+
+    /// An image that the recipe does not make: the pinned one, where there is a pin.
+    fn outside_image(&self, place: &Place, span: Span, platform: &Platform, run: &Run) -> Result<OpenBase, BuildError> {
+        let name = pins::name_of_image(place);
+        let platform_name = platform.to_string();
+        let pin = run.pins.image(&name, &platform_name);
+        let stale = |why: String| BuildError::Lock { what: format!("the image {name} for {platform}"), why };
+        if pin.is_none() && run.pins.is_locked() {
+            return Err(stale("the lock does not have it".to_owned()));
+        }
+        let remote = matches!(place, Place::Registry(_));
+        let failed = |what: String, source: Box<dyn std::error::Error + Send + Sync>| {
+            let at = self.recipe.sources().position(span);
+            BuildError::Outside { at, what, remote, source }
+        };
+        let pinned = match (place, pin) {
+            (Place::Registry(reference), Some(pin)) => Place::Registry(reference.with_digest(pin.manifest)),
+            _ => place.clone(),
+        };
+        let outside =
+            self.outside.open(&pinned).map_err(|source| failed(format!("opening the base {pinned}"), source))?;
+        // What it is called does not depend on whether it is pinned.
+        let reference = match place {
+            Place::Registry(reference) => Some(reference),
+            _ => outside.reference.as_ref(),
+        };
+        let open = OpenBase::from_source(
+            outside.source,
+            outside.pick.as_ref(),
+            platform,
+            reference,
+            self.store,
+            &self.reporter,
+        );
+        let open = open.map_err(|source| failed(format!("reading the base {pinned}"), source.into()))?;
+        if let Some((manifest, config)) = open.documents {
+            let fits = pin.is_some_and(|pin| (pin.manifest, pin.config) == (manifest, config));
+            if let (Some(pin), false, true) = (pin, fits, run.pins.is_locked()) {
+                return Err(stale(format!("it is {manifest} now, and {} is locked", pin.manifest)));
+            }
+            let (knowledge, texts) = match pin.filter(|_| fits) {
+                Some(pin) => (pin.knowledge.clone(), pin.texts.clone()),
+                None => Default::default(),
+            };
+            run.pins.add_image(ImagePin { name, platform: platform_name, manifest, config, knowledge, texts });
+        }
+        Ok(open)
     }
 
     /// The references of an image: the command line's, else the recipe's.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::layer_tree::LayerTree;
 use super::{BuildError, Builder, OpenBase};
 use crate::content::Content;
 use crate::image::{Change, Settings};
@@ -254,7 +255,11 @@ impl Resolved {
 }
 
 /// The implicit first layer (semantics 15): accounts, homes, workdir, where they are new.
-pub(super) fn accounts_layer(image: &Image, resolved: &Resolved, open: &OpenBase) -> Result<FileTree, BuildError> {
+pub(super) fn accounts_layer(
+    image: &Image,
+    resolved: &Resolved,
+    open: &OpenBase,
+) -> Result<Option<LayerTree>, BuildError> {
     let mut tree = FileTree::new();
     let origin = Origin::new(format!("users of {}", image.name));
     let failed = |error: &dyn std::fmt::Display| BuildError::Outside {
@@ -298,5 +303,6 @@ pub(super) fn accounts_layer(image: &Image, resolved: &Resolved, open: &OpenBase
         let named = NamedDirectory { mode: None, owner: None, usual: (mode, resolved.workdir_owner), origin };
         placer.named_directory(&workdir.value, &named).map_err(|error| failed(&error))?;
     }
-    Ok(tree)
+    let title = "accounts".to_owned();
+    Ok((!tree.is_empty()).then(|| LayerTree { title, created_by: resolved.accounts_line(), tree, newest: None }))
 }

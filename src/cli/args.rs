@@ -86,6 +86,8 @@ pub(crate) enum ProgressMode {
 pub(crate) enum Command {
     /// Build images of the recipe
     Build(Box<BuildArgs>),
+    /// Pin bases, packages and downloads in RECIPE.lock, and print what changed
+    Lock(LockArgs),
     /// Push a layout or an archive to a registry
     Push(PushArgs),
     /// Copy images between any two places
@@ -139,7 +141,10 @@ pub(crate) struct BuildArgs {
     /// Build every layer anew
     #[arg(long)]
     pub(crate) no_cache: bool,
-    /// Do not touch the network: bases must be images of the recipe, or places on this machine
+    /// Use the lock as it is: fail (exit code 4) where it would have to change
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Do not touch the network: what is not on this machine or in the cache is an error
     #[arg(long)]
     pub(crate) offline: bool,
     /// The images' date, in seconds since 1970 [env: SOURCE_DATE_EPOCH]
@@ -160,6 +165,21 @@ pub(crate) struct BuildArgs {
     /// Say what would be built, and build nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `lapstrake lock`
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// Let these move to what is newest (packages, wheels, images, downloads, as the lock names them); all where no name
+    /// is given. Without it, what is locked stays, and only what the recipe asks anew is pinned
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    pub(crate) update: Option<Vec<String>>,
+    /// Do not touch the network: only what is in the cache can be pinned
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Set a key of the recipe's [project]: KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 /// `lapstrake push`

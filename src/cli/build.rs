@@ -2,26 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use lapstrake::build::{self, BuildError, Builder, Built, Outside, OutsideImage};
+use lapstrake::build::{self, BuildError, Builder, Built, Locking};
 use lapstrake::content::ContentError;
 use lapstrake::layer::{LayerError, Reuse};
+use lapstrake::lock::Lock;
 use lapstrake::nearest::nearest;
 use lapstrake::oci::{Digest, Platform, Reference};
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
 use lapstrake::recipe::{self, ImageName, Inputs, Recipe};
 use lapstrake::registry::{Pushed, RegistryError};
-use lapstrake::remote::RegistryImage;
 use lapstrake::report::Reporter;
-use lapstrake::store::BlobStore;
 use serde_json::{Map, Value, json};
 
 use super::args::{BuildArgs, Global};
-use super::environment::{LazyRegistries, cache_directory, epoch, jobs, load_recipe, open_store, style, write_file};
+use super::environment::{LazyRegistries, epoch, load_recipe, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::lock;
 use super::progress::Progress;
 use super::transfer::{push_all, references_of};
+use super::workshop::Workshop;
 
 /// Where images go when nothing is said.
 const DEFAULT_OUTPUT: &str = "oci:./lapstrake-out";
@@ -54,36 +54,41 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         return dry_run(&plan);
     }
 
-    let store = open_store(global, &reporter)?;
-    let registries = LazyRegistries::new(global, &reporter);
-    let outside = Network { registries: &registries, store: &store, recipe: &recipe, offline: args.offline };
-    let mut forbidden: Vec<PathBuf> = vec![store.root().to_owned()];
-    forbidden.extend(cache_directory(global));
-    forbidden.extend(outputs.iter().filter_map(|output| match output {
-        Place::Layout { directory, .. } => Some(directory.clone()),
-        Place::Archive { file: FilePlace::Path(path), .. } => Some(path.clone()),
-        _ => None,
-    }));
-    let builder = Builder {
-        recipe: &recipe,
-        outside: &outside,
-        store: &store,
-        jobs: jobs(global),
+    let path = lock::lock_path(&recipe);
+    let before = lock::read(&path)?;
+    if args.locked && before.is_none() {
+        let text = format!("--locked needs a lock, and {} is not there", path.display());
+        return Err(Failure::new(Code::Lock, text).hint("make it with `lapstrake lock`, and commit it"));
+    }
+    let nothing = Lock::default();
+    let workshop = Workshop::new(global, args.offline, &reporter)?;
+    let outside = workshop.outside(&recipe);
+    let mut builder = Builder {
+        locking: if args.locked { Locking::Locked } else { Locking::AsNeeded },
         reuse: if args.no_cache { Reuse::Never } else { Reuse::Allowed },
         epoch,
         platforms,
         labels,
         annotations,
         names,
-        forbidden,
-        reporter: reporter.clone(),
+        ..workshop.builder(&recipe, &outside, before.as_ref().unwrap_or(&nothing))
     };
-    let (built, pushed) = match build_and_put(&builder, &wanted, &outputs, &registries, &reporter) {
+    builder.forbidden.extend(outputs.iter().filter_map(|output| match output {
+        Place::Layout { directory, .. } => Some(directory.clone()),
+        Place::Archive { file: FilePlace::Path(path), .. } => Some(path.clone()),
+        _ => None,
+    }));
+    let (store, registries) = (&workshop.store, &workshop.registries);
+    let kept = |lock: &Lock| match args.locked {
+        true => Ok(()),
+        false => lock::keep(&path, before.as_ref(), lock, &reporter),
+    };
+    let (built, pushed) = match build_and_put(&builder, &wanted, &outputs, registries, &kept) {
         Err(failure) => match damaged(&*failure.error) {
             // What is damaged in the cache is dropped and made again, once.
             Some(digest) if store.forget(&digest) => {
                 reporter.warn(format!("the blob {digest} in the cache was damaged: it is dropped and made again"));
-                build_and_put(&builder, &wanted, &outputs, &registries, &reporter)?
+                build_and_put(&builder, &wanted, &outputs, registries, &kept)?
             }
             _ => return Err(failure),
         },
@@ -108,9 +113,11 @@ fn build_and_put(
     wanted: &BTreeSet<ImageName>,
     outputs: &[Place],
     registries: &LazyRegistries<'_>,
-    reporter: &Reporter,
+    kept: &dyn Fn(&Lock) -> Outcome,
 ) -> Outcome<Done> {
-    let built = builder.build(wanted).map_err(failure)?;
+    let (built, lock) = builder.build(wanted).map_err(failure)?;
+    // Before anything is pushed: what is published can be built again.
+    kept(&lock)?;
     let artifacts: Vec<Artifact> = built.iter().map(|image| image.artifact.clone()).collect();
     let mut to_push = Vec::new();
     for output in outputs {
@@ -122,7 +129,7 @@ fn build_and_put(
                 to_push.extend(artifacts.iter().map(named));
             }
             local => {
-                place::write(local, &artifacts, &mut io::stdout().lock(), reporter).or_fail(Code::Failed)?;
+                place::write(local, &artifacts, &mut io::stdout().lock(), &builder.reporter).or_fail(Code::Failed)?;
             }
         }
     }
@@ -223,11 +230,14 @@ fn names(
 }
 
 /// Why a build failed, with the exit code of its kind.
-fn failure(error: BuildError) -> Failure {
+pub(super) fn failure(error: BuildError) -> Failure {
     match error {
         BuildError::Recipe(diagnostic) => {
             Failure { drawn: true, ..Failure::new(Code::Recipe, diagnostic.render(style())) }
         }
+        error @ BuildError::Lock { .. } => Failure::new(Code::Lock, error)
+            .hint("`lapstrake lock` brings the lock up to date; without --locked, `build` does so too"),
+        BuildError::Packages { network, .. } => Failure::new(if network { Code::Network } else { Code::Lock }, error),
         BuildError::Layer { ref source, .. } if matches!(**source, LayerError::Machine { .. }) => {
             Failure::new(Code::Recipe, error)
         }
@@ -487,34 +497,4 @@ fn github_output(built: &[Built], metadata: &Map<String, Value>) -> Outcome {
         .open(&path)
         .and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| Failure::new(Code::Failed, format!("writing GITHUB_OUTPUT: {error}")))
-}
-
-/// Opens the places that a recipe names. The network is started only where one is in a registry.
-struct Network<'a> {
-    registries: &'a LazyRegistries<'a>,
-    store: &'a BlobStore,
-    recipe: &'a Recipe,
-    offline: bool,
-}
-
-impl Outside for Network<'_> {
-    fn open(&self, place: &recipe::Place) -> Result<OutsideImage, Box<dyn std::error::Error + Send + Sync>> {
-        if let recipe::Place::Registry(reference) = place {
-            if self.offline {
-                return Err("--offline touches no network, and the image is in a registry".into());
-            }
-            let registries = self.registries.get().map_err(|failure| failure.error)?;
-            return Ok(OutsideImage {
-                source: RegistryImage::new(registries, reference, self.store),
-                pick: None,
-                reference: Some(reference.clone()),
-            });
-        }
-        let local = Place::parse(&place.to_string())?.relative_to(&self.recipe.context);
-        Ok(OutsideImage {
-            source: place::open(&local, &self.store.tmp())?,
-            pick: local.pick().cloned(),
-            reference: None,
-        })
-    }
 }

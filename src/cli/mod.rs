@@ -6,9 +6,11 @@ mod cache;
 mod environment;
 mod exit;
 mod inspect;
+mod lock;
 mod progress;
 mod signals;
 mod transfer;
+mod workshop;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(cli: &Cli) -> Outcome {
     match &cli.command {
         Command::Build(args) => build::run(&cli.global, args),
+        Command::Lock(args) => lock::run(&cli.global, args),
         Command::Push(args) => transfer::push(&cli.global, args),
         Command::Copy(args) => transfer::copy(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),

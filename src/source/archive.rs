@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::compress::{Decoder, detect};
 use crate::content::Content;
+use crate::debian::decode;
 use crate::report::{Phase, Reporter};
 use crate::shown::Shown;
 use crate::tar::{MemberKind, ReadError, Reader};
@@ -22,8 +23,10 @@ const MAX_ARCHIVE: u64 = 64 << 30;
 
 /// What is asked of an archive.
 pub struct ArchiveRequest<'a> {
-    /// The file, as it is opened.
+    /// The file, as it is named in messages, and opened where its bytes are not given.
     pub path: &'a Path,
+    /// Its bytes, where they do not come from the file of that path.
+    pub content: Option<&'a Content>,
     /// Owner of everything; as the archive has it where there is none.
     pub owner: Option<Owner>,
     /// Whether a member is left out, by its path in the archive.
@@ -68,7 +71,7 @@ pub enum ArchiveError {
         source: ReadError,
     },
     /// It is compressed in a way that is not read.
-    #[error("the archive {path} is compressed with {kind}: only gzip, zstd and plain tars are read")]
+    #[error("the archive {path} is compressed with {kind}: only gzip, xz, zstd and plain tars are read")]
     Compression {
         /// The file.
         path: Shown,
@@ -204,19 +207,14 @@ impl Members {
 fn spool(request: &ArchiveRequest<'_>, name: &str, reporter: &Reporter) -> Result<File, ArchiveError> {
     let shown = || Shown::new(request.path.as_os_str().as_encoded_bytes());
     let failed = |source| ArchiveError::Read { path: shown(), source };
-    // NONBLOCK: a FIFO is refused, and nobody waits for its other end.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file =
-        File::from(rustix::fs::open(request.path, flags, Mode::empty()).map_err(|error| failed(error.into()))?);
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(io::Error::other("it is no regular file")));
-    }
+    let mut file: Box<dyn Read + Send> = match request.content {
+        Some(content) => Box::new(content.open().map_err(|error| failed(error.into()))?),
+        None => Box::new(open_regular(request.path).map_err(failed)?),
+    };
     let mut start = [0; 6];
     let count = read_start(&mut file, &mut start).map_err(failed)?;
-    file.seek(SeekFrom::Start(0)).map_err(failed)?;
-    let kind = match &start[..count] {
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xz"),
+    let start = &start[..count];
+    let kind = match start {
         [b'B', b'Z', b'h', ..] => Some("bzip2"),
         [b'P', b'K', 3, 4, ..] => Some("zip"),
         _ => None,
@@ -224,12 +222,18 @@ fn spool(request: &ArchiveRequest<'_>, name: &str, reporter: &Reporter) -> Resul
     if let Some(kind) = kind {
         return Err(ArchiveError::Compression { path: shown(), kind });
     }
+    let whole = start.chain(file);
     let task = reporter.task(Phase::Unpack, name, None);
     let unwritten =
         |source| ArchiveError::Spool { tmp: Shown::new(request.tmp.as_os_str().as_encoded_bytes()), source };
     let spool = tempfile::tempfile_in(request.tmp).map_err(unwritten)?;
     let mut out = BufWriter::with_capacity(1 << 18, &spool);
-    let mut decoder = Decoder::new(file, detect(&start[..count])).limited(MAX_ARCHIVE);
+    let mut decoder: Box<dyn Read + '_> = match start {
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            Box::new(decode::decoder(whole, decode::Compression::Xz, MAX_ARCHIVE).map_err(failed)?)
+        }
+        start => Box::new(Decoder::new(whole, detect(start)).limited(MAX_ARCHIVE)),
+    };
     let mut buffer = vec![0; 1 << 18];
     loop {
         let count = decoder.read(&mut buffer).map_err(failed)?;
@@ -244,7 +248,17 @@ fn spool(request: &ArchiveRequest<'_>, name: &str, reporter: &Reporter) -> Resul
     Ok(spool)
 }
 
-fn read_start(file: &mut File, start: &mut [u8]) -> io::Result<usize> {
+/// A regular file; NONBLOCK: a FIFO is refused, and nobody waits for its other end.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+fn read_start(file: &mut dyn Read, start: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < start.len() {
         match file.read(&mut start[filled..])? {
@@ -286,7 +300,7 @@ mod tests {
         let file = directory.path().join("a.tar");
         std::fs::write(&file, bytes).unwrap();
         let excludes = |candidate: &TreePath| *candidate == path(excluded);
-        let request = ArchiveRequest { path: &file, owner, excludes: &excludes, tmp: directory.path() };
+        let request = ArchiveRequest { path: &file, content: None, owner, excludes: &excludes, tmp: directory.path() };
         read_archive(&request, &Reporter::silent())
     }
 

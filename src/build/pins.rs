@@ -1,0 +1,355 @@
+//! The pins of one run: what the lock had, what is used of it, and what came to it.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use crate::lock::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, Update};
+use crate::recipe::Place;
+
+/// What a run may do with the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Locking {
+    /// Nothing: what is not pinned is an error (`--locked`).
+    Locked,
+    /// What is pinned is used, what is not is pinned.
+    AsNeeded,
+    /// As before, and what `Update` names moves (`lapstrake lock`).
+    Again(Update),
+}
+
+/// What became of a search.
+pub(super) enum Search<T> {
+    /// It is pinned.
+    Pinned(T),
+    /// It has to be pinned: with what the same layer had before, and which of that may move.
+    Missing(Option<T>, Update),
+}
+
+/// The pins of one run.
+pub(super) struct Pins {
+    before: Lock,
+    now: RefCell<Lock>,
+    locking: Locking,
+}
+
+/// An entry that several layers may share.
+trait Shared: Clone {
+    fn platform(&self) -> &str;
+    fn layers(&mut self) -> &mut Vec<String>;
+    fn is_for(&self, layer: &str) -> bool;
+    fn asked(&self) -> &Asked;
+    fn names(&self) -> impl Iterator<Item = &str>;
+}
+
+impl Shared for DebianPins {
+    fn platform(&self) -> &str {
+        &self.platform
+    }
+
+    fn layers(&mut self) -> &mut Vec<String> {
+        &mut self.layers
+    }
+
+    fn is_for(&self, layer: &str) -> bool {
+        self.layers.iter().any(|known| known == layer)
+    }
+
+    fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.packages.iter().map(|pin: &DebPin| pin.name.as_str())
+    }
+}
+
+impl Shared for PythonPins {
+    fn platform(&self) -> &str {
+        &self.platform
+    }
+
+    fn layers(&mut self) -> &mut Vec<String> {
+        &mut self.layers
+    }
+
+    fn is_for(&self, layer: &str) -> bool {
+        self.layers.iter().any(|known| known == layer)
+    }
+
+    fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.wheels.iter().map(|pin| pin.name.as_str())
+    }
+}
+
+/// Why a locked build cannot go on.
+pub(super) struct Stale(pub String);
+
+impl Pins {
+    pub(super) fn new(before: Lock, locking: Locking) -> Self {
+        Pins { before, now: RefCell::default(), locking }
+    }
+
+    /// Whether nothing may be pinned.
+    pub(super) fn is_locked(&self) -> bool {
+        self.locking == Locking::Locked
+    }
+
+    /// What may move of what is pinned.
+    fn update(&self) -> Update {
+        match &self.locking {
+            Locking::Again(update) => update.clone(),
+            Locking::Locked | Locking::AsNeeded => Update::Nothing,
+        }
+    }
+
+    /// Debian packages that a layer asks for.
+    pub(super) fn debian(&self, layer: &str, platform: &str, asked: &Asked) -> Result<Search<DebianPins>, Stale> {
+        let list: Lists<DebianPins> = (|lock| &lock.debian, |lock| &mut lock.debian);
+        self.search(list, layer, platform, asked)
+    }
+
+    /// Python packages that a layer asks for.
+    pub(super) fn python(&self, layer: &str, platform: &str, asked: &Asked) -> Result<Search<PythonPins>, Stale> {
+        let list: Lists<PythonPins> = (|lock| &lock.python, |lock| &mut lock.python);
+        self.search(list, layer, platform, asked)
+    }
+
+    /// The interpreter that compiles, for the machine that builds.
+    pub(super) fn compiler(&self, layer: &str, machine: &str, asked: &Asked) -> Result<Search<DebianPins>, Stale> {
+        let list: Lists<DebianPins> = (|lock| &lock.compilers, |lock| &mut lock.compilers);
+        self.search(list, layer, machine, asked)
+    }
+
+    fn search<T: Shared>(
+        &self,
+        (of, of_mut): Lists<T>,
+        layer: &str,
+        platform: &str,
+        asked: &Asked,
+    ) -> Result<Search<T>, Stale> {
+        let fits = |entry: &&T| entry.platform() == platform && entry.asked() == asked;
+        // What this run found already is good for all that ask the same.
+        if let Some(entry) = of_mut(&mut self.now.borrow_mut())
+            .iter_mut()
+            .find(|entry| entry.platform() == platform && entry.asked() == asked)
+        {
+            if !entry.is_for(layer) {
+                entry.layers().push(layer.to_owned());
+            }
+            return Ok(Search::Pinned(entry.clone()));
+        }
+        let update = self.update();
+        if let Some(entry) = of(&self.before).iter().find(fits) {
+            let moves = update == Update::Everything || entry.names().any(|name| update.moves(name));
+            if !moves {
+                let mut entry = entry.clone();
+                *entry.layers() = vec![layer.to_owned()];
+                of_mut(&mut self.now.borrow_mut()).push(entry.clone());
+                return Ok(Search::Pinned(entry));
+            }
+        }
+        let same_layer = |entry: &&T| entry.platform() == platform && entry.is_for(layer);
+        let previous = of(&self.before).iter().find(fits).or_else(|| of(&self.before).iter().find(same_layer));
+        if self.is_locked() {
+            return Err(Stale(match previous {
+                Some(previous) => format!("it is out of date: {}", previous.asked().difference(asked)),
+                None if of(&self.before).iter().any(|entry| entry.is_for(layer)) => {
+                    format!("it has nothing for {platform}")
+                }
+                None => "it has nothing for this layer".to_owned(),
+            }));
+        }
+        Ok(Search::Missing(previous.cloned(), update))
+    }
+
+    pub(super) fn add_debian(&self, pins: DebianPins) {
+        self.now.borrow_mut().debian.push(pins);
+    }
+
+    pub(super) fn add_python(&self, pins: PythonPins) {
+        self.now.borrow_mut().python.push(pins);
+    }
+
+    pub(super) fn add_compiler(&self, pins: DebianPins) {
+        self.now.borrow_mut().compilers.push(pins);
+    }
+
+    /// The pin of an image that the recipe does not make, unless it may move.
+    pub(super) fn image(&self, name: &str, platform: &str) -> Option<&ImagePin> {
+        if self.update().moves(name) {
+            return None;
+        }
+        self.before.images.iter().find(|pin| pin.name == name && pin.platform == platform)
+    }
+
+    pub(super) fn add_image(&self, pin: ImagePin) {
+        let images = &mut self.now.borrow_mut().images;
+        images.retain(|known| known.name != pin.name || known.platform != pin.platform);
+        images.push(pin);
+    }
+
+    /// The pin of a download; an error where a locked build has another one.
+    pub(super) fn fetch(&self, pin: FetchPin) -> Result<(), Stale> {
+        let known = self.before.fetch.contains(&pin);
+        if !known && self.is_locked() {
+            return Err(Stale(format!("it does not have the download {} for {}", pin.name, pin.platform)));
+        }
+        let fetch = &mut self.now.borrow_mut().fetch;
+        if !fetch.contains(&pin) {
+            fetch.push(pin);
+        }
+        Ok(())
+    }
+
+    /// The size that is pinned of a download.
+    pub(super) fn fetch_size(&self, name: &str, platform: &str, sha256: &crate::oci::Digest) -> Option<u64> {
+        let known = |pin: &&FetchPin| pin.name == name && pin.platform == platform && pin.sha256 == *sha256;
+        self.before.fetch.iter().find(known).map(|pin| pin.size)
+    }
+
+    /// The lock after the run. `whole` says that every image was looked at: what was not used falls away then.
+    pub(super) fn finish(self, whole: bool) -> Lock {
+        let mut now = self.now.into_inner();
+        if !whole {
+            keep(&self.before.debian, &mut now.debian);
+            keep(&self.before.compilers, &mut now.compilers);
+            keep(&self.before.python, &mut now.python);
+            let seen: BTreeSet<(String, String)> =
+                now.images.iter().map(|pin| (pin.name.clone(), pin.platform.clone())).collect();
+            let unseen = |pin: &&ImagePin| !seen.contains(&(pin.name.clone(), pin.platform.clone()));
+            now.images.extend(self.before.images.iter().filter(unseen).cloned());
+            let seen: BTreeSet<(String, String)> =
+                now.fetch.iter().map(|pin| (pin.name.clone(), pin.platform.clone())).collect();
+            let unseen = |pin: &&FetchPin| !seen.contains(&(pin.name.clone(), pin.platform.clone()));
+            now.fetch.extend(self.before.fetch.iter().filter(unseen).cloned());
+        }
+        now.sort();
+        now
+    }
+}
+
+/// What the lock calls an image: its place as the recipe says it, without the registry's host.
+pub(super) fn name_of_image(place: &Place) -> String {
+    match place {
+        Place::Registry(reference) => {
+            let tag = reference.tag().map(|tag| format!(":{tag}"));
+            let digest = reference.digest().map(|digest| format!("@{digest}"));
+            let repository = reference.repository();
+            format!("{repository}{}{}", tag.unwrap_or_default(), digest.unwrap_or_default())
+        }
+        local => local.to_string(),
+    }
+}
+
+/// One kind of entry of a lock: to look at, and to change.
+type Lists<T> = (fn(&Lock) -> &Vec<T>, fn(&mut Lock) -> &mut Vec<T>);
+
+/// Keeps what other layers had; those that this run looked at have their new entries.
+fn keep<T: Shared>(before: &[T], now: &mut Vec<T>) {
+    let seen: BTreeSet<(String, String)> = now
+        .iter_mut()
+        .flat_map(|entry| {
+            let platform = entry.platform().to_owned();
+            entry.layers().iter().map(move |layer| (platform.clone(), layer.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    for entry in before {
+        let mut entry = entry.clone();
+        let platform = entry.platform().to_owned();
+        entry.layers().retain(|layer| !seen.contains(&(platform.clone(), layer.clone())));
+        if entry.layers().is_empty() {
+            continue;
+        }
+        let asked = entry.asked().clone();
+        match now.iter_mut().find(|known| known.platform() == platform && *known.asked() == asked) {
+            Some(known) => known.layers().append(entry.layers()),
+            None => now.push(entry),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(layer: &str, asked: &str) -> DebianPins {
+        DebianPins {
+            platform: "linux/amd64".to_owned(),
+            layers: vec![layer.to_owned()],
+            asked: [asked].into_iter().collect(),
+            archives: Default::default(),
+            accounts: Default::default(),
+            skipped: Vec::new(),
+            packages: vec![DebPin {
+                name: "curl".to_owned(),
+                version: "8".to_owned(),
+                architecture: "amd64".to_owned(),
+                archive: "debian".to_owned(),
+                path: "pool/curl.deb".to_owned(),
+                size: 1,
+                sha256: crate::oci::Digest::of(b"curl"),
+            }],
+        }
+    }
+
+    fn before() -> Lock {
+        Lock { debian: vec![entry("a/x", "package curl"), entry("b/y", "package wget")], ..Lock::default() }
+    }
+
+    fn asked(text: &str) -> Asked {
+        [text].into_iter().collect()
+    }
+
+    #[test]
+    fn what_is_asked_alike_is_shared_and_other_layers_keep_what_they_had() {
+        let pins = Pins::new(before(), Locking::AsNeeded);
+        for layer in ["a/x", "c/z"] {
+            let found = pins.debian(layer, "linux/amd64", &asked("package curl"));
+            assert!(matches!(found, Ok(Search::Pinned(_))));
+        }
+        let lock = pins.finish(false);
+        let layers: Vec<&[String]> = lock.debian.iter().map(|pins| &pins.layers[..]).collect();
+        assert_eq!(layers, [&["a/x".to_owned(), "c/z".to_owned()][..], &["b/y".to_owned()]]);
+        let pins = Pins::new(before(), Locking::AsNeeded);
+        let _ = pins.debian("a/x", "linux/amd64", &asked("package curl"));
+        assert_eq!(pins.finish(true).debian.len(), 1);
+    }
+
+    #[test]
+    fn a_locked_run_says_what_changed() {
+        let pins = Pins::new(before(), Locking::Locked);
+        let why = |layer: &str, platform: &str, what: &str| match pins.debian(layer, platform, &asked(what)) {
+            Err(Stale(why)) => why,
+            Ok(_) => String::new(),
+        };
+        assert_eq!(why("a/x", "linux/amd64", "package curl"), "");
+        assert_eq!(
+            why("b/y", "linux/amd64", "package git"),
+            "it is out of date: `package git` is new, `package wget` is no longer asked"
+        );
+        assert_eq!(why("b/y", "linux/arm64", "package wget"), "it has nothing for linux/arm64");
+        assert_eq!(why("d/d", "linux/amd64", "package git"), "it has nothing for this layer");
+    }
+
+    #[test]
+    fn what_may_move_is_pinned_again_with_what_was_there() {
+        let only = Update::Only(["curl".to_owned()].into());
+        for (locking, moves) in [
+            (Locking::Again(Update::Nothing), false),
+            (Locking::Again(only), true),
+            (Locking::Again(Update::Everything), true),
+            (Locking::Again(Update::Only(["wget".to_owned()].into())), false),
+        ] {
+            let pins = Pins::new(before(), locking);
+            match pins.debian("a/x", "linux/amd64", &asked("package curl")) {
+                Ok(Search::Missing(previous, _)) => assert!(moves && previous.is_some()),
+                Ok(Search::Pinned(_)) => assert!(!moves),
+                Err(_) => unreachable!("nothing is locked"),
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `lapstrake lock`, and the lock as `build` finds and leaves it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use lapstrake::build::{Builder, Locking};
+use lapstrake::lock::{Lock, MAX_LOCK, Update, changes};
+use lapstrake::nearest::nearest;
+use lapstrake::recipe::Recipe;
+use lapstrake::report::Reporter;
+
+use super::args::{Global, LockArgs};
+use super::build::failure;
+use super::environment::{load_recipe, style, write_file};
+use super::exit::{Code, Failure, Outcome};
+use super::progress::Progress;
+use super::workshop::Workshop;
+
+/// Runs it.
+pub(crate) fn run(global: &Global, args: &LockArgs) -> Outcome {
+    let reporter = Reporter::new(Progress::new(global));
+    let (recipe, _) = load_recipe(global, &args.set)?;
+    for warning in &recipe.warnings {
+        reporter.warn(warning.render(style()).trim_end());
+    }
+    let path = lock_path(&recipe);
+    let before = match read(&path) {
+        Ok(before) => before.unwrap_or_default(),
+        // Making it anew is what was asked for.
+        Err(failure) => {
+            reporter.warn(format!("{}: everything is locked anew", failure.error));
+            Lock::default()
+        }
+    };
+    let update = update(&before, &recipe, args)?;
+    let workshop = Workshop::new(global, args.offline, &reporter)?;
+    let outside = workshop.outside(&recipe);
+    let builder = Builder { locking: Locking::Again(update), ..workshop.builder(&recipe, &outside, &before) };
+    let now = builder.lock().map_err(failure)?;
+    let changed = changes(&before, &now);
+    for change in &changed {
+        super::print(&format!("{change}\n"))?;
+    }
+    if now.is_empty() && !path.exists() {
+        reporter.note("the recipe names nothing that is outside: there is nothing to lock");
+        return Ok(());
+    }
+    let text = now.text();
+    if std::fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+        reporter.note(format!("{} is up to date", path.display()));
+        return Ok(());
+    }
+    write_file(&path, &text)?;
+    let count = changed.len();
+    let word = if count == 1 { "change" } else { "changes" };
+    reporter.note(format!("{}: {count} {word}", path.display()));
+    Ok(())
+}
+
+/// What `--update` names: everything where it names nothing.
+fn update(before: &Lock, recipe: &Recipe, args: &LockArgs) -> Outcome<Update> {
+    let Some(names) = &args.update else { return Ok(Update::Nothing) };
+    if names.is_empty() {
+        return Ok(Update::Everything);
+    }
+    let debs = before.debian.iter().flat_map(|pins| &pins.packages).map(|pin| pin.name.as_str());
+    let wheels = before.python.iter().flat_map(|pins| &pins.wheels).map(|pin| pin.name.as_str());
+    let images = before.images.iter().map(|pin| pin.name.as_str());
+    let files = before.fetch.iter().map(|pin| pin.name.as_str());
+    let known: BTreeSet<&str> = debs.chain(wheels).chain(images).chain(files).collect();
+    for name in names {
+        if !known.contains(name.as_str()) {
+            let failure =
+                Failure::usage(format!("nothing in the lock of {} is called `{name}`", recipe.path.display()));
+            return Err(match nearest(name, known.iter().copied()) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => {
+                    failure.hint("--update takes names of packages, wheels, images and downloads, as the lock has them")
+                }
+            });
+        }
+    }
+    Ok(Update::Only(names.iter().cloned().collect()))
+}
+
+/// The lock of a recipe: beside it, `RECIPE.lock` for `RECIPE.toml`.
+pub(crate) fn lock_path(recipe: &Recipe) -> PathBuf {
+    recipe.path.with_extension("lock")
+}
+
+/// The lock that is there.
+pub(crate) fn read(path: &Path) -> Outcome<Option<Lock>> {
+    let failed = |error: io::Error| Failure::new(Code::Lock, format!("reading the lock {}: {error}", path.display()));
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut text = String::new();
+    let length = (&mut file).take(MAX_LOCK + 1).read_to_string(&mut text).map_err(failed)?;
+    if length as u64 > MAX_LOCK {
+        return Err(failed(io::Error::other(format!("it has more than {MAX_LOCK} bytes"))));
+    }
+    match text.parse() {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) => Err(Failure::new(Code::Lock, format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Keeps what a build had to pin; in a read-only checkout it stays in memory.
+pub(crate) fn keep(path: &Path, before: Option<&Lock>, now: &Lock, reporter: &Reporter) -> Outcome {
+    // What lies in the checkout is no reason for a lock: it is there to be read.
+    let local = |name: &str| {
+        ["oci:", "oci-archive:", "docker-archive:", "archive:"].iter().any(|scheme| name.starts_with(scheme))
+    };
+    let worth = !now.debian.is_empty() || !now.python.is_empty() || now.images.iter().any(|pin| !local(&pin.name));
+    if before == Some(now) || before.is_none() && !worth {
+        return Ok(());
+    }
+    let count = changes(before.unwrap_or(&Lock::default()), now).len();
+    match write_file(path, &now.text()) {
+        Ok(()) if before.is_none() => {
+            reporter.note(format!("there was no lock: {} is new ({count} pins); commit it", path.display()));
+        }
+        Ok(()) => reporter.note(format!("{} did not fit the recipe any more: {count} pins changed", path.display())),
+        Err(failure) => {
+            reporter.warn(format!(
+                "the lock cannot be kept ({}): the pins of this build are in memory alone",
+                failure.error
+            ));
+        }
+    }
+    Ok(())
+}

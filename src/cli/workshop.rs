@@ -1,0 +1,104 @@
+//! What building and locking need of the machine: the cache, registries, mirrors and indexes, the environment, the clock.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lapstrake::build::{Builder, Locking, Outside, OutsideImage};
+use lapstrake::layer::Reuse;
+use lapstrake::lock::Lock;
+use lapstrake::place::{self, Place};
+use lapstrake::recipe::{self, Recipe};
+use lapstrake::remote::RegistryImage;
+use lapstrake::report::Reporter;
+use lapstrake::store::BlobStore;
+use lapstrake::supply::Machine;
+
+use super::args::Global;
+use super::environment::{LazyRegistries, cache_directory, jobs, open_store, supply};
+use super::exit::Outcome;
+
+/// Everything of this machine that a recipe may need.
+pub(crate) struct Workshop<'a> {
+    pub(crate) store: BlobStore,
+    pub(crate) registries: LazyRegistries<'a>,
+    supply: Machine,
+    environment: BTreeMap<OsString, OsString>,
+    global: &'a Global,
+    reporter: Reporter,
+    offline: bool,
+}
+
+impl<'a> Workshop<'a> {
+    pub(crate) fn new(global: &'a Global, offline: bool, reporter: &'a Reporter) -> Outcome<Self> {
+        let store = open_store(global, reporter)?;
+        let registries = LazyRegistries::new(global, reporter);
+        let supply = supply(global, &registries, &store, offline, reporter)?;
+        let environment = std::env::vars_os().collect();
+        Ok(Workshop { store, registries, supply, environment, global, reporter: reporter.clone(), offline })
+    }
+
+    /// Where images come from that the recipe does not make.
+    pub(crate) fn outside<'w>(&'w self, recipe: &'w Recipe) -> Places<'w, 'a> {
+        Places { workshop: self, recipe }
+    }
+
+    /// A builder that pins what is missing, with nothing said on the command line.
+    pub(crate) fn builder<'w>(
+        &'w self,
+        recipe: &'w Recipe,
+        outside: &'w Places<'_, '_>,
+        lock: &'w Lock,
+    ) -> Builder<'w> {
+        let mut forbidden: Vec<PathBuf> = vec![self.store.root().to_owned()];
+        forbidden.extend(cache_directory(self.global));
+        Builder {
+            recipe,
+            outside,
+            supply: &self.supply,
+            lock,
+            locking: Locking::AsNeeded,
+            now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            environment: &self.environment,
+            store: &self.store,
+            jobs: jobs(self.global),
+            reuse: Reuse::Allowed,
+            epoch: None,
+            platforms: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            names: BTreeMap::new(),
+            forbidden,
+            reporter: self.reporter.clone(),
+        }
+    }
+}
+
+/// Opens the places that a recipe names. The network is started only where one is in a registry.
+pub(crate) struct Places<'w, 'a> {
+    workshop: &'w Workshop<'a>,
+    recipe: &'w Recipe,
+}
+
+impl Outside for Places<'_, '_> {
+    fn open(&self, place: &recipe::Place) -> Result<OutsideImage, Box<dyn std::error::Error + Send + Sync>> {
+        if let recipe::Place::Registry(reference) = place {
+            if self.workshop.offline {
+                return Err("--offline touches no network, and the image is in a registry".into());
+            }
+            let registries = self.workshop.registries.get().map_err(|failure| failure.error)?;
+            return Ok(OutsideImage {
+                source: RegistryImage::new(registries, reference, &self.workshop.store),
+                pick: None,
+                reference: Some(reference.clone()),
+            });
+        }
+        let local = Place::parse(&place.to_string())?.relative_to(&self.recipe.context);
+        Ok(OutsideImage {
+            source: place::open(&local, &self.workshop.store.tmp())?,
+            pick: local.pick().cloned(),
+            reference: None,
+        })
+    }
+}

@@ -278,8 +278,12 @@ impl Reading {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["layers", digest] => self.layers = Some(digest.parse().ok()?),
-            ["-", path] => drop(self.absent.insert(read_path(path)?)),
-            ["=", path] => drop(self.complete.insert(read_path(path)?)),
+            ["-", path] => {
+                self.absent.insert(read_path(path)?);
+            }
+            ["=", path] => {
+                self.complete.insert(read_path(path)?);
+            }
             ["digest", digest, path] => {
                 let path = read_path(path)?;
                 if !matches!(self.nodes.get(&path)?.kind, NodeKind::File(_)) {

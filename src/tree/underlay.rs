@@ -201,12 +201,16 @@ impl Watched {
 
     fn asked(&self, path: &TreePath) {
         let telling = if self.nodes.contains_key(path) { path.clone() } else { self.telling(path) };
-        self.note(|asked| drop(asked.paths.insert(telling)));
+        self.note(|asked| {
+            asked.paths.insert(telling);
+        });
     }
 
     fn asked_below(&self, path: &TreePath) {
         match self.is_directory(path.as_bytes()) {
-            true => self.note(|asked| drop(asked.below.insert(path.clone()))),
+            true => self.note(|asked| {
+                asked.below.insert(path.clone());
+            }),
             false => self.asked(path),
         }
     }

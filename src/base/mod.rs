@@ -2,9 +2,16 @@
 //!
 //! Each layer is read once, as a stream, and remembered as a [`Listing`]; the listings of an image merge into a
 //! [`crate::tree::Rootfs`].
+//!
+//! What a build asks of that view is little, and always the same for a base that does not change: [`Knowledge`] is the
+//! answers, pinned in the lock, so that a later build need not read the layers at all.
 
+mod knowledge;
+#[cfg(test)]
+mod known_builds;
 mod listing;
 mod stack;
 
+pub use knowledge::{Knowledge, KnowledgeError};
 pub use listing::{Listing, ListingError};
 pub use stack::{BaseError, LayerStack, StackLayer};

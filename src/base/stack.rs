@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::knowledge::Knowledge;
 use super::listing::{Listing, ListingError};
 use crate::compress::Decoder;
 use crate::content::Content;
@@ -11,7 +12,7 @@ use crate::oci::{Compression, Descriptor, DiffId};
 use crate::place::{BlobSource, SourceError};
 use crate::report::{Phase, Reporter};
 use crate::store::{BlobStore, StoreError};
-use crate::tree::{FileTree, Located, Rootfs};
+use crate::tree::{FileTree, Located, Missed, Rootfs, TreePath};
 
 /// One layer of a stack.
 #[derive(Clone)]
@@ -29,6 +30,19 @@ pub struct StackLayer {
 pub struct LayerStack {
     layers: Vec<StackLayer>,
     rootfs: Arc<Rootfs>,
+    /// Where the base's layers were not read.
+    unread: Option<Unread>,
+    /// Where it is watched what is asked: of how many layers, the lowest.
+    watched: usize,
+}
+
+/// A base whose layers were not read.
+#[derive(Clone)]
+struct Unread {
+    /// How many of the stack's layers are its.
+    layers: usize,
+    /// What all stacks on it share once one of them reads it.
+    view: Arc<OnceLock<Arc<Rootfs>>>,
 }
 
 /// Why a base cannot be looked into.
@@ -66,6 +80,12 @@ pub enum BaseError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file is in a base that was not read ([`LayerStack::known`]): see [`LayerStack::missed`].
+    #[error("the contents of {path} are needed, and the base was not read")]
+    Unread {
+        /// The file.
+        path: TreePath,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,6 +95,61 @@ impl LayerStack {
     /// A stack of no layers: `scratch`.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A base of these layers, none of which is opened: what can be told of them is what an earlier build learned.
+    /// Knowledge of other layers is no knowledge.
+    pub fn known(layers: Vec<StackLayer>, knowledge: &Knowledge) -> Self {
+        let known = if knowledge.is_of(&layers) { knowledge.known().clone() } else { Default::default() };
+        let unread = Some(Unread { layers: layers.len(), view: Arc::default() });
+        LayerStack { layers, rootfs: Arc::new(Rootfs::partial(known)), unread, watched: 0 }
+    }
+
+    /// Notes from now on what is asked of the layers that are there now. Stacks that are made of this one share the notes.
+    pub fn watch(&mut self) {
+        Arc::make_mut(&mut self.rootfs).watch();
+        self.watched = self.layers.len();
+    }
+
+    /// The same stack, where nobody notes what is asked: for what looks at very much, and whose results are pinned.
+    #[must_use]
+    pub fn unwatched(&self) -> Self {
+        LayerStack { rootfs: Arc::new(self.rootfs.unwatched()), ..self.clone() }
+    }
+
+    /// What answers all that was asked since [`LayerStack::watch`], of this stack and of those that were made of it; nothing
+    /// where nobody watches.
+    pub fn learned(&self) -> Knowledge {
+        let base = self.layers.get(..self.watched).unwrap_or_default();
+        self.rootfs.learned().map(|known| Knowledge::new(base, known)).unwrap_or_default()
+    }
+
+    /// The first thing that was asked and that is not known of the base, of this stack or of another on the same base.
+    ///
+    /// Where there is one, nothing is to be believed that was made since then, nor an error: [`LayerStack::read_base`] and
+    /// begin again with the stack as it was.
+    pub fn missed(&self) -> Option<&Missed> {
+        self.rootfs.missed()
+    }
+
+    /// Reads the layers of a base that were not read; what was put on top without missing anything stays. Nothing happens
+    /// where they were. The layers are read once for all stacks on the same [`LayerStack::known`].
+    ///
+    /// # Errors
+    /// [`BaseError`].
+    pub fn read_base(&mut self, store: &BlobStore, reporter: &Reporter) -> Result<(), BaseError> {
+        let Some(unread) = &self.unread else { return Ok(()) };
+        let view = match unread.view.get() {
+            Some(view) => view.clone(),
+            None => {
+                let mut base = LayerStack::new();
+                base.push_base(self.layers.iter().take(unread.layers).cloned().collect(), store, reporter)?;
+                unread.view.get_or_init(|| base.rootfs).clone()
+            }
+        };
+        self.rootfs = Arc::new(self.rootfs.over(&view));
+        self.unread = None;
+        Ok(())
     }
 
     /// The layers, lowest first.
@@ -133,8 +208,15 @@ impl LayerStack {
     pub fn extract(&self, wanted: &[&Located], store: &BlobStore) -> Result<Vec<Content>, BaseError> {
         let mut spans: BTreeMap<usize, BTreeSet<(u64, u64)>> = BTreeMap::new();
         for located in wanted {
-            if let Located::Layer { layer, offset, length } = located {
-                spans.entry(*layer).or_default().insert((*offset, *length));
+            match located {
+                Located::Layer { layer, offset, length } => {
+                    spans.entry(*layer).or_default().insert((*offset, *length));
+                }
+                Located::Unknown { path, length: 1.. } => {
+                    self.rootfs.needs_contents(path);
+                    return Err(BaseError::Unread { path: path.clone() });
+                }
+                Located::Unknown { length: 0, .. } | Located::Content(_) => {}
             }
         }
         let mut found: BTreeMap<(usize, u64), Content> = BTreeMap::new();
@@ -171,7 +253,8 @@ impl LayerStack {
         }
         let content = |located: &&Located| match located {
             Located::Content(content) => Some(content.clone()),
-            Located::Layer { length: 0, .. } => Some(Content::inline(Vec::new())),
+            Located::Layer { length: 0, .. } | Located::Unknown { length: 0, .. } => Some(Content::inline(Vec::new())),
+            Located::Unknown { .. } => None,
             Located::Layer { layer, offset, .. } => found.get(&(*layer, *offset)).cloned(),
         };
         let missing = || BaseError::File { digest: "?".to_owned(), source: std::io::ErrorKind::NotFound.into() };

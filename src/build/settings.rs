@@ -35,6 +35,9 @@ fn account_files(rootfs: &Rootfs) -> Result<(AccountFiles, Option<TreePath>), St
     let mut read = |path: &str| -> Result<Option<String>, String> {
         let path = TreePath::parse(path).map_err(|error| error.to_string())?;
         let Some((_, _, located)) = rootfs.file(&path).map_err(|error| error.to_string())? else { return Ok(None) };
+        if let Located::Unknown { path, .. } = located {
+            rootfs.needs_contents(path);
+        }
         let Located::Content(content) = located else {
             return Err(format!("{path} of the base is too large to be a file of accounts"));
         };

@@ -7,7 +7,7 @@ use lapstrake::base::{LayerStack, StackLayer};
 use lapstrake::oci::annotation;
 use lapstrake::place::{Artifact, BlobSource, read_artifacts};
 use lapstrake::report::Reporter;
-use lapstrake::tree::{Located, NodeKind};
+use lapstrake::tree::NodeKind;
 use lapstrake::validate;
 use serde_json::{Value, json};
 
@@ -121,8 +121,7 @@ fn list_files(
             NodeKind::Directory => ("directory", None, None),
             NodeKind::Symlink(target) => ("symlink", None, Some(String::from_utf8_lossy(target).into_owned())),
             NodeKind::Special => ("special", None, None),
-            NodeKind::File(Located::Layer { length, .. }) => ("file", Some(*length), None),
-            NodeKind::File(Located::Content(content)) => ("file", Some(content.len()), None),
+            NodeKind::File(located) => ("file", Some(located.length()), None),
         };
         json!({
             "path": path.to_string(),

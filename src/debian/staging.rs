@@ -131,8 +131,18 @@ impl<'a> Staging<'a> {
             Located::Content(content) => content.read_all(MAX_TEXT),
             Located::Layer { length, .. } if *length > MAX_TEXT => Err(io::Error::other("the file is too large")),
             Located::Layer { layer, offset, length } => (self.read_base)(*layer, *offset, *length),
+            Located::Unknown { path, length } => self.unknown(path, *length),
         };
         read.map_err(|source| StagingError::Read { path: path.clone(), source })
+    }
+
+    /// The bytes of a file of a base that was not read.
+    fn unknown(&self, path: &TreePath, length: u64) -> io::Result<Vec<u8>> {
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        self.view.needs_contents(path);
+        Err(io::Error::other("the base was not read"))
     }
 
     /// A stretch of a file of the view: at most `length` bytes from `offset` on, fewer only where it ends.
@@ -159,6 +169,7 @@ impl<'a> Staging<'a> {
             Located::Layer { layer, offset: start, length: whole } => {
                 (self.read_base)(*layer, start.saturating_add(offset), part(*whole))
             }
+            Located::Unknown { path, length: whole } => self.unknown(path, part(*whole)),
         };
         read.map_err(|source| StagingError::Read { path: path.clone(), source })
     }

@@ -6,7 +6,7 @@ use std::io;
 use super::{Libc, PythonVersion, Scheme, SchemeError, Target};
 use crate::oci::Platform;
 use crate::shown::Shown;
-use crate::tree::{Located, NodeKind, PathError, ResolveError, Rootfs, TreePath};
+use crate::tree::{Located, Missed, NodeKind, PathError, ResolveError, Rootfs, TreePath};
 
 /// The most bytes of a file that is looked into (a C library has two million).
 const MAX_FILE: u64 = 16 << 20;
@@ -55,6 +55,9 @@ pub enum InterpreterError {
         "the image's C library cannot be told: neither dpkg's nor apk's database names it, and there is no `libc.so.6`"
     )]
     Libc,
+    /// The image's base was not read, and not enough of it is known.
+    #[error("the image's Python cannot be told: {0}")]
+    Missed(Missed),
     /// A link leads nowhere.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -87,8 +90,16 @@ impl Interpreter {
     /// Finds the image's Python.
     ///
     /// # Errors
-    /// [`InterpreterError`].
+    /// [`InterpreterError`]; always [`InterpreterError::Missed`] where something was asked that the view does not know.
     pub fn find(image: &mut Image<'_>) -> Result<Self, InterpreterError> {
+        let found = Self::look(image);
+        match image.rootfs.missed() {
+            Some(missed) => Err(InterpreterError::Missed(missed.clone())),
+            None => found,
+        }
+    }
+
+    fn look(image: &mut Image<'_>) -> Result<Self, InterpreterError> {
         for called in ["usr/local/bin/python3", "usr/bin/python3", "bin/python3"] {
             let called = TreePath::parse(called)?;
             let Some((real, ..)) = image.rootfs.file(&called)? else { continue };
@@ -194,13 +205,14 @@ fn defined<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 fn read(image: &mut Image<'_>, path: &TreePath) -> Result<Option<Vec<u8>>, InterpreterError> {
     let Some((real, _, located)) = image.rootfs.file(path)? else { return Ok(None) };
-    let length = match located {
-        Located::Layer { length, .. } => *length,
-        Located::Content(content) => content.len(),
-    };
+    let length = located.length();
     let failed = |source| InterpreterError::Read { path: real.clone(), source };
     if length > MAX_FILE {
         return Err(failed(io::Error::other(format!("it has more than {MAX_FILE} bytes"))));
+    }
+    if let Located::Unknown { path, .. } = located {
+        image.rootfs.needs_contents(path);
+        return Err(failed(io::Error::other("the base was not read")));
     }
     (image.read)(located).map(Some).map_err(failed)
 }
@@ -281,7 +293,7 @@ mod tests {
     fn find(rootfs: &Rootfs, dpkg_status: &str, version_hint: Option<&str>) -> Result<Interpreter, InterpreterError> {
         let mut read = |located: &Located| match located {
             Located::Content(content) => content.read_all(MAX_FILE),
-            Located::Layer { .. } => Err(io::ErrorKind::NotFound.into()),
+            _ => Err(io::ErrorKind::NotFound.into()),
         };
         Interpreter::find(&mut Image { rootfs, read: &mut read, dpkg_status, version_hint })
     }

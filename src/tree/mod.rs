@@ -5,14 +5,18 @@
 
 mod entry;
 mod file_tree;
+mod known;
 mod origin;
 mod path;
 mod place;
 mod rootfs;
+mod underlay;
 
 pub use entry::{Capabilities, Entry, Kind, MODE_MASK, Owner};
 pub use file_tree::{FileTree, TreeError};
+pub use known::{Contradiction, Known};
 pub use origin::Origin;
 pub use path::{PathError, TreePath};
 pub use place::{NamedDirectory, PlaceError, Placer, nearest_path};
 pub use rootfs::{Located, Node, NodeKind, ResolveError, Rootfs};
+pub use underlay::Missed;

@@ -1,8 +1,9 @@
 //! What a stack of layers looks like from above: which paths are there, of what kind, whose, and where their bytes are.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
+use super::known::{self, Known};
+use super::underlay::{Missed, Underlay};
 use super::{Entry, FileTree, Kind, Owner, PathError, TreePath};
 use crate::content::Content;
 use crate::shown::Shown;
@@ -13,6 +14,8 @@ pub struct Rootfs {
     nodes: BTreeMap<TreePath, Node>,
     /// About how many bytes of memory all nodes that were ever put take.
     weight: u64,
+    /// Where it matters what is asked: what is below the layers that were put on top since then.
+    under: Option<Box<Underlay>>,
 }
 
 /// What stands at a path of the merged view.
@@ -53,6 +56,24 @@ pub enum Located {
     },
     /// In a layer that this build makes.
     Content(Content),
+    /// In a base that was not read: how many bytes there are is all that is known. Whoever needs them says so to
+    /// [`Rootfs::needs_contents`] and fails.
+    Unknown {
+        /// The path of the file in the base.
+        path: TreePath,
+        /// How many bytes there are.
+        length: u64,
+    },
+}
+
+impl Located {
+    /// How many bytes there are.
+    pub fn length(&self) -> u64 {
+        match self {
+            Located::Layer { length, .. } | Located::Unknown { length, .. } => *length,
+            Located::Content(content) => content.len(),
+        }
+    }
 }
 
 /// Why a path leads nowhere in the image.
@@ -104,27 +125,85 @@ impl Rootfs {
         Self::default()
     }
 
+    /// A view of which only that is known. What is asked beyond that is missed ([`Rootfs::missed`]) and answered as if
+    /// nothing were there. Layers on top are known as they are put.
+    pub fn partial(known: Known) -> Self {
+        let mut rootfs = Rootfs::new();
+        for (path, node) in known.nodes() {
+            rootfs.insert(path.clone(), node.clone());
+        }
+        rootfs.under = Some(Box::new(Underlay::partial(known)));
+        rootfs
+    }
+
+    /// Notes from now on what is asked of what is there now; what is put on top later is not. All clones share the notes.
+    pub fn watch(&mut self) {
+        self.under = Some(Box::new(Underlay::watched(self.nodes.clone())));
+    }
+
+    /// The same view, where nobody notes what is asked of it. What is only partly known stays so.
+    #[must_use]
+    pub fn unwatched(&self) -> Rootfs {
+        let mut rootfs = self.clone();
+        rootfs.under = rootfs.under.filter(|under| !under.is_watched());
+        rootfs
+    }
+
+    /// What answers all that was asked since [`Rootfs::watch`]; `None` where nobody watches.
+    pub fn learned(&self) -> Option<Known> {
+        self.under.as_ref()?.learned()
+    }
+
+    /// The first thing that this view, or another on the same base, could not tell. Where there is one, nothing is to be
+    /// believed that came of asking: neither what was made, nor an error.
+    pub fn missed(&self) -> Option<&Missed> {
+        self.under.as_ref()?.missed()
+    }
+
+    /// Notes that the contents of a file are needed that are [`Located::Unknown`].
+    pub fn needs_contents(&self, path: &TreePath) {
+        if let Some(under) = &self.under {
+            under.needs_contents(path);
+        }
+    }
+
+    /// What was put on a base that is watched or partly known, on top of all of the base. It is what a view of all of the
+    /// base would be now, where nothing was missed.
+    #[must_use]
+    pub fn over(&self, base: &Rootfs) -> Rootfs {
+        let Some(under) = &self.under else { return self.clone() };
+        let mut view = base.clone();
+        for path in under.all_cut() {
+            view.clear(path);
+        }
+        for path in under.all_settled() {
+            match self.nodes.get(path) {
+                Some(node) => view.put(path.clone(), node.clone()),
+                None => view.remove(path),
+            }
+        }
+        view
+    }
+
     /// What stands at exactly that path.
     pub fn get(&self, path: &TreePath) -> Option<&Node> {
+        if let Some(under) = &self.under {
+            under.asked(path);
+        }
         self.nodes.get(path)
     }
 
     /// All paths in byte order.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
-        self.nodes.iter()
+        self.below(&TreePath::root())
     }
 
-    /// What lies below that path, in byte order.
-    pub fn below(&self, path: &TreePath) -> impl Iterator<Item = (&TreePath, &Node)> {
-        let mut prefix = path.as_bytes().to_vec();
-        if !prefix.is_empty() {
-            prefix.push(b'/');
+    /// What lies below that path, in byte order. All of it is asked for, however little of it is taken.
+    pub fn below<'a>(&'a self, path: &TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Node)> + use<'a> {
+        if let Some(under) = &self.under {
+            under.asked_below(path);
         }
-        let range = self.nodes.range::<[u8], _>((Bound::Included(&prefix[..]), Bound::Unbounded));
-        range.take_while({
-            let prefix = prefix.clone();
-            move |(candidate, _)| candidate.as_bytes().starts_with(&prefix)
-        })
+        known::below(&self.nodes, path)
     }
 
     /// Whether that very path is a directory; the root always is.
@@ -162,7 +241,7 @@ impl Rootfs {
                 continue;
             }
             let next = here.child(&component).map_err(|_: PathError| ResolveError::Loop { path: path.clone() })?;
-            let below = self.get(&next).filter(|_| on_top.get(&next).is_none());
+            let below = if on_top.get(&next).is_some() { None } else { self.get(&next) };
             match below.map(|node| &node.kind) {
                 Some(NodeKind::Symlink(target)) if follow_last || !todo.is_empty() => {
                     links += 1;
@@ -219,6 +298,9 @@ impl Rootfs {
 
     fn insert(&mut self, path: TreePath, node: Node) {
         self.weight += (size_of::<Node>() + size_of::<TreePath>() + path.as_bytes().len()) as u64;
+        if let Some(under) = &mut self.under {
+            under.settle(&path);
+        }
         self.nodes.insert(path, node);
     }
 
@@ -230,12 +312,18 @@ impl Rootfs {
     /// Deletes a path and what is below it.
     pub fn remove(&mut self, path: &TreePath) {
         self.clear(path);
+        if let Some(under) = &mut self.under {
+            under.settle(path);
+        }
         self.nodes.remove(path);
     }
 
     /// Deletes what is below a path.
     pub fn clear(&mut self, path: &TreePath) {
-        let below: Vec<TreePath> = self.below(path).map(|(path, _)| path.clone()).collect();
+        if let Some(under) = &mut self.under {
+            under.cut(path);
+        }
+        let below: Vec<TreePath> = known::below(&self.nodes, path).map(|(path, _)| path.clone()).collect();
         for path in below {
             self.nodes.remove(&path);
         }

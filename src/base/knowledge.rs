@@ -1,0 +1,323 @@
+//! What layers on top need to know of a base, so that its layers need not be read: paths and what stands there, as lines of
+//! a lock, and the contents of the few small files that builds look names up in.
+//!
+//! ```text
+//! layers sha256:…                       the layers that all of this is about
+//! d 0755 0:0 /usr                       a directory
+//! l 0777 0:0 /lib -> usr/lib            a symlink
+//! f 0644 0:0 120 /etc/os-release        a file and its length
+//! s 0666 0:0 /dev/null                  a device, FIFO or socket
+//! - /app                                nothing, and so nothing below it
+//! = /usr/local/bin                      nothing but what other lines say
+//! digest sha256:… /var/lib/dpkg/status  what a file holds
+//! ```
+//!
+//! Sorted by path. Spaces, backslashes, control characters and what is no UTF-8 are written as `\x20`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::StackLayer;
+use crate::content::Content;
+use crate::oci::{Digest, Hasher};
+use crate::shown::Shown;
+use crate::tree::{Known, Located, MODE_MASK, Node, NodeKind, Owner, TreePath};
+
+/// Files whose contents are kept: accounts, and the name of the system.
+const TEXTS: [&str; 6] =
+    ["etc/group", "etc/gshadow", "etc/os-release", "etc/passwd", "etc/shadow", "usr/lib/os-release"];
+
+/// The longest contents that are kept, in bytes.
+const MAX_TEXT: u64 = 64 << 10;
+
+/// Files whose contents are told by their digest.
+const DIGESTS: [&str; 1] = ["var/lib/dpkg/status"];
+
+/// What is known of a base: see the module.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Knowledge {
+    /// What the layers are, in one digest; `None` where nothing is known.
+    layers: Option<Digest>,
+    known: Known,
+    digests: BTreeMap<TreePath, Digest>,
+}
+
+/// Why lines are no knowledge of a base.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KnowledgeError {
+    /// A line cannot be understood, or contradicts another.
+    #[error("what the lock knows of a base was edited: the line {line} {why}; lock again")]
+    Line {
+        /// The line.
+        line: Shown,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A text cannot be the contents of its file.
+    #[error("what the lock knows of a base was edited: the text of {path} {why}; lock again")]
+    Text {
+        /// The file.
+        path: Shown,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl Knowledge {
+    /// What is known of these layers. Contents are left out but for the small files of which they are kept.
+    pub fn new(layers: &[StackLayer], mut known: Known) -> Self {
+        let mut digests = BTreeMap::new();
+        for (path, node) in known.nodes_mut() {
+            let NodeKind::File(located) = &mut node.kind else { continue };
+            if let Located::Content(content) = located
+                && is_one_of(path, &DIGESTS)
+                && let Some(digest) = content.known_digest()
+            {
+                digests.insert(path.clone(), digest);
+            }
+            *located = match kept_text(path, located) {
+                Some(text) => Located::Content(Content::inline(text.into_bytes())),
+                None => Located::Unknown { path: path.clone(), length: located.length() },
+            };
+        }
+        Knowledge { layers: Some(identity(layers)), known, digests }
+    }
+
+    /// Whether it is about these layers. Knowledge of others says nothing about them.
+    pub fn is_of(&self, layers: &[StackLayer]) -> bool {
+        self.layers == Some(identity(layers))
+    }
+
+    /// What stands where; the contents of files are those that are kept, or [`Located::Unknown`].
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// The digest of a file whose contents are not kept, where it was asked for: dpkg's status.
+    pub fn digest(&self, path: &TreePath) -> Option<Digest> {
+        self.digests.get(path).copied()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_none()
+    }
+
+    /// The lines, in their order; none where nothing is known.
+    pub fn lines(&self) -> Vec<String> {
+        let Some(layers) = self.layers else { return Vec::new() };
+        let mut lines: BTreeMap<(&TreePath, u8), String> = BTreeMap::new();
+        for (path, node) in self.known.nodes() {
+            lines.insert((path, 0), node_line(path, node));
+        }
+        for path in self.known.absent() {
+            lines.insert((path, 0), format!("- {}", written_path(path)));
+        }
+        for path in self.known.complete() {
+            lines.insert((path, 1), format!("= {}", written_path(path)));
+        }
+        for (path, digest) in &self.digests {
+            lines.insert((path, 2), format!("digest {digest} {}", written_path(path)));
+        }
+        std::iter::once(format!("layers {layers}")).chain(lines.into_values()).collect()
+    }
+
+    /// The contents that are kept, by path without the leading slash.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        let text = |(path, node): (&TreePath, &Node)| {
+            let NodeKind::File(located) = &node.kind else { return None };
+            Some((String::from_utf8(path.as_bytes().to_vec()).ok()?, kept_text(path, located)?))
+        };
+        self.known.nodes().iter().filter_map(text).collect()
+    }
+
+    /// Reads what [`Knowledge::lines`] and [`Knowledge::texts`] wrote.
+    ///
+    /// # Errors
+    /// [`KnowledgeError`] where they wrote no such thing.
+    pub fn parse<'a>(
+        lines: impl IntoIterator<Item = &'a str>,
+        texts: &BTreeMap<String, String>,
+    ) -> Result<Self, KnowledgeError> {
+        let lines: Vec<&str> = lines.into_iter().collect();
+        let wrong =
+            |line: &str, why: &str| KnowledgeError::Line { line: Shown::new(line.as_bytes()), why: why.to_owned() };
+        let mut reading = Reading::default();
+        for line in &lines {
+            reading.line(line).ok_or_else(|| wrong(line, "says nothing that can be understood"))?;
+        }
+        let Reading { layers, mut nodes, absent, complete, digests } = reading;
+        for (path, text) in texts {
+            let wrong = |why| KnowledgeError::Text { path: Shown::new(path.as_bytes()), why };
+            let file = nodes.get_mut(path.as_bytes());
+            match file.map(|node| &mut node.kind) {
+                Some(NodeKind::File(located)) if located.length() == text.len() as u64 => {
+                    *located = Located::Content(Content::inline(text.as_bytes()));
+                }
+                _ => return Err(wrong("has no line that tells of its length")),
+            }
+        }
+        let known = Known::new(nodes, absent, complete).map_err(|contradiction| KnowledgeError::Line {
+            line: Shown::new(written_path(&contradiction.path).as_bytes()),
+            why: contradiction.why.to_owned(),
+        })?;
+        let found = Knowledge { layers, known, digests };
+        // Whatever is written in another way, twice or in another order is found here.
+        let canonical = found.lines();
+        if let Some(line) = lines.iter().enumerate().find(|(at, line)| canonical.get(*at).is_none_or(|c| c != *line)) {
+            return Err(wrong(line.1, "is not as it was written"));
+        }
+        match found.texts() == *texts {
+            true => Ok(found),
+            false => Err(KnowledgeError::Text {
+                path: Shown::new(texts.keys().next().map_or(b"", String::as_bytes)),
+                why: "is not one that is kept",
+            }),
+        }
+    }
+}
+
+/// What a stack of layers is, whatever its blobs are compressed with.
+fn identity(layers: &[StackLayer]) -> Digest {
+    let mut hasher = Hasher::new();
+    for layer in layers {
+        hasher.update(layer.diff_id.0.raw());
+    }
+    hasher.finish()
+}
+
+fn is_one_of(path: &TreePath, list: &[&str]) -> bool {
+    list.iter().any(|one| one.as_bytes() == path.as_bytes())
+}
+
+/// The contents of a file, where they are such that a lock may hold them.
+fn kept_text(path: &TreePath, located: &Located) -> Option<String> {
+    let Located::Content(content) = located else { return None };
+    if !is_one_of(path, &TEXTS) {
+        return None;
+    }
+    let text = String::from_utf8(content.read_all(MAX_TEXT).ok()?).ok()?;
+    let is_accounts = !path.as_bytes().ends_with(b"os-release");
+    (!is_accounts || !holds_secret(&text)).then_some(text)
+}
+
+/// Whether a file of accounts holds anything in the place of a password but words for "none" and "not here".
+fn holds_secret(text: &str) -> bool {
+    let harmless = |field: &str| field == "x" || field.bytes().all(|byte| matches!(byte, b'*' | b'!'));
+    text.split(['\n', '\r']).any(|line| line.split(':').nth(1).is_some_and(|field| !harmless(field)))
+}
+
+fn node_line(path: &TreePath, Node { kind, mode, owner }: &Node) -> String {
+    let path = written_path(path);
+    match kind {
+        NodeKind::Directory => format!("d {mode:04o} {owner} {path}"),
+        NodeKind::Special => format!("s {mode:04o} {owner} {path}"),
+        NodeKind::Symlink(target) => format!("l {mode:04o} {owner} {path} -> {}", written(target)),
+        NodeKind::File(located) => format!("f {mode:04o} {owner} {} {path}", located.length()),
+    }
+}
+
+/// A path with its leading slash.
+fn written_path(path: &TreePath) -> String {
+    format!("/{}", written(path.as_bytes()))
+}
+
+fn written(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let escape = |text: &mut String, bytes: &[u8]| {
+        for byte in bytes {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    };
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match is_plain(c) {
+                true => text.push(c),
+                false => escape(&mut text, c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        escape(&mut text, chunk.invalid());
+    }
+    text
+}
+
+/// Whether a reviewer sees that very character.
+fn is_plain(c: char) -> bool {
+    let hides = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    c != '\\' && !c.is_whitespace() && !c.is_control() && !hides
+}
+
+fn read_bytes(text: &str) -> Option<Vec<u8>> {
+    let mut parts = text.split('\\');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let part = part.strip_prefix('x')?;
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    Some(bytes)
+}
+
+fn read_path(text: &str) -> Option<TreePath> {
+    TreePath::parse(read_bytes(text.strip_prefix('/')?)?).ok()
+}
+
+/// Lines that are being read.
+#[derive(Default)]
+struct Reading {
+    layers: Option<Digest>,
+    nodes: BTreeMap<TreePath, Node>,
+    absent: BTreeSet<TreePath>,
+    complete: BTreeSet<TreePath>,
+    digests: BTreeMap<TreePath, Digest>,
+}
+
+impl Reading {
+    /// Takes a line; `None` where it cannot be understood.
+    fn line(&mut self, line: &str) -> Option<()> {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["layers", digest] => self.layers = Some(digest.parse().ok()?),
+            ["-", path] => {
+                self.absent.insert(read_path(path)?);
+            }
+            ["=", path] => {
+                self.complete.insert(read_path(path)?);
+            }
+            ["digest", digest, path] => {
+                let path = read_path(path)?;
+                if !matches!(self.nodes.get(&path)?.kind, NodeKind::File(_)) {
+                    return None;
+                }
+                self.digests.insert(path, digest.parse().ok()?);
+            }
+            ["d", mode, owner, path] => self.node(mode, owner, path, |_| Some(NodeKind::Directory))?,
+            ["s", mode, owner, path] => self.node(mode, owner, path, |_| Some(NodeKind::Special))?,
+            ["l", mode, owner, path, "->", target] => {
+                self.node(mode, owner, path, |_| Some(NodeKind::Symlink(read_bytes(target)?.into())))?;
+            }
+            ["f", mode, owner, length, path] => self.node(mode, owner, path, |path| {
+                let length = length.parse().ok()?;
+                Some(NodeKind::File(Located::Unknown { path: path.clone(), length }))
+            })?,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn node(
+        &mut self,
+        mode: &str,
+        owner: &str,
+        path: &str,
+        kind: impl FnOnce(&TreePath) -> Option<NodeKind>,
+    ) -> Option<()> {
+        let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| mode & !MODE_MASK == 0)?;
+        let (uid, gid) = owner.split_once(':')?;
+        let owner = Owner::new(uid.parse().ok()?, gid.parse().ok()?);
+        let path = read_path(path)?;
+        let kind = kind(&path)?;
+        self.nodes.insert(path, Node { kind, mode, owner });
+        Some(())
+    }
+}

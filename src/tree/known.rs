@@ -1,0 +1,175 @@
+//! A part of a tree: what is known of the lower layers of an image while they are not read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::{Node, NodeKind, TreePath};
+
+/// Paths of which it is known what stands there, or that nothing does.
+///
+/// It hangs together: above a known path all directories are known, up to the root; nothing is said of what lies below a
+/// file or an absent path, since nothing can.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    nodes: BTreeMap<TreePath, Node>,
+    absent: BTreeSet<TreePath>,
+    complete: BTreeSet<TreePath>,
+}
+
+/// Statements about a tree that cannot all be true, or that say a thing twice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path} {why}")]
+pub struct Contradiction {
+    /// Of what path.
+    pub path: TreePath,
+    /// What is wrong there.
+    pub why: &'static str,
+}
+
+/// What is known of one path.
+#[derive(Debug, PartialEq)]
+pub(super) enum Answer {
+    Present,
+    Absent,
+    Unknown,
+}
+
+impl Known {
+    /// Puts statements together: what stands where, which paths are absent, and of which directories everything that they
+    /// hold (themselves, not deeper) is among `nodes`.
+    ///
+    /// # Errors
+    /// [`Contradiction`] where they do not hang together.
+    pub fn new(
+        nodes: BTreeMap<TreePath, Node>,
+        absent: BTreeSet<TreePath>,
+        complete: BTreeSet<TreePath>,
+    ) -> Result<Self, Contradiction> {
+        let known = Known { nodes, absent, complete };
+        let wrong = |path: &TreePath, why| Err(Contradiction { path: path.clone(), why });
+        for path in known.nodes.keys().chain(&known.absent) {
+            let Some(parent) = path.parent() else { return wrong(path, "is the root, of which nothing is to be said") };
+            if !known.is_directory(&parent) {
+                return wrong(path, "lies below what is not known as a directory");
+            }
+        }
+        for path in &known.absent {
+            if known.nodes.contains_key(path) {
+                return wrong(path, "is said to be there, and not to be there");
+            }
+            if path.parent().is_some_and(|parent| known.complete.contains(&parent)) {
+                return wrong(path, "is said to be absent twice");
+            }
+        }
+        match known.complete.iter().find(|path| !known.is_directory(path)) {
+            Some(path) => wrong(path, "is said to hold something, and is not known as a directory"),
+            None => Ok(known),
+        }
+    }
+
+    /// What stands where, in byte order.
+    pub fn nodes(&self) -> &BTreeMap<TreePath, Node> {
+        &self.nodes
+    }
+
+    /// What stands where, to be said in other words.
+    pub fn nodes_mut(&mut self) -> impl Iterator<Item = (&TreePath, &mut Node)> {
+        self.nodes.iter_mut()
+    }
+
+    /// Where nothing is.
+    pub fn absent(&self) -> &BTreeSet<TreePath> {
+        &self.absent
+    }
+
+    /// Directories of which all that they hold is known by name.
+    pub fn complete(&self) -> &BTreeSet<TreePath> {
+        &self.complete
+    }
+
+    fn is_directory(&self, path: &TreePath) -> bool {
+        path.is_root() || matches!(self.nodes.get(path), Some(Node { kind: NodeKind::Directory, .. }))
+    }
+
+    pub(super) fn answer(&self, path: &TreePath) -> Answer {
+        if path.is_root() || self.nodes.contains_key(path) {
+            return Answer::Present;
+        }
+        for at in prefixes(path.as_bytes()) {
+            match self.nodes.get(at) {
+                Some(Node { kind: NodeKind::Directory, .. }) => continue,
+                // Nothing lies below it.
+                Some(_) => return Answer::Absent,
+                None if self.absent.contains(at) || self.complete.contains(parent(at)) => return Answer::Absent,
+                None => return Answer::Unknown,
+            }
+        }
+        Answer::Unknown
+    }
+
+    /// Whether everything below a path is known. `apart` says of which directories it plays no part what they hold.
+    pub(super) fn knows_below(&self, path: &TreePath, apart: &dyn Fn(&TreePath) -> bool) -> bool {
+        if !self.is_directory(path) {
+            return self.answer(path) != Answer::Unknown;
+        }
+        let mut todo = vec![path.clone()];
+        while let Some(directory) = todo.pop() {
+            if !self.complete.contains(&directory) {
+                return false;
+            }
+            let inside = children(&self.nodes, &directory).filter(|(_, node)| node.kind == NodeKind::Directory);
+            todo.extend(inside.map(|(path, _)| path.clone()).filter(|path| !apart(path)));
+        }
+        true
+    }
+}
+
+/// The directories above a path, the outermost first and without the root, then the path itself.
+pub(super) fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+    ends.chain((!path.is_empty()).then_some(path.len())).map(|end| &path[..end])
+}
+
+/// The directory that holds a path.
+pub(super) fn parent(path: &[u8]) -> &[u8] {
+    &path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)]
+}
+
+/// What lies below a directory.
+pub(super) fn below<'a>(
+    nodes: &'a BTreeMap<TreePath, Node>,
+    directory: &TreePath,
+) -> impl Iterator<Item = (&'a TreePath, &'a Node)> + use<'a> {
+    let mut prefix = directory.as_bytes().to_vec();
+    if !prefix.is_empty() {
+        prefix.push(b'/');
+    }
+    let range = nodes.range::<[u8], _>((Bound::Included(&prefix[..]), Bound::Unbounded));
+    range.take_while(move |(candidate, _)| candidate.as_bytes().starts_with(&prefix))
+}
+
+/// What a directory itself holds, without walking through what is deeper.
+pub(super) fn children<'a>(
+    nodes: &'a BTreeMap<TreePath, Node>,
+    directory: &TreePath,
+) -> impl Iterator<Item = (&'a TreePath, &'a Node)> + use<'a> {
+    let mut prefix = directory.as_bytes().to_vec();
+    if !prefix.is_empty() {
+        prefix.push(b'/');
+    }
+    let mut from = prefix.clone();
+    std::iter::from_fn(move || {
+        loop {
+            let (path, node) = nodes.range::<[u8], _>((Bound::Included(&from[..]), Bound::Unbounded)).next()?;
+            let name = path.as_bytes().strip_prefix(&prefix[..])?;
+            match name.iter().position(|byte| *byte == b'/') {
+                // Past all of what its directory holds: `0` comes after `/`.
+                Some(end) => from = [&prefix[..], &name[..end], b"0"].concat(),
+                None => {
+                    from = [path.as_bytes(), b"\0"].concat();
+                    return Some((path, node));
+                }
+            }
+        }
+    })
+}

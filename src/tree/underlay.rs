@@ -1,0 +1,291 @@
+//! What lies under the layers of a build, where it matters what is asked of it: a base that is watched, or one of which only
+//! a part is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::known::{self, Answer, Known};
+use super::{Node, NodeKind, TreePath};
+
+/// How many names that nobody asked for are told of a directory beyond what that saves, so that other names of the same
+/// directory are known when they are asked for next time.
+const SPARE: usize = 4;
+
+/// The most that is told of everything below one directory; whoever asks for more reads the layers.
+const MAX_BELOW: usize = 1000;
+
+/// The first thing that a partly known base could not tell. What was made since then is not to be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// What stands at that path, or below it.
+    Path(TreePath),
+    /// The contents of that file.
+    Contents(TreePath),
+}
+
+impl Missed {
+    /// Which path it is about.
+    pub fn path(&self) -> &TreePath {
+        match self {
+            Missed::Path(path) | Missed::Contents(path) => path,
+        }
+    }
+}
+
+impl fmt::Display for Missed {
+    /// What is missing, and what can be done about it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Missed::Path(path) => write!(f, "{path} was not known: lock again to avoid reading the base"),
+            Missed::Contents(path) => write!(f, "the contents of {path} are needed, which are in the base alone"),
+        }
+    }
+}
+
+/// What is under a view, and what the view has of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Underlay {
+    base: Base,
+    /// Paths where a layer on top put or removed something: what the base has there plays no part.
+    settled: BTreeSet<TreePath>,
+    /// Paths below which nothing of the base is left.
+    cut: BTreeSet<TreePath>,
+}
+
+#[derive(Clone, Debug)]
+enum Base {
+    Watched(Arc<Watched>),
+    Partial(Arc<Partial>),
+}
+
+/// A base of which everything is known, and what was asked of it.
+#[derive(Debug)]
+struct Watched {
+    nodes: BTreeMap<TreePath, Node>,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// Paths of which it matters what stands there.
+    paths: BTreeSet<TreePath>,
+    /// Directories of which it matters what is below them, all of it.
+    below: BTreeSet<TreePath>,
+}
+
+/// A base of which a part is known, and what was asked that is not.
+#[derive(Debug)]
+struct Partial {
+    known: Known,
+    missed: OnceLock<Missed>,
+}
+
+impl Underlay {
+    /// Watches a base of these nodes.
+    pub(super) fn watched(nodes: BTreeMap<TreePath, Node>) -> Self {
+        Self::new(Base::Watched(Arc::new(Watched { nodes, asked: Mutex::default() })))
+    }
+
+    /// A base of which that is known.
+    pub(super) fn partial(known: Known) -> Self {
+        Self::new(Base::Partial(Arc::new(Partial { known, missed: OnceLock::new() })))
+    }
+
+    fn new(base: Base) -> Self {
+        Underlay { base, settled: BTreeSet::new(), cut: BTreeSet::new() }
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        matches!(self.base, Base::Watched(_))
+    }
+
+    /// Somebody asks what stands at a path.
+    pub(super) fn asked(&self, path: &TreePath) {
+        if path.is_root() || self.is_settled(path) {
+            return;
+        }
+        match &self.base {
+            Base::Watched(base) => base.asked(path),
+            Base::Partial(base) if base.known.answer(path) == Answer::Unknown => base.miss(Missed::Path(path.clone())),
+            Base::Partial(_) => {}
+        }
+    }
+
+    /// Somebody asks what is below a path, all of it.
+    pub(super) fn asked_below(&self, path: &TreePath) {
+        if self.is_cut(path.as_bytes()) {
+            return;
+        }
+        match &self.base {
+            Base::Watched(base) => base.asked_below(path),
+            Base::Partial(base) if !base.known.knows_below(path, &|path| self.is_cut(path.as_bytes())) => {
+                base.miss(Missed::Path(path.clone()));
+            }
+            Base::Partial(_) => {}
+        }
+    }
+
+    /// Somebody needs the contents of a file of which only the length is known.
+    pub(super) fn needs_contents(&self, path: &TreePath) {
+        if let Base::Partial(base) = &self.base {
+            base.miss(Missed::Contents(path.clone()));
+        }
+    }
+
+    pub(super) fn missed(&self) -> Option<&Missed> {
+        match &self.base {
+            Base::Watched(_) => None,
+            Base::Partial(base) => base.missed.get(),
+        }
+    }
+
+    /// What answers all that was asked.
+    pub(super) fn learned(&self) -> Option<Known> {
+        match &self.base {
+            Base::Watched(base) => Some(base.learned()),
+            Base::Partial(_) => None,
+        }
+    }
+
+    /// A layer on top decides what stands at that path.
+    pub(super) fn settle(&mut self, path: &TreePath) {
+        self.settled.insert(path.clone());
+    }
+
+    /// A layer on top takes away everything below that path.
+    pub(super) fn cut(&mut self, path: &TreePath) {
+        self.cut.insert(path.clone());
+    }
+
+    pub(super) fn all_settled(&self) -> impl Iterator<Item = &TreePath> {
+        self.settled.iter()
+    }
+
+    pub(super) fn all_cut(&self) -> impl Iterator<Item = &TreePath> {
+        self.cut.iter()
+    }
+
+    fn is_settled(&self, path: &TreePath) -> bool {
+        self.settled.contains(path) || self.is_cut(known::parent(path.as_bytes()))
+    }
+
+    /// Whether nothing of the base is left below that path.
+    fn is_cut(&self, path: &[u8]) -> bool {
+        let root: &[u8] = b"";
+        !self.cut.is_empty() && std::iter::once(root).chain(known::prefixes(path)).any(|at| self.cut.contains(at))
+    }
+}
+
+impl Partial {
+    fn miss(&self, missed: Missed) {
+        // Only the first counts: what was asked after it was asked on a wrong answer.
+        let _ = self.missed.set(missed);
+    }
+}
+
+impl Watched {
+    fn is_directory(&self, path: &[u8]) -> bool {
+        path.is_empty() || matches!(self.nodes.get(path), Some(Node { kind: NodeKind::Directory, .. }))
+    }
+
+    /// The path itself, or the outermost one above it that tells already that it cannot be there.
+    fn telling(&self, path: &TreePath) -> TreePath {
+        let outermost = known::prefixes(path.as_bytes()).find(|at| !self.is_directory(at));
+        outermost.and_then(|at| TreePath::parse(at).ok()).unwrap_or_else(|| path.clone())
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Asked)) {
+        note(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn asked(&self, path: &TreePath) {
+        let telling = if self.nodes.contains_key(path) { path.clone() } else { self.telling(path) };
+        self.note(|asked| {
+            asked.paths.insert(telling);
+        });
+    }
+
+    fn asked_below(&self, path: &TreePath) {
+        match self.is_directory(path.as_bytes()) {
+            true => self.note(|asked| {
+                asked.below.insert(path.clone());
+            }),
+            false => self.asked(path),
+        }
+    }
+
+    fn learned(&self) -> Known {
+        let mut learned = Learning::default();
+        self.note(|asked| {
+            for path in &asked.paths {
+                learned.path(self, path);
+            }
+            for directory in &asked.below {
+                learned.below(self, directory);
+            }
+        });
+        learned.shorten(self);
+        // What comes out of a tree cannot contradict itself.
+        Known::new(learned.nodes, learned.absent, learned.complete).unwrap_or_default()
+    }
+}
+
+/// Answers that are being collected.
+#[derive(Default)]
+struct Learning {
+    nodes: BTreeMap<TreePath, Node>,
+    absent: BTreeSet<TreePath>,
+    complete: BTreeSet<TreePath>,
+}
+
+impl Learning {
+    fn path(&mut self, base: &Watched, path: &TreePath) {
+        for above in path.ancestors() {
+            self.node(base, &above);
+        }
+        if !path.is_root() && !self.node(base, path) {
+            self.absent.insert(path.clone());
+        }
+    }
+
+    fn node(&mut self, base: &Watched, path: &TreePath) -> bool {
+        let found = base.nodes.get(path);
+        if let Some(node) = found {
+            self.nodes.insert(path.clone(), node.clone());
+        }
+        found.is_some()
+    }
+
+    fn below(&mut self, base: &Watched, directory: &TreePath) {
+        self.path(base, directory);
+        if known::below(&base.nodes, directory).nth(MAX_BELOW).is_some() {
+            return;
+        }
+        self.complete.insert(directory.clone());
+        for (path, node) in known::below(&base.nodes, directory) {
+            self.nodes.insert(path.clone(), node.clone());
+            if node.kind == NodeKind::Directory {
+                self.complete.insert(path.clone());
+            }
+        }
+    }
+
+    /// Says what a directory holds in place of what it does not hold, where that is not much longer.
+    fn shorten(&mut self, base: &Watched) {
+        let mut lacks: BTreeMap<TreePath, usize> = BTreeMap::new();
+        for parent in self.absent.iter().filter_map(TreePath::parent) {
+            *lacks.entry(parent).or_default() += 1;
+        }
+        for (directory, lacks) in lacks {
+            let others = known::children(&base.nodes, &directory).filter(|(path, _)| !self.nodes.contains_key(*path));
+            let others: Vec<_> = others.take(lacks + SPARE).collect();
+            if others.len() < lacks + SPARE {
+                self.nodes.extend(others.into_iter().map(|(path, node)| (path.clone(), node.clone())));
+                self.complete.insert(directory);
+            }
+        }
+        let complete = &self.complete;
+        self.absent.retain(|path| path.parent().is_none_or(|parent| !complete.contains(&parent)));
+    }
+}

@@ -1,11 +1,11 @@
 //! `.deb` files (deb(5)): an `ar` archive of a version, `control.tar` and `data.tar`.
 //!
-//! A package is read once, from front to back. Its decompressed `data.tar` goes to one file, and the entries of the tree
-//! point into that; nothing of it is ever unpacked onto a disk.
+//! A package is read once, from front to back. Its decompressed `data.tar` goes to the end of one file, which several
+//! packages may share, and the entries of the tree point into that; nothing of it is ever unpacked onto a disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -51,8 +51,15 @@ pub struct Deb {
     pub info: BTreeMap<String, InfoFile>,
     /// What `data.tar` holds, in its order, each path once but for directories.
     pub members: Vec<Member>,
-    data: Arc<File>,
+    data: Option<Data>,
     label: Arc<str>,
+}
+
+/// Where a package's plain `data.tar` is.
+#[derive(Clone, Debug)]
+struct Data {
+    file: Arc<File>,
+    start: u64,
 }
 
 /// A file of `control.tar`.
@@ -134,12 +141,38 @@ const CONTROL: &str = "control.tar";
 const DATA: &str = "data.tar";
 
 impl Deb {
-    /// Reads a package; its plain `data.tar` is written to `spool`, an empty file that nothing else writes to. `label` is
-    /// for messages about the files in it.
+    /// Reads a package; its plain `data.tar` is written to the end of `spool`, which nothing else writes to meanwhile.
+    /// `label` is for messages about the files in it.
     ///
     /// # Errors
     /// [`DebError`].
-    pub fn read(mut input: impl Read, spool: File, label: &str, limits: Limits) -> Result<Deb, DebError> {
+    pub fn read(mut input: impl Read, spool: &Arc<File>, label: &str, limits: Limits) -> Result<Deb, DebError> {
+        let mut deb = Self::read_control(&mut input, label, limits)?;
+        let member = ar_header(&mut input)?.ok_or_else(|| DebError::Archive("it has no data.tar".to_owned()))?;
+        let compression = inner(&member, DATA)?;
+        let start = (&**spool).seek(SeekFrom::End(0)).map_err(DebError::Spool)?;
+        deb.members = read_member(&mut input, member.size, |input| {
+            let plain = decode::decoder(input, compression, limits.data)?;
+            let mut tee = Tee { inner: plain, file: io::BufWriter::with_capacity(256 << 10, &**spool), failed: None };
+            let members = read_data(&mut tee, limits.members);
+            if let Some(error) = tee.failed {
+                return Err(DebError::Spool(error));
+            }
+            tee.file.flush().map_err(DebError::Spool)?;
+            members
+        })?;
+        if let Some(member) = ar_header(&mut input)? {
+            return Err(DebError::Archive(format!("{} follows its data.tar", Shown::new(member.name.as_bytes()))));
+        }
+        deb.data = Some(Data { file: spool.clone(), start });
+        Ok(deb)
+    }
+
+    /// Reads a package's control data alone, from the start of the package: it then has no members.
+    ///
+    /// # Errors
+    /// [`DebError`].
+    pub fn read_control(mut input: impl Read, label: &str, limits: Limits) -> Result<Deb, DebError> {
         let archive = |text: &str| DebError::Archive(text.to_owned());
         let mut magic = [0; 8];
         input.read_exact(&mut magic).map_err(cut)?;
@@ -187,51 +220,24 @@ impl Deb {
             }
         }
         check_relations(&control)?;
-
-        let member = ar_header(&mut input)?.ok_or_else(|| archive("it has no data.tar"))?;
-        let compression = inner(&member, DATA)?;
-        let (members, data) = read_member(&mut input, member.size, |input| {
-            let plain = decode::decoder(input, compression, limits.data)?;
-            let mut tee = Tee { inner: plain, file: io::BufWriter::with_capacity(256 << 10, spool), failed: None };
-            let members = read_data(&mut tee, limits.members);
-            if let Some(error) = tee.failed {
-                return Err(DebError::Spool(error));
-            }
-            let file = tee.file.into_inner().map_err(|error| DebError::Spool(error.into_error()))?;
-            Ok((members?, file))
-        })?;
-        if let Some(member) = ar_header(&mut input)? {
-            return Err(DebError::Archive(format!("{} follows its data.tar", Shown::new(member.name.as_bytes()))));
-        }
-        Ok(Deb { name, version, architecture, control, info, members, data: Arc::new(data), label: label.into() })
+        Ok(Deb { name, version, architecture, control, info, members: Vec::new(), data: None, label: label.into() })
     }
 
-    /// Reads a package whose plain `data.tar` was kept from an earlier reading: `control_member` holds what
-    /// [`control_bytes`] gave then. Both must be known to be what was written.
-    ///
-    /// # Errors
-    /// [`DebError`].
-    pub fn reread(control_tar: &[u8], mut data: File, label: &str, limits: Limits) -> Result<Deb, DebError> {
-        let (control, info) = read_control(control_tar)?;
-        data.rewind().map_err(DebError::Spool)?;
-        let members = read_data(&mut io::BufReader::with_capacity(256 << 10, &data), limits.members)?;
-        let version = Version::from_str(control.require("Version")?);
-        let version = version.map_err(|error| DebError::Archive(error.to_string()))?;
-        Ok(Deb {
-            name: control.require("Package")?.to_owned(),
-            version,
-            architecture: control.require("Architecture")?.to_owned(),
-            control,
-            info,
-            members,
-            data: Arc::new(data),
-            label: label.into(),
-        })
+    /// Whether its `md5sums` name a file that fits; `None` where it has no such list.
+    pub fn lists(&self, fits: impl Fn(&[u8]) -> bool) -> Option<bool> {
+        let sums = &self.info.get("md5sums")?.bytes;
+        let mut paths = sums.split(|byte| *byte == b'\n').filter_map(|line| line.get(34..));
+        Some(paths.any(|path| fits(path.trim_ascii())))
     }
 
     /// The bytes of a member that is a file.
     pub fn content(&self, member: &Member) -> Content {
-        Content::slice(self.data.clone(), self.label.clone(), member.offset, member.size)
+        match &self.data {
+            Some(Data { file, start }) => {
+                Content::slice(file.clone(), self.label.clone(), start.saturating_add(member.offset), member.size)
+            }
+            None => Content::inline(Vec::new()),
+        }
     }
 
     /// What it may do for other architectures.
@@ -471,13 +477,13 @@ fn read_data(plain: &mut impl Read, limit: usize) -> Result<Vec<Member>, DebErro
 }
 
 /// Reads, and writes what was read to a file.
-struct Tee<R> {
+struct Tee<R, W: Write> {
     inner: R,
-    file: io::BufWriter<File>,
+    file: io::BufWriter<W>,
     failed: Option<io::Error>,
 }
 
-impl<R: Read> Read for Tee<R> {
+impl<R: Read, W: Write> Read for Tee<R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         if let Err(error) = self.file.write_all(&buffer[..count]) {
@@ -577,7 +583,7 @@ pub(super) mod tests {
 
     pub(in crate::debian) fn read(bytes: &[u8]) -> Result<Deb, DebError> {
         let limits = Limits { control: 1 << 16, data: 1 << 20, members: 1000 };
-        Deb::read(bytes, tempfile::tempfile().unwrap(), "test", limits)
+        Deb::read(bytes, &Arc::new(tempfile::tempfile().unwrap()), "test", limits)
     }
 
     /// A package of that name with those files, read back.

@@ -51,3 +51,58 @@ pub mod shell;
 pub mod staging;
 pub mod unpack;
 pub mod version;
+
+use crate::oci::Platform;
+
+/// The name of Debian's archive that a suite of its own belongs to: updates of security are an archive of their own.
+pub fn archive_of(suite: &str) -> &'static str {
+    match suite.ends_with("-security") || suite.ends_with("/updates") {
+        true => "debian-security",
+        false => "debian",
+    }
+}
+
+/// Debian's word for a platform's architecture; `None` where it has none.
+pub fn architecture(platform: &Platform) -> Option<&'static str> {
+    if platform.os != "linux" {
+        return None;
+    }
+    Some(match (platform.architecture.as_str(), platform.variant.as_deref()) {
+        ("amd64", _) => "amd64",
+        ("arm64", _) => "arm64",
+        ("386", _) => "i386",
+        ("arm", None | Some("v7" | "v8")) => "armhf",
+        ("arm", Some("v5" | "v6")) => "armel",
+        ("ppc64le", _) => "ppc64el",
+        ("s390x", _) => "s390x",
+        ("riscv64", _) => "riscv64",
+        ("mips64le", _) => "mips64el",
+        ("loong64", _) => "loong64",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_debians_own() {
+        for (platform, name) in [
+            ("linux/amd64", Some("amd64")),
+            ("linux/arm64/v8", Some("arm64")),
+            ("linux/arm/v7", Some("armhf")),
+            ("linux/arm/v6", Some("armel")),
+            ("linux/386", Some("i386")),
+            ("linux/ppc64le", Some("ppc64el")),
+            ("linux/sparc64", None),
+            ("windows/amd64", None),
+        ] {
+            assert_eq!(architecture(&platform.parse().unwrap()), name, "{platform}");
+        }
+        assert_eq!(archive_of("trixie"), "debian");
+        assert_eq!(archive_of("trixie-updates"), "debian");
+        assert_eq!(archive_of("trixie-security"), "debian-security");
+        assert_eq!(archive_of("buster/updates"), "debian-security");
+    }
+}

@@ -208,6 +208,16 @@ impl Packages {
         self.providers.get(name).into_iter().flatten().map(|number| self.at(*number))
     }
 
+    /// What these packages are, whatever their order; `None` where there is none.
+    pub fn digest(&self) -> Option<Digest> {
+        let mut lines: Vec<String> = self
+            .iter()
+            .map(|package| format!("{} {} {}\n", package.name(), package.version_text(), package.architecture()))
+            .collect();
+        lines.sort();
+        (!lines.is_empty()).then(|| Digest::of(lines.concat().as_bytes()))
+    }
+
     fn at(&self, number: u32) -> Package<'_> {
         Package { index: self, record: &self.records[number as usize], number }
     }

@@ -47,6 +47,8 @@ pub struct Release {
     pub architectures: Vec<String>,
     /// Whether files can be had by their digests, which no update of the archive takes away in between.
     pub by_hash: bool,
+    /// Whether packages of no architecture have an index of their own, and are not in every other one, too.
+    pub all_apart: bool,
     /// As apt ranks its packages: 500; 100 where they are only upgraded to; 1 where they are never taken unasked.
     pub priority: i32,
     files: BTreeMap<String, (u64, Digest)>,
@@ -243,6 +245,10 @@ impl Release {
             components: words("Components"),
             architectures: words("Architectures"),
             by_hash: yes("Acquire-By-Hash"),
+            all_apart: stanza
+                .get("Architectures")
+                .is_some_and(|words| words.split_whitespace().any(|word| word == "all"))
+                && stanza.get("No-Support-for-Architecture-all").map(str::trim) != Some("Packages"),
             priority: match (yes("NotAutomatic"), yes("ButAutomaticUpgrades")) {
                 (false, _) => 500,
                 (true, true) => 100,

@@ -91,6 +91,7 @@ pub struct Suite<'a> {
 }
 
 /// What is asked for.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The image's architecture, in Debian's names.
     pub architecture: &'a str,
@@ -106,6 +107,8 @@ pub struct Request<'a> {
     pub recommends: bool,
     /// Names that nothing gets as a dependency.
     pub without: &'a BTreeSet<String>,
+    /// Versions, by name, that are taken where there are newer ones, too.
+    pub preferred: &'a BTreeMap<String, String>,
 }
 
 /// A package that was chosen.
@@ -165,6 +168,8 @@ pub enum SolveError {
     Unsatisfiable {
         /// How it came in.
         chain: String,
+        /// The one that needs it.
+        package: String,
         /// What it needs.
         dependency: String,
         /// Why each alternative fails.
@@ -193,6 +198,8 @@ pub enum SolveError {
         second: String,
         /// The one that says so.
         package: String,
+        /// The other one.
+        other: String,
         /// `conflicts with` or `breaks`.
         word: &'static str,
         /// What it says.
@@ -206,6 +213,21 @@ pub enum SolveError {
         /// What is wrong.
         source: RelationError,
     },
+}
+
+impl SolveError {
+    /// The packages whose versions stand in the way, those first whose others would most likely help.
+    pub fn involved(&self) -> Vec<Vec<String>> {
+        match self {
+            SolveError::Unsatisfiable { package, dependency, .. } => {
+                let wanted = parse_dependencies(dependency).unwrap_or_default();
+                let names = wanted.iter().flat_map(|dependency| &dependency.alternatives);
+                vec![names.map(|atom| atom.name.to_string()).collect(), vec![package.clone()]]
+            }
+            SolveError::Conflict { package, other, .. } => vec![vec![other.clone()], vec![package.clone()]],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Finds the packages that a request needs.
@@ -302,10 +324,17 @@ impl<'a> Solver<'a> {
 
     /// The one version of a package that may be chosen, with the number of its suite.
     fn candidate(&self, name: &str) -> Option<(usize, Package<'a>)> {
+        let preferred = self.request.preferred.get(name).and_then(|version| self.best(name, Some(version)));
+        preferred.or_else(|| self.best(name, None))
+    }
+
+    /// The newest version that may be chosen; with `version`, that one.
+    fn best(&self, name: &str, version: Option<&str>) -> Option<(usize, Package<'a>)> {
         let pin = self.pins.get(name);
         let mut best: Option<(usize, Package<'a>)> = None;
         for (number, suite) in self.request.suites.iter().enumerate() {
-            for package in suite.packages.named(name).filter(|package| self.fits(*package)) {
+            let named = suite.packages.named(name).filter(|package| self.fits(*package));
+            for package in named.filter(|package| version.is_none_or(|version| package.version_text() == version)) {
                 let asked = match pin {
                     None => true,
                     Some(Pin::Version(version)) => package.version().is_some_and(|other| other == *version),
@@ -577,6 +606,7 @@ impl<'a> Solver<'a> {
         }
         SolveError::Unsatisfiable {
             chain: self.chain(wanted.by),
+            package: wanted.by.to_owned(),
             dependency: wanted.dependency.to_string(),
             reasons: reasons.join(", "),
         }
@@ -616,6 +646,7 @@ impl<'a> Solver<'a> {
                                 first: self.chain(package.name()),
                                 second: self.chain(other.name()),
                                 package: package.name().to_owned(),
+                                other: other.name().to_owned(),
                                 word,
                                 relation: atom.to_string(),
                             });
@@ -705,12 +736,20 @@ mod tests {
         installed: &'a str,
         roots: &'a str,
         without: &'a str,
+        preferred: &'a str,
         essential: bool,
         recommends: bool,
     }
 
-    const NOTHING: Case<'_> =
-        Case { suites: Vec::new(), installed: "", roots: "", without: "", essential: false, recommends: false };
+    const NOTHING: Case<'_> = Case {
+        suites: Vec::new(),
+        installed: "",
+        roots: "",
+        without: "",
+        preferred: "",
+        essential: false,
+        recommends: false,
+    };
 
     fn run(case: &Case<'_>) -> Result<String, String> {
         let indexes: Vec<Packages> = case.suites.iter().map(|(_, text)| index(text)).collect();
@@ -725,6 +764,8 @@ mod tests {
             })
             .collect();
         let roots: Vec<Root> = case.roots.split_whitespace().map(|root| root.parse().unwrap()).collect();
+        let preferred = case.preferred.split_whitespace().filter_map(|pair| pair.split_once('='));
+        let preferred = preferred.map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
         let request = Request {
             architecture: "amd64",
             suites: &suites,
@@ -733,6 +774,7 @@ mod tests {
             essential: case.essential,
             recommends: case.recommends,
             without: &case.without.split_whitespace().map(str::to_owned).collect(),
+            preferred: &preferred,
         };
         let solution = solve(&request).map_err(|error| error.to_string())?;
         let chosen = solution.chosen.values().map(|chosen| match chosen.package.version_text() {
@@ -809,6 +851,18 @@ mod tests {
         assert_eq!(run("a/main-backports").unwrap(), "a=2");
         assert_eq!(run("c").unwrap(), "c=2");
         assert!(run("b/main-security").unwrap_err().contains("there is 1 (amd64, main)"));
+    }
+
+    #[test]
+    fn versions_of_before_stay_where_they_are_there_and_fit_the_pins() {
+        let suites = vec![("main", "a 1; Depends: b\na 2; Depends: b\nb 1\nb 2"), ("main-backports", "a 3")];
+        let run = |roots, preferred| run(&Case { suites: suites.clone(), roots, preferred, ..NOTHING });
+        assert_eq!(run("a", "").unwrap(), "a=2 b=2");
+        assert_eq!(run("a", "a=1").unwrap(), "a b=2");
+        assert_eq!(run("a", "a=3 b=1").unwrap(), "a=3");
+        assert_eq!(run("a", "a=9 b=1").unwrap(), "a=2 b");
+        assert_eq!(run("a=2", "a=1 b=1").unwrap(), "a=2 b");
+        assert_eq!(run("a/main-backports", "a=1").unwrap(), "a=3");
     }
 
     #[test]

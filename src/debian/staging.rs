@@ -1,5 +1,6 @@
 //! The tree that packages and their effects are put into, on top of what the base has.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -15,9 +16,24 @@ pub type ReadBase<'a> = dyn Fn(usize, u64, u64) -> io::Result<Vec<u8>> + 'a;
 /// The most bytes of a file that an effect reads: all are texts.
 const MAX_TEXT: u64 = 64 << 20;
 
+/// What a layer is put on top of: the merged view of the layers below, and the bytes of files that lie in a base's.
+#[derive(Clone, Copy)]
+pub struct Below<'a> {
+    /// The view.
+    pub rootfs: &'a Rootfs,
+    /// Reads files whose bytes are in layers of a base.
+    pub read: &'a ReadBase<'a>,
+}
+
+impl std::fmt::Debug for Below<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Below")
+    }
+}
+
 /// What a layer of packages will hold, and what the image then looks like.
 pub struct Staging<'a> {
-    view: Rootfs,
+    view: Cow<'a, Rootfs>,
     entries: BTreeMap<TreePath, Entry>,
     read_base: &'a ReadBase<'a>,
 }
@@ -65,7 +81,12 @@ pub enum StagingError {
 impl<'a> Staging<'a> {
     /// Begins on top of a base; `read_base` gives the bytes of its files.
     pub fn new(base: Rootfs, read_base: &'a ReadBase<'a>) -> Self {
-        Staging { view: base, entries: BTreeMap::new(), read_base }
+        Staging { view: Cow::Owned(base), entries: BTreeMap::new(), read_base }
+    }
+
+    /// Begins on top of what is below; that is copied when the first entry is put.
+    pub fn on(below: &Below<'a>) -> Self {
+        Staging { view: Cow::Borrowed(below.rootfs), entries: BTreeMap::new(), read_base: below.read }
     }
 
     /// What the image looks like now.
@@ -180,7 +201,7 @@ impl<'a> Staging<'a> {
             if !matches!(entry.kind, Kind::Directory) && self.view.below(&path).next().is_some() {
                 self.drop_below(&path);
             }
-            self.view.put(path.clone(), Node { kind, mode: entry.mode, owner: entry.owner });
+            self.view.to_mut().put(path.clone(), Node { kind, mode: entry.mode, owner: entry.owner });
         }
         self.entries.insert(path, entry);
     }
@@ -320,7 +341,7 @@ impl<'a> Staging<'a> {
             if !self.entries.contains_key(&place) || self.view.below(&place).next().is_some() {
                 return Ok(());
             }
-            self.view.remove(&place);
+            self.view.to_mut().remove(&place);
             self.entries.remove(&place);
         }
         self.symlink(path, target, origin)

@@ -116,6 +116,14 @@ pub fn merge_usr(staging: &mut Staging<'_>, architecture: &str) -> Result<(), St
     Ok(())
 }
 
+/// Packages in the order in which they are unpacked: the one that ships the root's skeleton first, then by name.
+pub fn in_order(packages: &mut [Deb]) {
+    packages.sort_by(|a, b| {
+        let key = |deb: &Deb| (deb.name != "base-files", deb.name.clone(), deb.architecture.clone());
+        key(a).cmp(&key(b))
+    });
+}
+
 /// Puts the files of packages into the tree, in the order given. `owners` says which package of the base a file of the
 /// base belongs to.
 ///

@@ -181,7 +181,7 @@ fn lines(text: Option<&str>) -> impl Iterator<Item = Vec<&str>> {
 }
 
 /// The day on which passwords were last changed, as shadow(5) counts: never the day of the build.
-const SHADOW_DAY: u32 = 3653;
+pub const SHADOW_DAY: u32 = 3653;
 
 /// The files with the users added; `None` where nothing changes. A base without passwd gets one, with root in it; shadow
 /// and gshadow are written only where the base has them.

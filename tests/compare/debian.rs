@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::io::{BufReader, Write};
+use std::sync::Arc;
 
 use lapstrake::debian::database::{self, Style};
 use lapstrake::debian::deb::{Deb, Limits};
@@ -51,7 +52,8 @@ fn verify_release(file: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn print_judgement(path: &str) -> Result<(), Box<dyn Error>> {
-    let deb = Deb::read(BufReader::new(fs::File::open(path)?), tempfile::tempfile()?, path, Limits::default())?;
+    let deb =
+        Deb::read(BufReader::new(fs::File::open(path)?), &Arc::new(tempfile::tempfile()?), path, Limits::default())?;
     if deb.scripts().next().is_some() {
         let judgement = scripts::judge(&deb);
         let word = if judgement.is_known() { "known" } else { "UNKNOWN" };
@@ -90,6 +92,7 @@ fn print_solution(lists: &str, architecture: &str, arguments: &[&str]) -> Result
             essential: arguments.contains(&"essential"),
             recommends: arguments.contains(&"recommends"),
             without: &without,
+            preferred: &BTreeMap::new(),
         };
         let mut out = std::io::stdout().lock();
         match solve(&request) {
@@ -109,7 +112,12 @@ fn write_tree(architecture: &str, out: &str, debs: &[&str]) -> Result<(), Box<dy
     let mut packages = debs
         .iter()
         .map(|path| {
-            let deb = Deb::read(BufReader::new(fs::File::open(path)?), tempfile::tempfile()?, path, Limits::default());
+            let deb = Deb::read(
+                BufReader::new(fs::File::open(path)?),
+                &Arc::new(tempfile::tempfile()?),
+                path,
+                Limits::default(),
+            );
             deb.map_err(|error| format!("{path}: {error}: {:?}", error.source()).into())
         })
         .collect::<Result<Vec<Deb>, Box<dyn Error>>>()?;

@@ -67,9 +67,7 @@ pub fn apply(staging: &mut Staging<'_>) -> Result<(), StagingError> {
         if !bytes.ends_with(b"\n") {
             bundle.push(b'\n');
         }
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let name = name.strip_suffix(".crt").unwrap_or(name).replace([' ', ','], "_").replace(['(', ')'], "=");
-        links.insert(format!("{name}.pem"), (path, bytes));
+        links.insert(link_name(path), (path, bytes));
     }
     for (name, (path, _)) in &links {
         staging.symlink(&format!("{CERTS}/{name}"), path, &origin)?;
@@ -87,6 +85,39 @@ pub fn apply(staging: &mut Staging<'_>) -> Result<(), StagingError> {
         same.push(certificate);
     }
     staging.file(&format!("{CERTS}/ca-certificates.crt"), bundle, 0o644, Owner::ROOT, &origin)
+}
+
+/// The links to one more certificate beside those that are there: by its name, and by its hash under the first number
+/// that is free. Where it has them already, nothing happens.
+///
+/// # Errors
+/// Where something else is in the way.
+pub fn link(staging: &mut Staging<'_>, path: &str, certificate: &[u8], origin: &Origin) -> Result<(), StagingError> {
+    let name = link_name(path);
+    staging.symlink(&format!("{CERTS}/{name}"), path, origin)?;
+    let Some(hash) = name_hash(certificate) else { return Ok(()) };
+    for number in 0.. {
+        let place = format!("{CERTS}/{hash:08x}.{number}");
+        let there = staging.place(&place)?;
+        match staging.view().get(&there).map(|node| &node.kind) {
+            None => return staging.symlink(&place, &name, origin),
+            Some(NodeKind::Symlink(target)) if **target == *name.as_bytes() => return Ok(()),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What the link to a certificate's file is called.
+fn link_name(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_suffix(".crt").unwrap_or(name).replace([' ', ','], "_").replace(['(', ')'], "=");
+    format!("{name}.pem")
+}
+
+/// Whether the bytes are one element of DER and nothing else.
+pub fn is_whole(bytes: &[u8]) -> bool {
+    element(bytes).is_some_and(|(_, _, rest)| rest.is_empty())
 }
 
 /// The `.crt` files below a directory, by their path in it.

@@ -1,0 +1,243 @@
+//! Layers of Debian packages: from pins to a tree, with nothing executed (DESIGN.md, section 8).
+//!
+//! ```text
+//! pins ─(supply)→ .deb files ─(checked, decoded side by side)→ spools on disk ─(unpack, database, effects)→ tree
+//! ```
+//!
+//! A tree depends on the pins, the options and what is below; not on mirrors, threads or the clock.
+
+mod files;
+mod libraries;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+pub use files::{FileError, Places, fetch};
+pub use libraries::{check, ld_so_cache};
+
+use crate::content::Content;
+use crate::debian::database::{self, DatabaseError, Style};
+use crate::debian::deb::{Deb, DebError, Limits};
+use crate::debian::effects;
+use crate::debian::staging::{Below, Staging, StagingError};
+use crate::debian::unpack::{Leave, UnpackError, in_order, merge_usr, unpack};
+use crate::lock::{DebPin, DebianPins};
+use crate::oci::Platform;
+use crate::recipe::packages::DebianSettings;
+use crate::report::{Phase, Reporter};
+use crate::source::users::SHADOW_DAY;
+use crate::supply::Supply;
+use crate::tar::MemberKind;
+use crate::tree::{FileTree, NodeKind, TreePath};
+
+/// What a recipe says about the files of packages.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Whether documentation, manual pages and translations are left out.
+    pub slim: bool,
+    /// What else is left out, by its path in the package.
+    pub exclude: Option<&'a dyn Fn(&TreePath) -> bool>,
+    /// Where archives are.
+    pub settings: &'a DebianSettings,
+    /// The directory that packages of the recipe are found from.
+    pub context: &'a Path,
+}
+
+/// What making a layer takes of the machine.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// Gets packages.
+    pub supply: &'a dyn Supply,
+    /// A directory for temporary files: the packages' files lie there, decompressed, as long as the tree is held.
+    pub tmp: &'a Path,
+    /// How many threads may work.
+    pub jobs: usize,
+    /// Hears what happens.
+    pub reporter: &'a Reporter,
+}
+
+/// What packages come to.
+#[derive(Debug)]
+pub struct DebianLayer {
+    /// Files, dpkg's database and what scripts would have made.
+    pub tree: FileTree,
+    /// The newest time of a file in the packages, in seconds since 1970, where it can be right.
+    pub newest: Option<i64>,
+}
+
+/// Why packages cannot be made a layer.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// Debian has no such architecture, or the pins are another's.
+    #[error("packages for {pinned} cannot be put into an image for {platform}")]
+    Platform {
+        /// What the pins are for.
+        pinned: String,
+        /// What the image is for.
+        platform: String,
+    },
+    /// A package's file cannot be had.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A package is refused.
+    #[error("the package {package} is refused")]
+    Deb {
+        /// The package, with its version.
+        package: String,
+        /// Why.
+        source: DebError,
+    },
+    /// A package is for another architecture.
+    #[error("the package {package} is for {architecture}, and the image for {platform}")]
+    Architecture {
+        /// The package, with its version.
+        package: String,
+        /// Its architecture.
+        architecture: String,
+        /// The image's platform.
+        platform: String,
+    },
+    /// A temporary file cannot be made.
+    #[error("keeping files of packages")]
+    Spool(#[source] std::io::Error),
+    /// Files do not fit together, or onto what is below.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// dpkg's database cannot be written.
+    #[error("writing dpkg's database")]
+    Database(#[from] DatabaseError),
+    /// What scripts would have made cannot be made.
+    #[error("doing what the packages' scripts would have done")]
+    Staging(#[from] StagingError),
+    /// The number of an account is taken.
+    #[error(
+        "the account {name} is pinned to the number {pinned}, which something else in the image has: lock again with `lapstrake lock`"
+    )]
+    Account {
+        /// The account.
+        name: String,
+        /// What the lock says.
+        pinned: u32,
+    },
+}
+
+/// The oldest time that a member can rightly have: Debian began in 1993.
+const OLDEST: i64 = 725_846_400;
+
+/// The newest one where no archive's date says better: the year 2100.
+const NEWEST: i64 = 4_102_444_800;
+
+/// Makes pinned packages a layer on top of what is below.
+///
+/// # Errors
+/// [`LayerError`].
+pub fn packages(
+    pins: &DebianPins,
+    options: &Options<'_>,
+    below: &Below<'_>,
+    platform: &Platform,
+    means: &Means<'_>,
+) -> Result<DebianLayer, LayerError> {
+    let shown = platform.to_string();
+    let other = || LayerError::Platform { pinned: pins.platform.clone(), platform: shown.clone() };
+    let architecture = crate::debian::architecture(platform).filter(|_| pins.platform == shown).ok_or_else(other)?;
+    if let Some(pin) = pins.packages.iter().find(|pin| pin.architecture != architecture && pin.architecture != "all") {
+        return Err(LayerError::Architecture {
+            package: format!("{} {}", pin.name, pin.version),
+            architecture: pin.architecture.clone(),
+            platform: shown,
+        });
+    }
+    let contents = fetch(&pins.packages, &pins.archives, options.settings, options.context, means.supply)?;
+    let mut debs = decode(&pins.packages, &contents, means)?;
+    in_order(&mut debs);
+    let newest = newest(&debs, &pins.archives);
+
+    let mut staging = Staging::on(below);
+    let leave = Leave { slim: options.slim, exclude: options.exclude };
+    merge_usr(&mut staging, architecture)?;
+    let owners = match covers(&debs, below, leave) {
+        true => database::read_owners(&staging)?,
+        false => BTreeMap::new(),
+    };
+    let unpacked = unpack(&mut staging, &debs, &owners, leave)?;
+    let installed = database::read_installed(&staging)?;
+    let style = Style::of(&staging);
+    database::write(&mut staging, &debs, &unpacked, &installed, architecture, style)?;
+    let given = effects::apply(&mut staging, &debs, &pins.accounts, SHADOW_DAY)?;
+    for (name, pinned) in &pins.accounts {
+        if given.get(name).is_some_and(|given| given != pinned) {
+            return Err(LayerError::Account { name: name.clone(), pinned: *pinned });
+        }
+    }
+    effects::ld_so_cache::apply(&mut staging, architecture)?;
+    Ok(DebianLayer { tree: staging.into_tree(below.rootfs)?, newest })
+}
+
+/// Reads packages side by side; what they hold lies in as many temporary files as there are threads.
+fn decode(pins: &[DebPin], contents: &[Content], means: &Means<'_>) -> Result<Vec<Deb>, LayerError> {
+    let total = pins.iter().map(|pin| pin.size).sum();
+    let task = means.reporter.task(Phase::Unpack, format!("{} Debian packages", pins.len()), Some(total));
+    // The largest first, so that none is left for the end.
+    let mut order: Vec<usize> = (0..pins.len().min(contents.len())).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(pins[*at].size));
+    let read: Vec<OnceLock<Result<Deb, LayerError>>> = order.iter().map(|_| OnceLock::new()).collect();
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..means.jobs.clamp(1, order.len().max(1)) {
+            scope.spawn(|| {
+                let mut spool = None;
+                while !failed.load(Ordering::Relaxed) {
+                    let Some(at) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                    let deb = read_one(&pins[*at], &contents[*at], &mut spool, means);
+                    failed.fetch_or(deb.is_err(), Ordering::Relaxed);
+                    task.advance(pins[*at].size);
+                    // Every number is drawn once.
+                    let _ = read[*at].set(deb);
+                }
+            });
+        }
+    });
+    // The first error in the order of the pins; without one, all are there.
+    let results: Vec<Result<Deb, LayerError>> = read.into_iter().filter_map(OnceLock::into_inner).collect();
+    results.into_iter().collect()
+}
+
+fn read_one(
+    pin: &DebPin,
+    content: &Content,
+    spool: &mut Option<Arc<std::fs::File>>,
+    means: &Means<'_>,
+) -> Result<Deb, LayerError> {
+    let package = format!("{} {}", pin.name, pin.version);
+    let wrong = |source| LayerError::Deb { package: package.clone(), source };
+    let spool = match spool {
+        Some(spool) => spool,
+        None => spool.insert(Arc::new(tempfile::tempfile_in(means.tmp).map_err(LayerError::Spool)?)),
+    };
+    let reader = content.open().map_err(|error| wrong(std::io::Error::from(error).into()))?;
+    let deb = Deb::read(reader, spool, &format!("package {package}"), Limits::default()).map_err(wrong)?;
+    deb.expect(&pin.name, &pin.version, &pin.architecture).map_err(wrong)?;
+    Ok(deb)
+}
+
+/// Whether a file of the packages takes the place of one that is there.
+fn covers(debs: &[Deb], below: &Below<'_>, leave: Leave<'_>) -> bool {
+    let there = |path: &TreePath| {
+        let path = below.rootfs.resolve_parent(path).ok();
+        let node = path.and_then(|path| below.rootfs.get(&path));
+        node.is_some_and(|node| !matches!(node.kind, NodeKind::Directory))
+    };
+    let mut members = debs.iter().flat_map(|deb| &deb.members);
+    members.any(|member| member.kind != MemberKind::Directory && !leave.drops(&member.path) && there(&member.path))
+}
+
+/// The newest time of a member that is neither before Debian nor after the archives that the packages come from.
+fn newest(debs: &[Deb], archives: &BTreeMap<String, String>) -> Option<i64> {
+    let dates = archives.values().filter_map(|date| date.parse::<jiff::Timestamp>().ok());
+    let last = dates.map(jiff::Timestamp::as_second).max().unwrap_or(NEWEST);
+    let times = debs.iter().flat_map(|deb| &deb.members).map(|member| member.mtime);
+    times.filter(|time| (OLDEST..=last).contains(time)).max()
+}

@@ -17,6 +17,7 @@ pub mod machine;
 pub mod nearest;
 pub mod net;
 pub mod oci;
+pub mod parallel;
 pub mod pin;
 pub mod place;
 pub mod python;

@@ -5,9 +5,10 @@
 //! handed and does nothing else: it imports nothing of the image, and sees no environment.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -233,9 +234,49 @@ pub fn compile_entries<'a>(
     Ok(result)
 }
 
+/// A program that may be an interpreter, and how it is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    path: PathBuf,
+    /// Where it does not live on this machine: the loader to start it with, the directories of its libraries, its home.
+    foreign: Option<(PathBuf, Vec<PathBuf>, PathBuf)>,
+}
+
+impl Program {
+    /// A program of this machine.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Program { path: path.into(), foreign: None }
+    }
+
+    /// The same, started by that loader with libraries from these directories; its modules are below `home`.
+    #[must_use]
+    pub fn with_loader(self, loader: PathBuf, libraries: Vec<PathBuf>, home: PathBuf) -> Self {
+        Program { foreign: Some((loader, libraries, home)), ..self }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = match &self.foreign {
+            None => Command::new(&self.path),
+            Some((loader, libraries, _)) => {
+                let mut command = Command::new(loader);
+                let libraries: Vec<&[u8]> =
+                    libraries.iter().map(|directory| directory.as_os_str().as_encoded_bytes()).collect();
+                let libraries = OsStr::from_bytes(&libraries.join(&b':')).to_owned();
+                command.arg("--inhibit-cache").arg("--library-path").arg(libraries).arg(&self.path);
+                command
+            }
+        };
+        command.env_clear();
+        if let Some((.., home)) = &self.foreign {
+            command.env("PYTHONHOME", home);
+        }
+        command
+    }
+}
+
 /// A compiler that runs, and what it made before.
 pub struct Compiler {
-    program: PathBuf,
+    program: Program,
     version: PythonVersion,
     cache: Option<PathBuf>,
     process: Option<Process>,
@@ -253,7 +294,7 @@ impl Compiler {
     ///
     /// # Errors
     /// [`BytecodeError::NoCompiler`], with the versions of those that are there.
-    pub fn find(version: PythonVersion, candidates: &[PathBuf], cache: Option<PathBuf>) -> Result<Self, BytecodeError> {
+    pub fn find(version: PythonVersion, candidates: &[Program], cache: Option<PathBuf>) -> Result<Self, BytecodeError> {
         let mut found = Vec::new();
         for program in candidates {
             let Ok((process, hello)) = Process::start(program) else { continue };
@@ -274,7 +315,13 @@ impl Compiler {
 
     /// The interpreter that is used.
     pub fn program(&self) -> &Path {
-        &self.program
+        &self.program.path
+    }
+
+    /// Another one like this, to work beside it.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Compiler { program: self.program.clone(), version: self.version, cache: self.cache.clone(), process: None }
     }
 
     /// The bytecode of a source. `path` is where the source is in the image: tracebacks name it.
@@ -346,17 +393,17 @@ impl Compiler {
 
 impl Process {
     /// Starts an interpreter; gives what it says it is.
-    fn start(program: &Path) -> Result<(Self, String), BytecodeError> {
-        let failed = |action| move |source| BytecodeError::Run { action, path: program.to_owned(), source };
+    fn start(program: &Program) -> Result<(Self, String), BytecodeError> {
+        let failed = |action| move |source| BytecodeError::Run { action, path: program.path.clone(), source };
         // No environment but these. The seed: before 3.11 the order of sets of constants hung on it.
         let environment: BTreeMap<OsString, OsString> =
             [("PYTHONHASHSEED", "0"), ("PYTHONUTF8", "1"), ("LC_ALL", "C.UTF-8")]
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect();
-        let mut child = Command::new(program)
+        let mut child = program
+            .command()
             .args(["-s", "-S", "-B", "-W", "ignore", "-c", PROGRAM])
-            .env_clear()
             .envs(environment)
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -466,7 +513,7 @@ mod tests {
             std::env::split_paths(&path).map(|directory| directory.join("python3")).collect::<Vec<_>>()
         });
         for program in candidates {
-            if let Ok((_, hello)) = Process::start(&program)
+            if let Ok((_, hello)) = Process::start(&Program::new(&program))
                 && hello.contains(" final cpython ")
                 && let Ok(version) = hello.split(' ').next()?.parse()
             {
@@ -496,10 +543,12 @@ mod tests {
     #[test]
     fn no_compiler_is_an_error_that_says_what_there_is() {
         let version: PythonVersion = "3.99.1".parse().unwrap();
-        let error = Compiler::find(version, &["/nonexistent/python3".into(), "/bin/true".into()], None).err().unwrap();
+        let error = Compiler::find(version, &[Program::new("/nonexistent/python3"), Program::new("/bin/true")], None)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("CPython 3.99.1") && error.to_string().contains("there is none"), "{error}");
         if let Some((program, found)) = machine_python() {
-            let error = Compiler::find(version, &[program], None).err().unwrap().to_string();
+            let error = Compiler::find(version, &[Program::new(program)], None).err().unwrap().to_string();
             assert!(error.contains(&format!("there is only {found}")), "{error}");
         }
     }
@@ -532,7 +581,7 @@ mod tests {
             .status()
             .unwrap();
         assert!(status.success());
-        let mut compiler = Compiler::find(version, &[program], None).unwrap();
+        let mut compiler = Compiler::find(version, &[Program::new(program)], None).unwrap();
         for optimise in [Optimise::None, Optimise::Asserts, Optimise::Docstrings] {
             let pyc = bytecode_path(&path("mod.py"), version, optimise).unwrap().unwrap();
             let expected = fs::read(directory.path().join(std::str::from_utf8(pyc.as_bytes()).unwrap())).unwrap();
@@ -550,7 +599,7 @@ mod tests {
         let Some((program, version)) = machine_python() else { return };
         let directory = tempfile::tempdir().unwrap();
         let cache = Some(directory.path().to_owned());
-        let mut compiler = Compiler::find(version, std::slice::from_ref(&program), cache.clone()).unwrap();
+        let mut compiler = Compiler::find(version, &[Program::new(&program)], cache.clone()).unwrap();
         let good = compiler.compile(&path("a.py"), b"x = 1\n", Optimise::None).unwrap();
         assert!(matches!(good, Compiled::Bytecode(_)));
         for bad in [&b"print 'x'"[..], b"\0", b"# coding: nothing\n", b"\xff", b"x = (", &b"(".repeat(100_000)] {
@@ -563,7 +612,7 @@ mod tests {
         let text = b"import sys; sys.exit(3)\nopen('/nonexistent/x', 'w')\n";
         let first = compiler.compile(&path("b.py"), text, Optimise::None).unwrap();
         let count = fs::read_dir(directory.path()).unwrap().count();
-        let mut second = Compiler { program: "/nonexistent".into(), version, cache, process: None };
+        let mut second = Compiler { program: Program::new("/nonexistent"), version, cache, process: None };
         assert_eq!(second.compile(&path("b.py"), text, Optimise::None).unwrap(), first);
         assert!(second.compile(&path("c.py"), text, Optimise::None).is_err(), "another path is another result");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), count);
@@ -585,7 +634,7 @@ mod tests {
         };
         let entries =
             [(path("a/x.py"), file("x = 1")), (path("a/bad.py"), file("print 1")), (path("a/x.txt"), file("text"))];
-        let mut compiler = Compiler::find(version, &[program], None).unwrap();
+        let mut compiler = Compiler::find(version, &[Program::new(program)], None).unwrap();
         let found = compile_entries(
             &mut compiler,
             entries.iter().map(|(path, entry)| (path, entry)),

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use super::entry_points::{self, EntryPointsError, MAX_ENTRY_POINTS, REWRITTEN, shebang};
 use super::metadata::MAX_METADATA;
@@ -16,6 +17,7 @@ use super::zip::{Archive, Limits, Member, ZipError};
 use super::{Directories, EntryPoints, Metadata, MetadataError, Record, RecordError, Scheme, Spool, WheelName};
 use crate::content::{Content, ContentError};
 use crate::oci::Digest;
+use crate::parallel;
 use crate::shown::Shown;
 use crate::tree::{Entry, Origin, Owner, PathError, TreePath};
 
@@ -107,14 +109,36 @@ pub enum Reason {
     },
 }
 
-/// Installs several wheels side by side. A file that two of them bring alike is there once.
+/// What wheels come to.
+#[derive(Debug, Default)]
+pub struct Installed {
+    /// Their files, sorted by path.
+    pub entries: Entries,
+    /// The newest time of a file in them, seconds since 1970; dates that stand for none do not count.
+    pub newest: Option<i64>,
+}
+
+/// Installs several wheels, `jobs` at a time; their files lie in temporary files in `tmp`. A file that two of them bring
+/// alike is there once.
 ///
 /// # Errors
 /// [`InstallError`]; also where two wheels bring a file with other contents: then both are named.
-pub fn install_all(wheels: &[Wheel], options: &Options, spool: &mut Spool) -> Result<Entries, InstallError> {
+pub fn install_all(wheels: &[Wheel], options: &Options, tmp: &Path, jobs: usize) -> Result<Installed, InstallError> {
+    let start = || Spool::new(tmp);
+    let done = parallel::map_with(wheels, jobs, start, |spool, wheel| {
+        let failed = |reason| InstallError { wheel: wheel.name.to_string(), reason };
+        let spool = spool.as_mut().map_err(|error| {
+            let source = io::Error::new(error.kind(), error.to_string());
+            failed(Reason::Io { action: "making a temporary file", source })
+        })?;
+        Installation::run(wheel, options, spool).map_err(failed)
+    });
     let mut all: BTreeMap<TreePath, (usize, Entry)> = BTreeMap::new();
-    for (number, wheel) in wheels.iter().enumerate() {
-        for (path, entry) in install(wheel, options, spool)? {
+    let mut newest = None;
+    for (number, (wheel, installed)) in wheels.iter().zip(done).enumerate() {
+        let installed = installed?;
+        newest = newest.max(installed.newest);
+        for (path, entry) in installed.entries {
             match all.get(&path) {
                 Some((other, there)) if !there.same_as(&entry) => {
                     let reason = Reason::Conflict { path: path.shown(), other: wheels[*other].name.to_string() };
@@ -127,7 +151,7 @@ pub fn install_all(wheels: &[Wheel], options: &Options, spool: &mut Spool) -> Re
             }
         }
     }
-    Ok(all.into_iter().map(|(path, (_, entry))| (path, entry)).collect())
+    Ok(Installed { entries: all.into_iter().map(|(path, (_, entry))| (path, entry)).collect(), newest })
 }
 
 /// Checks a wheel and lays its files out, sorted by path; their bytes go to the spool. Directories above the files are
@@ -136,7 +160,9 @@ pub fn install_all(wheels: &[Wheel], options: &Options, spool: &mut Spool) -> Re
 /// # Errors
 /// [`InstallError`].
 pub fn install(wheel: &Wheel, options: &Options, spool: &mut Spool) -> Result<Entries, InstallError> {
-    Installation::run(wheel, options, spool).map_err(|reason| InstallError { wheel: wheel.name.to_string(), reason })
+    let installed = Installation::run(wheel, options, spool);
+    let installed = installed.map_err(|reason| InstallError { wheel: wheel.name.to_string(), reason })?;
+    Ok(installed.entries)
 }
 
 /// What a wheel says of itself, without laying out its files: its dependencies, and the Python that it needs.
@@ -198,7 +224,7 @@ struct Installation<'a> {
 }
 
 impl<'a> Installation<'a> {
-    fn run(wheel: &Wheel, options: &'a Options, spool: &mut Spool) -> Result<Entries, Reason> {
+    fn run(wheel: &Wheel, options: &'a Options, spool: &mut Spool) -> Result<Installed, Reason> {
         if wheel.content.known_digest().is_some() {
             // Reading it through checks the digest: nothing is unpacked of a wheel that is another one.
             let mut whole = wheel.content.open()?;
@@ -210,9 +236,10 @@ impl<'a> Installation<'a> {
             installation.place(&archive, member, spool)?;
         }
         installation.refuse_missing(&archive)?;
+        let newest = archive.members().iter().filter_map(Member::modified).max();
         archive.finish()?;
         installation.generate_scripts()?;
-        installation.finish(wheel)
+        Ok(Installed { entries: installation.finish(wheel)?, newest })
     }
 
     fn open(wheel: &Wheel, archive: &Archive, options: &'a Options) -> Result<Self, Reason> {
@@ -596,10 +623,10 @@ pub(super) mod tests {
         let one = Fixture::new(NAME).file("shared/__init__.py", "", 0o644).wheel();
         let two = Fixture::new("other-2-py3-none-any.whl").file("shared/__init__.py", "", 0o644).wheel();
         let three = Fixture::new("third-3-py3-none-any.whl").file("shared/__init__.py", "x", 0o644).wheel();
-        let entries = install_all(&[two.clone(), one.clone()], &options(), &mut spool()).unwrap();
+        let entries = install_all(&[two.clone(), one.clone()], &options(), &std::env::temp_dir(), 2).unwrap().entries;
         assert!(entries.is_sorted_by(|(a, _), (b, _)| a < b));
         assert_eq!(entries.iter().filter(|(path, _)| path.to_string().contains("shared")).count(), 1);
-        let error = install_all(&[one, two, three], &options(), &mut spool()).unwrap_err();
+        let error = install_all(&[one, two, three], &options(), &std::env::temp_dir(), 2).unwrap_err();
         assert!(error.wheel.starts_with("third-3") && error.reason.to_string().contains(NAME), "{error}");
     }
 

@@ -1,8 +1,8 @@
 //! Environment markers (packaging specifications, "Dependency specifiers"; PEP 508, and PEP 751 for `extras` and
 //! `dependency_groups`), evaluated for a target, never for the machine that builds.
 //!
-//! The evaluation is written out here and does not go through `pep508_rs`: that crate knows no `extras` and `dependency_groups`,
-//! passes over comparisons that it cannot make, and builds decision diagrams whose size a hostile marker chooses.
+//! The evaluation is written out here: the crates that do it know no `extras` and `dependency_groups`, pass over comparisons
+//! that they cannot make, and build decision diagrams whose size a hostile marker chooses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -270,6 +270,14 @@ impl Pylock {
         Ok(picks.into_values().collect())
     }
 
+    /// The lock without packages of these names.
+    #[must_use]
+    pub fn without(&self, names: &std::collections::BTreeSet<&PackageName>) -> Self {
+        let mut lock = self.clone();
+        lock.packages.retain(|package| !names.contains(&package.name));
+        lock
+    }
+
     fn check_environment(&self, target: &Target, environment: &Environment) -> Result<(), PylockError> {
         check_python("the lock", self.requires_python.as_ref(), target)?;
         for marker in &self.environments {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Requirement, RequirementError};
+use super::{Marker, Requirement, RequirementError};
 use crate::oci::Digest;
 use crate::shown::Shown;
 
@@ -67,6 +67,8 @@ pub struct Line {
     pub item: Item,
     /// SHA-256 of the files that are good for it.
     pub hashes: Vec<Digest>,
+    /// Whether a variable was filled in elsewhere than as a URL's user and password: what it holds may be secret.
+    pub filled: bool,
     /// Where it is written.
     pub place: Place,
 }
@@ -76,8 +78,8 @@ pub struct Line {
 pub enum Item {
     /// A package by name.
     Package(Requirement),
-    /// A wheel by path or URL.
-    Wheel(String),
+    /// A wheel by path or URL, and when it is wanted.
+    Wheel(String, Option<Marker>),
 }
 
 /// A line of a file, for messages.
@@ -154,13 +156,18 @@ pub enum RequirementsError {
 /// Reads a file's text by its path, which is relative to where the first one's is relative to.
 pub type ReadFile<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>;
 
+/// The values of variables that lines hold as `${NAME}`.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 impl Requirements {
-    /// Reads a file and those that it includes.
+    /// Reads a file and those that it includes. Variables are filled in as pip does it: `${NAME}` in capitals, and what is
+    /// not set stays as it is written.
     ///
     /// # Errors
-    /// [`RequirementsError`].
-    pub fn read(file: &str, read: ReadFile<'_>) -> Result<Self, RequirementsError> {
-        let mut reader = Reader { result: Requirements::default(), seen: BTreeSet::new(), stack: Vec::new(), read };
+    /// [`RequirementsError`]; none holds what a variable held.
+    pub fn read(file: &str, variables: Variables<'_>, read: ReadFile<'_>) -> Result<Self, RequirementsError> {
+        let mut reader =
+            Reader { result: Requirements::default(), seen: BTreeSet::new(), stack: Vec::new(), variables, read };
         reader.file(file, None, false)?;
         Ok(reader.result)
     }
@@ -187,7 +194,7 @@ impl Requirements {
             (Some(_), None) => {
                 let loose = self.entries.iter().find(|line| match &line.item {
                     Item::Package(requirement) => requirement.pinned().is_none() && requirement.url.is_none(),
-                    Item::Wheel(_) => false,
+                    Item::Wheel(..) => false,
                 });
                 match loose {
                     Some(line) => Err(RequirementsError::Unpinned { place: line.place.clone() }),
@@ -203,6 +210,7 @@ struct Reader<'a> {
     /// Files already read, with whether as constraints.
     seen: BTreeSet<(String, bool)>,
     stack: Vec<String>,
+    variables: Variables<'a>,
     read: ReadFile<'a>,
 }
 
@@ -241,6 +249,35 @@ impl Reader<'_> {
     }
 
     fn line(&mut self, text: &str, place: Place, constraints: bool) -> Result<(), RequirementsError> {
+        let filled = filled(text, self.variables);
+        if filled == text {
+            return self.plain_line(text, false, place, constraints);
+        }
+        let outside = without_users(text);
+        let result =
+            self.plain_line(&filled, self::filled(&outside, self.variables) != outside, place.clone(), constraints);
+        // What is said of a line may quote it.
+        result.map_err(|error| match error {
+            RequirementsError::Line { place: at, .. } | RequirementsError::Requirement { place: at, .. }
+                if at == place =>
+            {
+                let reason = "with its variables filled in it cannot be read".to_owned();
+                RequirementsError::Line { place: at, reason }
+            }
+            RequirementsError::Read { from: Some(at), source, .. } if at == place => {
+                RequirementsError::Read { file: text.to_owned(), from: Some(at), source }
+            }
+            other => other,
+        })
+    }
+
+    fn plain_line(
+        &mut self,
+        text: &str,
+        filled: bool,
+        place: Place,
+        constraints: bool,
+    ) -> Result<(), RequirementsError> {
         if text.starts_with('-') {
             return self.option(text, place, constraints);
         }
@@ -285,7 +322,7 @@ impl Reader<'_> {
         hashes.sort();
         hashes.dedup();
         let item = self.item(what, &place)?;
-        let line = Line { item, hashes, place };
+        let line = Line { item, hashes, filled, place };
         if constraints {
             self.result.constraints.push(line)
         } else {
@@ -296,20 +333,27 @@ impl Reader<'_> {
 
     fn item(&self, what: &str, place: &Place) -> Result<Item, RequirementsError> {
         let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
-        let path = what.split_once(';').map_or(what, |(path, _)| path).trim();
-        let is_url = path
+        let is_url = what
             .split_once("://")
             .is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+'));
+        // A URL may hold a semicolon: only one after a blank ends it.
+        let end = match is_url {
+            true => what.find(" ;").or_else(|| what.find("\t;")).map(|at| at + 1),
+            false => what.find(';'),
+        };
+        let (path, marker) = end.map_or((what, None), |end| (what[..end].trim_end(), Some(&what[end + 1..])));
         let is_path = path.starts_with('.') || path.starts_with('/') || (path.ends_with(".whl") && !path.contains('@'));
         if is_url || is_path {
             let plain = path.split(['#', '?']).next().unwrap_or(path);
             if !plain.ends_with(".whl") {
                 return Err(refuse("it names a directory, a source archive or a repository: only wheels are installed; make one with `uv build --wheel` or `pip wheel`".to_owned()));
             }
-            return Ok(Item::Wheel(match is_url {
-                true => path.to_owned(),
-                false => beside(&place.file, path),
-            }));
+            let marker = marker.map(str::parse).transpose().map_err(|source| RequirementsError::Requirement {
+                place: place.clone(),
+                source: RequirementError::Marker { requirement: Shown::new(path.as_bytes()), source },
+            })?;
+            let path = if is_url { path.to_owned() } else { beside(&place.file, path) };
+            return Ok(Item::Wheel(path, marker));
         }
         what.parse()
             .map(Item::Package)
@@ -339,7 +383,11 @@ impl Reader<'_> {
             }
             "-i" | "--index-url" | "--pypi-url" => self.result.indexes.index = Some(wanted()?),
             "--extra-index-url" => self.result.indexes.extra.push(wanted()?),
-            "-f" | "--find-links" => self.result.indexes.find_links.push(wanted()?),
+            "-f" | "--find-links" => {
+                let links = wanted()?;
+                let links = if links.contains("://") { links } else { beside(&place.file, &links) };
+                self.result.indexes.find_links.push(links);
+            }
             "--no-index" => self.result.indexes.none = true,
             "--pre" => self.result.pre = true,
             "--require-hashes" => self.result.require_hashes = true,
@@ -360,6 +408,45 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// The text with its variables filled in: pip's rule, `${NAME}` of capitals, digits and underscores.
+fn filled(text: &str, variables: Variables<'_>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        let name = after[2..].split_once('}').map(|(name, _)| name).filter(|name| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        });
+        match name.and_then(|name| Some((name, variables(name)?))) {
+            Some((name, value)) => {
+                out.push_str(&value);
+                rest = &after[name.len() + 3..];
+            }
+            None => {
+                out.push_str("${");
+                rest = &after[2..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The text without the user and password of its URLs.
+fn without_users(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| c.is_whitespace() || "/?#".contains(c)).unwrap_or(after.len());
+        rest = &after[after[..end].rfind('@').unwrap_or(0)..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The name of an option, and its value after `=`, a blank, or (for those of one letter) nothing.
@@ -384,7 +471,7 @@ fn unquoted(value: &str) -> String {
 }
 
 /// The path that a line of `file` means: relative to the file's directory, with `.` and `..` taken away where they can be.
-fn beside(file: &str, path: &str) -> String {
+pub(crate) fn beside(file: &str, path: &str) -> String {
     if path.starts_with('/') {
         return path.to_owned();
     }
@@ -455,7 +542,12 @@ mod tests {
 
     fn read_files(files: &[(&str, &str)]) -> Result<Requirements, RequirementsError> {
         let files: BTreeMap<&str, &str> = files.iter().copied().collect();
-        Requirements::read("requirements.txt", &mut |path| {
+        let variables = |name: &str| match name {
+            "TOKEN" => Some("s3cret".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        Requirements::read("requirements.txt", &variables, &mut |path| {
             files.get(path).map(|text| text.as_bytes().to_vec()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
         })
     }
@@ -467,7 +559,7 @@ mod tests {
     fn packages(lines: &[Line]) -> Vec<String> {
         let text = |line: &Line| match &line.item {
             Item::Package(requirement) => requirement.to_string(),
-            Item::Wheel(path) => path.clone(),
+            Item::Wheel(path, _) => path.clone(),
         };
         lines.iter().map(text).collect()
     }
@@ -510,11 +602,33 @@ mod tests {
         assert_eq!(packages(&found.constraints), ["d<2"]);
         assert_eq!(found.files, ["requirements.txt", "sub/more.txt", "sub/other.txt", "c.txt"]);
         assert_eq!((found.indexes.extra, found.pre), (vec!["https://x".to_owned()], true));
+        assert_eq!(found.indexes.find_links, ["sub/links"]);
         let error = read_files(&[("requirements.txt", "-r a.txt"), ("a.txt", "\n-r requirements.txt")]).unwrap_err();
         assert!(error.to_string().contains("line 2 of `a.txt`: it includes a file that includes this one"), "{error}");
         let error = read("-r gone.txt").unwrap_err().to_string();
         assert_eq!(error, "reading the requirements file `gone.txt` of line 1 of `requirements.txt`");
+        let found =
+            read("./w-1-py3-none-any.whl;python_version<'3'\nhttps://h/w;-1-py3-none-any.whl ; os_name=='a'").unwrap();
+        let [Item::Wheel(_, Some(_)), Item::Wheel(url, Some(marker))] =
+            [&found.entries[0].item, &found.entries[1].item]
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!((url.as_str(), marker.text()), ("https://h/w;-1-py3-none-any.whl", "os_name=='a'"));
         assert!(read("-r https://host/r.txt").unwrap_err().to_string().contains("by URL"));
+    }
+
+    #[test]
+    fn variables_are_filled_in_and_never_shown() {
+        let text = "-i https://u:${TOKEN}@h/${lower}/${GONE}/${}\nx @ https://${TOKEN}@h/x-1-py3-none-any.whl\ny @ https://h/${TOKEN}/y-1-py3-none-any.whl\na==1${EMPTY}\n";
+        let found = read(text).unwrap();
+        assert_eq!(found.indexes.index.as_deref(), Some("https://u:s3cret@h/${lower}/${GONE}/${}"));
+        assert_eq!(packages(&found.entries)[0], "x @ https://s3cret@h/x-1-py3-none-any.whl");
+        assert_eq!(found.entries.iter().map(|line| line.filled).collect::<Vec<_>>(), [false, true, true]);
+        for bad in ["a==${TOKEN}=", "--what=${TOKEN}", "-r ${TOKEN}", "a --hash=${TOKEN}", "a ; ${TOKEN}"] {
+            let error = read(bad).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        }
     }
 
     #[test]

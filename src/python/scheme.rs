@@ -176,7 +176,7 @@ impl Venv {
 }
 
 /// The path of `to` as seen from the directory `from`: what rows of `RECORD` hold.
-pub(super) fn relative(from: &TreePath, to: &TreePath) -> Vec<u8> {
+pub(crate) fn relative(from: &TreePath, to: &TreePath) -> Vec<u8> {
     let from: Vec<&[u8]> = from.components().collect();
     let to: Vec<&[u8]> = to.components().collect();
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use pep440_rs::Version;
 
@@ -17,6 +18,9 @@ use crate::shown::Shown;
 /// The most bytes of a lock that is taken from `uv`, and of what it says.
 const MAX_OUTPUT: u64 = 64 << 20;
 const MAX_TALK: u64 = 1 << 20;
+
+/// How long a run may take.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What is to be resolved, and how.
 #[derive(Clone, Debug)]
@@ -52,8 +56,8 @@ pub struct Request<'a> {
 pub enum Input {
     /// Requirements files.
     Requirements(Vec<PathBuf>),
-    /// A `pyproject.toml`.
-    Pyproject(PathBuf),
+    /// A `pyproject.toml`, and requirements files with more.
+    Pyproject(PathBuf, Vec<PathBuf>),
     /// A directory with `uv.lock`, which is taken as it is.
     UvLock(PathBuf),
 }
@@ -90,6 +94,14 @@ pub enum UvError {
     /// The platform.
     #[error("`uv` cannot resolve for {0}: give a `pylock.toml` or a requirements file with hashes")]
     Platform(String),
+    /// There is no such program.
+    #[error(
+        "resolving Python packages needs the program `uv`, and this machine has none: install it, or give a `pylock.toml` or a requirements file with hashes"
+    )]
+    None,
+    /// It took too long.
+    #[error("`uv` did not end within {} minutes", PATIENCE.as_secs() / 60)]
+    TooLong,
     /// The program is not there.
     #[error(
         "resolving Python packages needs the program `uv`, which is not at {path}: install it, or give a `pylock.toml` or a requirements file with hashes"
@@ -217,10 +229,11 @@ impl Request<'_> {
                 add(&"--");
                 files.iter().for_each(|file| add(file));
             }
-            Input::Pyproject(file) => {
+            Input::Pyproject(file, more) => {
                 directory = file.parent().map_or(directory, Path::to_owned);
                 add(&"--");
                 add(file);
+                more.iter().for_each(|file| add(file));
             }
             Input::UvLock(project) => {
                 directory = project.clone();
@@ -290,6 +303,10 @@ fn platform(target: &Target) -> Result<String, UvError> {
 /// # Errors
 /// [`UvError`]; what `uv` said is in it, without credentials.
 pub fn run(program: &Path, invocation: &Invocation) -> Result<Resolved, UvError> {
+    run_for(program, invocation, PATIENCE)
+}
+
+fn run_for(program: &Path, invocation: &Invocation, patience: Duration) -> Result<Resolved, UvError> {
     let failed = |source| UvError::Run { path: program.to_owned(), source };
     let mut child = Command::new(program)
         .args(&invocation.arguments)
@@ -305,11 +322,19 @@ pub fn run(program: &Path, invocation: &Invocation) -> Result<Resolved, UvError>
             _ => failed(error),
         })?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (output, talk) = std::thread::scope(|scope| {
-        let talk = scope.spawn(|| bounded(stderr, MAX_TALK));
-        let output = bounded(stdout, MAX_OUTPUT);
-        (output, talk.join().unwrap_or_else(|_| Ok(Vec::new())))
-    });
+    // Threads of their own, and not of a scope: what `uv` itself started may keep the pipes open after it was killed.
+    let (send_output, take_output) = std::sync::mpsc::sync_channel(1);
+    let (send_talk, take_talk) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || send_output.send(bounded(stdout, MAX_OUTPUT)));
+    std::thread::spawn(move || send_talk.send(bounded(stderr, MAX_TALK)));
+    let deadline = Instant::now() + patience;
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let said = take_output.recv_timeout(left()).and_then(|output| Ok((output, take_talk.recv_timeout(left())?)));
+    let Ok((output, talk)) = said else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(UvError::TooLong);
+    };
     let status = child.wait().map_err(failed)?;
     let talk = without_credentials(&String::from_utf8_lossy(&talk.map_err(failed)?));
     if !status.success() {
@@ -448,14 +473,14 @@ mod tests {
         request.previous = Some("/tmp/pylock.toml".into());
         request.update = vec!["flask".parse().unwrap()];
         request.constraints = vec!["/c.txt".into()];
-        request.input = Input::Pyproject("/src/pyproject.toml".into());
+        request.input = Input::Pyproject("/src/pyproject.toml".into(), vec!["/x.txt".into()]);
         let invocation = request.invocation(&BTreeMap::new()).unwrap();
         let text = words(&invocation);
         assert!(
             text.contains("--offline --prerelease=allow --cache-dir /cache --extra socks --group dev --constraints")
         );
         assert!(text.contains("--constraints /c.txt --output-file /tmp/pylock.toml --upgrade-package flask"));
-        assert!(!text.contains("--no-config") && text.ends_with("-- /src/pyproject.toml"));
+        assert!(!text.contains("--no-config") && text.ends_with("-- /src/pyproject.toml /x.txt"));
         assert_eq!(invocation.directory, Path::new("/src"));
         request.input = Input::UvLock("/src".into());
         let text = words(&request.invocation(&BTreeMap::new()).unwrap());
@@ -556,5 +581,7 @@ mod tests {
         assert_eq!(found.warnings, ["from https://…@h/"]);
         make("echo 'error: it broke' >&2; exit 2");
         assert_eq!(run(&program, &invocation).unwrap_err().to_string(), "`uv` failed: it broke");
+        make("sleep 60");
+        assert!(matches!(run_for(&program, &invocation, Duration::from_millis(200)), Err(UvError::TooLong)));
     }
 }

@@ -119,6 +119,18 @@ impl Member {
         self.mode & 0o170_000 == 0o100_000 && self.mode & 0o111 != 0
     }
 
+    /// When it was last changed, seconds since 1970, taken as UTC. `None` where the date is none, or one that stands for
+    /// none: the first day that a zip file knows, or one of the next century.
+    pub fn modified(&self) -> Option<i64> {
+        let (date, time) = ((self.time >> 16) as i16, self.time & 0xffff);
+        let date =
+            jiff::civil::Date::new(1980 + (date >> 9 & 0x7f), (date >> 5 & 0xf) as i8, (date & 0x1f) as i8).ok()?;
+        let (hour, minute, second) = ((time >> 11) as i8, (time >> 5 & 0x3f) as i8, (time & 0x1f) as i8 * 2);
+        let moment = date.at(hour.min(23), minute.min(59), second.min(59), 0);
+        let known = date > jiff::civil::date(1980, 1, 1) && date.year() < 2100;
+        known.then(|| moment.to_zoned(jiff::tz::TimeZone::UTC).ok())?.map(|moment| moment.timestamp().as_second())
+    }
+
     fn refused(&self, reason: impl Into<String>) -> ZipError {
         ZipError::Member { name: Shown::new(self.name.as_bytes()), reason: reason.into() }
     }

@@ -173,6 +173,8 @@ pub struct PythonSource {
     pub indexes: Vec<PythonIndex>,
     /// Whether modules get their bytecode.
     pub compile: bool,
+    /// Whether packages may go where another package manager keeps its own (PEP 668).
+    pub break_system_packages: bool,
 }
 
 /// A file that says which Python packages are taken.

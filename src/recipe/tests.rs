@@ -590,6 +590,7 @@ fn semantics_31_33_packages_take_what_is_said_once() {
         [python]
         index = "https://index.example.com/simple"
         compile = true
+        break_system_packages = true
         [images.x]
         from = "scratch"
         [[images.x.layers]]
@@ -599,7 +600,7 @@ fn semantics_31_33_packages_take_what_is_said_once() {
         [[images.x.layers]]
         python = { requirements = "r.txt" }
         [[images.x.layers]]
-        python = { wheels = ["x.whl"], target = "/site", version = "3.12", compile = false }
+        python = { wheels = ["x.whl"], target = "/site", version = "3.12", compile = false, break_system_packages = false }
         "#,
     );
     let sources: Vec<&Source> = recipe.images[0].layers.iter().map(|layer| &layer.sources[0].value).collect();
@@ -618,6 +619,7 @@ fn semantics_31_33_packages_take_what_is_said_once() {
     );
     assert_eq!(values(&own.skip_scripts), ["odd"]);
     assert_eq!((locked.indexes[0].name.as_str(), locked.compile), ("default", true));
+    assert_eq!((locked.break_system_packages, wheels.break_system_packages), (true, false));
     assert_eq!(locked.target, packages::PythonTarget::Interpreter);
     assert_eq!((wheels.compile, wheels.version.as_ref().unwrap().value.as_str()), (false, "3.12"));
     assert_eq!(wheels.input, packages::PythonInput::None);

@@ -750,6 +750,12 @@ const PYTHON_OPTIONS: &[Key] = &[
     )
     .also(&["index_url", "index-url", "indexes"]),
     key("compile", Kind::Boolean, "Whether modules get their bytecode."),
+    key(
+        "break_system_packages",
+        Kind::Boolean,
+        "Whether packages may go where another package manager keeps its own, as the image's EXTERNALLY-MANAGED says.",
+    )
+    .also(&["break-system-packages", "externally_managed"]),
     key("version", Kind::Text(&PYTHON_VERSION), "The image's Python, where it cannot be found out.")
         .also(&["python_version"]),
 ];

@@ -20,6 +20,7 @@ pub(in crate::recipe) struct PackageDefaults {
     indexes: Vec<PythonIndex>,
     python_version: Option<At<String>>,
     python_compile: bool,
+    python_break: bool,
 }
 
 impl Reader<'_> {
@@ -60,6 +61,7 @@ impl Reader<'_> {
         if let Some(fields) = recipe.table("python", &vocabulary::PYTHON) {
             defaults.indexes = self.indexes(&fields);
             defaults.python_version = self.checked(fields.text("version"), python_version);
+            defaults.python_break = fields.flag("break_system_packages").unwrap_or(false);
             defaults.python_compile = fields.flag("compile").unwrap_or(false);
         }
         (settings, defaults)
@@ -200,7 +202,8 @@ impl Reader<'_> {
             (None, None) => PythonTarget::Interpreter,
         };
         let indexes = if indexes.is_empty() { packages.indexes.clone() } else { indexes };
-        Some(PythonSource { input, wheels, extras, groups, target, version, indexes, compile })
+        let break_system_packages = fields.flag("break_system_packages").unwrap_or(packages.python_break);
+        Some(PythonSource { input, wheels, extras, groups, target, version, indexes, compile, break_system_packages })
     }
 }
 

@@ -10,8 +10,10 @@ mod knowledge;
 #[cfg(test)]
 mod known_builds;
 mod listing;
+mod reader;
 mod stack;
 
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use listing::{Listing, ListingError};
+pub use reader::LayerReader;
 pub use stack::{BaseError, LayerStack, StackLayer};

@@ -111,6 +111,16 @@ impl LayerStack {
         self.watched = self.layers.len();
     }
 
+    /// Whether it is noted what is asked.
+    pub fn is_watched(&self) -> bool {
+        self.watched > 0
+    }
+
+    /// Whether layers of the base were not read.
+    pub fn is_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
     /// The same stack, where nobody notes what is asked: for what looks at very much, and whose results are pinned.
     #[must_use]
     pub fn unwatched(&self) -> Self {
@@ -262,7 +272,7 @@ impl LayerStack {
     }
 }
 
-fn open(layer: &StackLayer) -> Result<(Content, Compression), BaseError> {
+pub(super) fn open(layer: &StackLayer) -> Result<(Content, Compression), BaseError> {
     let digest = layer.descriptor.digest.to_string();
     let compression = layer.descriptor.media_type.compression().ok_or_else(|| BaseError::MediaType {
         digest: digest.clone(),

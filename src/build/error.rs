@@ -11,6 +11,9 @@ pub enum BuildError {
     /// What the recipe says cannot be done; the text of the recipe is underlined.
     #[error("{}", .0.message())]
     Recipe(Box<Diagnostic>),
+    /// What the recipe asks for cannot be pinned; the text of the recipe is underlined.
+    #[error("{}", .0.message())]
+    Unresolvable(Box<Diagnostic>),
     /// Something outside the recipe cannot be read.
     #[error("{what} ({at})")]
     Outside {

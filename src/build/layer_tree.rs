@@ -40,26 +40,41 @@ pub(super) struct Making<'a> {
     pub(super) newest: Option<i64>,
 }
 
+impl<'a> Making<'a> {
+    /// What it takes to make a layer of an image.
+    pub(super) fn new(
+        builder: &'a Builder<'a>,
+        image: &'a Image,
+        layer: &'a recipe::Layer,
+        resolved: &'a Resolved,
+        open: &'a OpenBase,
+        platform: &'a Platform,
+        run: &'a Run,
+    ) -> Self {
+        Making { builder, image, layer, resolved, open, platform, run, rules: image.rules_of(layer), newest: None }
+    }
+}
+
 /// Makes the tree of a layer.
-pub(super) fn make(
-    builder: &Builder<'_>,
-    image: &Image,
-    layer: &recipe::Layer,
-    resolved: &Resolved,
-    open: &OpenBase,
-    platform: &Platform,
-    run: &Run,
-) -> Result<LayerTree, BuildError> {
+pub(super) fn make(mut making: Making<'_>) -> Result<LayerTree, BuildError> {
+    let Making { builder, layer, run, .. } = making;
     if layer.split > 1 && run.purpose == Purpose::Images {
         let at = builder.recipe.sources().position(layer.span);
         builder.reporter.warn(format!("{at}: `split` is not done by this version: one layer is made"));
     }
-    let rules = image.rules_of(layer);
-    let mut making = Making { builder, image, layer, resolved, open, platform, run, rules, newest: None };
     let mut tree = FileTree::new();
-    // Capabilities are given to files that other sources bring: they come last.
-    let (caps, others): (Vec<_>, Vec<_>) =
-        layer.sources.iter().partition(|source| matches!(source.value, Source::Caps(_)));
+    // An interpreter comes before its packages, certificates after the bundle that they are added to; capabilities are
+    // given to files that other sources bring.
+    let mut sources: Vec<&At<Source>> = layer.sources.iter().collect();
+    sources.sort_by_key(|source| match source.value {
+        Source::Debian(_) => 0,
+        Source::Python(_) => 1,
+        Source::Ca(_) => 3,
+        Source::Caps(_) => 4,
+        _ => 2,
+    });
+    let caps = sources.iter().position(|source| matches!(source.value, Source::Caps(_))).unwrap_or(sources.len());
+    let (others, caps) = sources.split_at(caps);
     for source in others {
         making.source(source, &mut tree)?;
     }
@@ -174,9 +189,9 @@ impl Making<'_> {
             Source::Caps(items) => self.caps(items, tree),
             Source::Remove(items) => self.remove(items, tree),
             Source::Fetch(items) => self.fetch(items, source.span, tree),
-            Source::Ca(_) | Source::Debian(_) | Source::Python(_) => {
-                Err(self.at(source.span, format!("`{}` layers are not built by this version", source.value.key())))
-            }
+            Source::Ca(items) => self.ca(items, source.span, tree),
+            Source::Debian(packages) => self.debian(packages, source.span, tree),
+            Source::Python(packages) => self.python(packages, source.span, tree),
         }
     }
 
@@ -257,13 +272,7 @@ impl Making<'_> {
 
     /// An error with its causes in one text.
     pub(super) fn diagnose(&self, span: Span, error: &dyn std::error::Error) -> BuildError {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        self.at(span, text)
+        self.at(span, super::with_causes(error))
     }
 
     fn files(&mut self, items: &[recipe::layer::FileItem], tree: &mut FileTree) -> Result<(), BuildError> {
@@ -443,7 +452,7 @@ impl Making<'_> {
     }
 
     /// The layer's line of history: what was done, as the recipe says it.
-    fn created_by(&self) -> Result<String, BuildError> {
+    pub(super) fn created_by(&self) -> Result<String, BuildError> {
         let mut parts = Vec::new();
         for source in &self.layer.sources {
             let words: Vec<String> = match &source.value {

@@ -19,14 +19,18 @@ pub use base::{OpenBase, OpenError};
 pub use error::BuildError;
 pub use pins::Locking;
 
-use crate::base::StackLayer;
+use crate::base::{Knowledge, LayerReader, StackLayer};
+use crate::debian::checks::{Missing, package_of};
+use crate::debian::staging::Below;
 use crate::image::{self, Image, ImageLayer};
-use crate::layer::{self, Layer, LayerForm, Reuse};
+use crate::layer::{self, Layer, LayerForm, Plan, Reuse};
 use crate::lock::{ImagePin, Lock};
 use crate::oci::{Platform, Reference};
+use crate::pin::debian::Archives;
 use crate::place::{self, Artifact, Fallback, ImageSource, Pick};
 use crate::recipe::{self, At, Base, Diagnostic, ImageName, Place, Recipe, Span};
 use crate::report::Reporter;
+use crate::source;
 use crate::store::BlobStore;
 use crate::supply::Supply;
 use crate::tar;
@@ -126,10 +130,17 @@ type Slot = (ImageName, String);
 /// the same base, whatever happens to its tag meanwhile.
 struct Run {
     finished: BTreeMap<Slot, Finished>,
-    opened: RefCell<BTreeMap<(String, String), OpenBase>>,
+    /// By place and platform, with what the lock calls it.
+    opened: RefCell<BTreeMap<(String, String), (String, OpenBase)>>,
     reuse: Reuse,
     pins: Pins,
+    /// What was read of archives of packages: all layers and platforms see the same.
+    archives: Archives,
     purpose: Purpose,
+    /// The images that are asked for.
+    wanted: BTreeSet<ImageName>,
+    /// Layers of packages that were made; they are remembered when the whole run is good.
+    planned: RefCell<Vec<(Plan, Layer, Option<i64>)>>,
 }
 
 /// What a run is for.
@@ -189,7 +200,16 @@ impl Builder<'_> {
         let nothing_known = self.reuse == Reuse::Allowed && !layer::remembers_any(self.store);
         let reuse = if nothing_known { Reuse::NothingKnown } else { self.reuse };
         let pins = Pins::new(self.lock.clone(), self.locking.clone());
-        let mut run = Run { finished: BTreeMap::new(), opened: RefCell::default(), reuse, pins, purpose };
+        let mut run = Run {
+            finished: BTreeMap::new(),
+            opened: RefCell::default(),
+            reuse,
+            pins,
+            archives: Archives::new(),
+            purpose,
+            wanted: wanted.clone(),
+            planned: RefCell::default(),
+        };
         let mut needed: BTreeMap<ImageName, Vec<Platform>> = BTreeMap::new();
         // Backwards: what stands on something comes after it, and needs it for its own platforms.
         for image in self.recipe.images.iter().rev() {
@@ -214,8 +234,26 @@ impl Builder<'_> {
                 built.push(self.artifact(image, &run.finished)?);
             }
         }
+        for (plan, layer, newest) in run.planned.take() {
+            layer::remember_plan(self.store, plan, &layer, newest).map_err(|source| BuildError::Layer {
+                image: "-".to_owned(),
+                layer: "-".to_owned(),
+                source: Box::new(source.into()),
+            })?;
+        }
+        self.learn(&run);
         let whole = self.platforms.is_none() && self.recipe.images.iter().all(|image| needed.contains_key(&image.name));
         Ok((built, run.pins.finish(whole)))
+    }
+
+    /// Pins what this run learned of bases that it had to read.
+    fn learn(&self, run: &Run) {
+        for ((_, platform), (name, open)) in run.opened.borrow().iter() {
+            if open.stack.is_watched() {
+                let knowledge = open.stack.learned();
+                run.pins.add_knowledge(name, platform, knowledge.lines(), knowledge.texts());
+            }
+        }
     }
 
     /// A lock is for one form of layers, and for one way of doing what packages' scripts would (semantics 21).
@@ -236,9 +274,31 @@ impl Builder<'_> {
         platforms(self.recipe, image, self.platforms.as_deref())
     }
 
-    /// One image for one platform.
+    /// One image for one platform. Where more is asked of its base than the lock knows, the base is read, and the image
+    /// begun again.
     fn one(&self, image: &recipe::Image, platform: &Platform, run: &Run) -> Result<Finished, BuildError> {
         let (mut open, below) = self.open(&image.from, platform, run)?;
+        if open.stack.is_unread() && open.stack.missed().is_none() {
+            let done = self.on(image, platform, run, open.clone(), below.clone());
+            let Some(missed) = open.stack.missed() else { return done };
+            self.reporter.note(format!("{}: the base is read: {missed}", image.name));
+        }
+        open.stack.read_base(self.store, &self.reporter).map_err(|source| {
+            let at = self.recipe.sources().position(image.from.span);
+            BuildError::Outside { at, what: "reading the base".to_owned(), remote: true, source: source.into() }
+        })?;
+        self.on(image, platform, run, open, below)
+    }
+
+    /// One image on its opened base, which has these layers of this recipe already.
+    fn on(
+        &self,
+        image: &recipe::Image,
+        platform: &Platform,
+        run: &Run,
+        mut open: OpenBase,
+        mut made: Vec<(String, Layer)>,
+    ) -> Result<Finished, BuildError> {
         let mut resolved = settings::resolve(self, image, &open, platform)?;
         if run.purpose == Purpose::Images {
             for warning in &resolved.warnings {
@@ -247,37 +307,62 @@ impl Builder<'_> {
         }
         let form = LayerForm { encoding: image.encoding, family: image.format };
         let mut layers: Vec<ImageLayer> = Vec::new();
-        let mut made = below;
         let mut newest = open.image.config.created.as_deref().and_then(|created| created.parse::<Timestamp>().ok());
+        let seconds = |seconds: Option<i64>| seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
 
         // Each tree stands on the ones before it.
         for number in 0..image.layers.len() + 2 {
+            let mut plan = None;
             let tree = match number.checked_sub(1) {
                 None => settings::accounts_layer(image, &resolved, &open)?,
                 Some(number) => match image.layers.get(number) {
-                    Some(layer) => Some(layer_tree::make(self, image, layer, &resolved, &open, platform, run)?),
-                    None => self.last_layer(image, &open, platform, run)?,
+                    Some(layer) => {
+                        let making = layer_tree::Making::new(self, image, layer, &resolved, &open, platform, run);
+                        if run.purpose == Purpose::Images {
+                            plan = making.plan(form)?;
+                        }
+                        let found = plan.filter(|_| run.reuse == Reuse::Allowed);
+                        if let Some((found, date)) = found.and_then(|plan| layer::recall_plan(self.store, plan, form)) {
+                            newest = newest.max(seconds(date));
+                            let created_by = making.created_by()?;
+                            let stacked = self.stacked(&found);
+                            let pushed = open.stack.push_base(vec![stacked], self.store, &self.reporter);
+                            pushed.map_err(|source| {
+                                self.caused(layer.span, "reading a layer of the cache".to_owned(), source)
+                            })?;
+                            layers.push(ImageLayer {
+                                descriptor: found.descriptor.clone(),
+                                diff_id: found.diff_id,
+                                created_by,
+                            });
+                            made.push((layer.title(), found));
+                            continue;
+                        }
+                        Some(layer_tree::make(making)?)
+                    }
+                    None => self.last_layer(image, &open, platform)?,
                 },
             };
             let Some(tree) = tree else { continue };
-            newest = newest.max(tree.newest.and_then(|seconds| Timestamp::from_second(seconds).ok()));
+            newest = newest.max(seconds(tree.newest));
             if run.purpose == Purpose::Lock {
                 open.stack.look(&tree.tree);
                 continue;
             }
             let Some(layer) = self.layer(image, form, &tree, platform, run)? else { continue };
+            if let Some(plan) = plan {
+                run.planned.borrow_mut().push((plan, layer.clone(), tree.newest));
+            }
             layers.push(ImageLayer {
                 descriptor: layer.descriptor.clone(),
                 diff_id: layer.diff_id,
                 created_by: tree.created_by,
             });
-            let stacked = StackLayer {
-                descriptor: layer.descriptor.clone(),
-                diff_id: layer.diff_id,
-                bytes: Arc::new(self.store.clone()),
-            };
-            open.stack.push(stacked, &tree.tree);
+            open.stack.push(self.stacked(&layer), &tree.tree);
             made.push((tree.title, layer));
+        }
+        if run.purpose == Purpose::Images && self.has_packages(image) {
+            self.check(image, &open, platform, run)?;
         }
 
         let created = self.created(image, newest);
@@ -295,15 +380,84 @@ impl Builder<'_> {
         Ok(Finished { open, layers: made, image: assembled })
     }
 
-    /// What an image's packages need over its final tree: `ld.so.cache`, where layers on top brought libraries.
+    fn stacked(&self, layer: &Layer) -> StackLayer {
+        StackLayer { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id, bytes: Arc::new(self.store.clone()) }
+    }
+
+    /// Whether an image, or one of this recipe that it stands on, has layers of packages.
+    fn has_packages(&self, image: &recipe::Image) -> bool {
+        let is_package =
+            |source: &At<recipe::Source>| matches!(source.value, recipe::Source::Debian(_) | recipe::Source::Python(_));
+        let mut image = Some(image);
+        while let Some(here) = image {
+            if here.layers.iter().flat_map(|layer| &layer.sources).any(is_package) {
+                return true;
+            }
+            image = match &here.from.value {
+                Base::Image(name) => self.recipe.images.iter().find(|image| image.name == *name),
+                Base::Scratch | Base::Place(_) => None,
+            };
+        }
+        false
+    }
+
+    /// What packages need over the final tree of an image: `ld.so.cache`, where layers on top brought libraries.
     fn last_layer(
         &self,
-        _image: &recipe::Image,
-        _open: &OpenBase,
-        _platform: &Platform,
-        _run: &Run,
+        image: &recipe::Image,
+        open: &OpenBase,
+        platform: &Platform,
     ) -> Result<Option<layer_tree::LayerTree>, BuildError> {
-        Ok(None)
+        if !self.has_packages(image) {
+            return Ok(None);
+        }
+        let view = open.stack.unwatched();
+        let reader = LayerReader::new(&view, self.store);
+        let read = |layer, offset, length| reader.read(layer, offset, length);
+        let tree = source::debian::ld_so_cache(&Below { rootfs: view.rootfs(), read: &read }, platform);
+        let tree = tree.map_err(|source| self.caused(image.span, "writing ld.so.cache".to_owned(), source))?;
+        Ok(tree.map(|tree| layer_tree::LayerTree {
+            title: "ld.so.cache".to_owned(),
+            created_by: "ld.so.cache".to_owned(),
+            tree,
+            newest: None,
+        }))
+    }
+
+    /// Semantics 36: the libraries that programs need are there, and the interpreters that scripts name.
+    fn check(&self, image: &recipe::Image, open: &OpenBase, platform: &Platform, run: &Run) -> Result<(), BuildError> {
+        if !run.wanted.contains(&image.name) {
+            return Ok(());
+        }
+        let view = open.stack.unwatched();
+        let reader = LayerReader::new(&view, self.store);
+        let read = |layer, offset, length| reader.read(layer, offset, length);
+        let missing = source::debian::check(&Below { rootfs: view.rootfs(), read: &read }, platform)
+            .map_err(|source| self.caused(image.span, "looking over the whole image".to_owned(), source))?;
+        let (fatal, notes): (Vec<_>, Vec<_>) = missing.iter().partition(|missing| missing.is_fatal());
+        for note in notes {
+            self.reporter.note(format!("{}: {note}", image.name));
+        }
+        if fatal.is_empty() {
+            return Ok(());
+        }
+        let mut lines: Vec<String> = fatal.iter().take(5).map(|missing| missing.to_string()).collect();
+        if fatal.len() > lines.len() {
+            lines.push(format!("and {} more", fatal.len() - lines.len()));
+        }
+        let advice: BTreeSet<String> = fatal
+            .iter()
+            .filter_map(|missing| match missing {
+                Missing::Library { library, .. } => package_of(library.as_str(), &|_| true),
+                Missing::Interpreter { .. } | Missing::Machine { .. } => None,
+            })
+            .collect();
+        let mut text = format!("{} for {platform} would not run: {}", image.name, lines.join("; "));
+        if !advice.is_empty() {
+            let advice: Vec<String> = advice.into_iter().collect();
+            text.push_str(&format!("; Debian has these libraries in {}", advice.join(", ")));
+        }
+        Err(self.at(image.span, text))
     }
 
     /// The base of an image, and the layers of this recipe that it has already.
@@ -322,11 +476,20 @@ impl Builder<'_> {
             Base::Place(place) => {
                 let place = place.resolve(&platform.architecture).map_err(|source| self.at(from.span, source))?;
                 let known = (place.to_string(), platform.to_string());
-                if let Some(open) = run.opened.borrow().get(&known) {
+                if let Some((_, open)) = run.opened.borrow().get(&known) {
                     return Ok((open.clone(), Vec::new()));
                 }
+                let name = pins::name_of_image(&place);
+                if let Some(((other, _), _)) =
+                    run.opened.borrow().iter().find(|((_, of), (of_name, _))| *of == known.1 && *of_name == name)
+                {
+                    let text = format!(
+                        "{other} and {place} have the same name in two registries: give one of them with its digest"
+                    );
+                    return Err(self.at(from.span, text));
+                }
                 let open = self.outside_image(&place, from.span, platform, run)?;
-                run.opened.borrow_mut().insert(known, open.clone());
+                run.opened.borrow_mut().insert(known, (name, open.clone()));
                 Ok((open, Vec::new()))
             }
         }
@@ -357,15 +520,21 @@ impl Builder<'_> {
             Place::Registry(reference) => Some(reference),
             _ => outside.reference.as_ref(),
         };
-        let open = OpenBase::from_source(
-            outside.source,
-            outside.pick.as_ref(),
-            platform,
-            reference,
-            self.store,
-            &self.reporter,
-        );
-        let open = open.map_err(|source| failed(format!("reading the base {pinned}"), source.into()))?;
+        let knowledge = match pin.filter(|_| remote) {
+            Some(pin) => {
+                let lines = pin.knowledge.iter().map(String::as_str);
+                Knowledge::parse(lines, &pin.texts).map_err(|error| stale(error.to_string()))?
+            }
+            None => Knowledge::default(),
+        };
+        // What is learned while locking anew replaces what was known.
+        let unread = !knowledge.is_empty() && run.purpose == Purpose::Images;
+        let pick = outside.pick.as_ref();
+        let open = match unread {
+            true => OpenBase::known(outside.source, pick, platform, reference, &knowledge),
+            false => OpenBase::from_source(outside.source, pick, platform, reference, self.store, &self.reporter),
+        };
+        let mut open = open.map_err(|source| failed(format!("reading the base {pinned}"), source.into()))?;
         if let Some((manifest, config)) = open.documents {
             let fits = pin.is_some_and(|pin| (pin.manifest, pin.config) == (manifest, config));
             if let (Some(pin), false, true) = (pin, fits, run.pins.is_locked()) {
@@ -375,6 +544,10 @@ impl Builder<'_> {
                 Some(pin) => (pin.knowledge.clone(), pin.texts.clone()),
                 None => Default::default(),
             };
+            // An existing pin keeps what it knows: a build does not change a lock that fits.
+            if remote && (run.purpose == Purpose::Lock || !fits && !run.pins.is_locked()) {
+                open.stack.watch();
+            }
             run.pins.add_image(ImagePin { name, platform: platform_name, manifest, config, knowledge, texts });
         }
         Ok(open)
@@ -476,6 +649,17 @@ impl Builder<'_> {
     ) -> BuildError {
         BuildError::Outside { at: self.recipe.sources().position(span), what, remote: false, source: source.into() }
     }
+}
+
+/// An error with its causes in one text.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 fn want(needed: &mut BTreeMap<ImageName, Vec<Platform>>, name: &ImageName, platform: &Platform) {

@@ -1,7 +1,7 @@
 //! The pins of one run: what the lock had, what is used of it, and what came to it.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lock::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, Update};
 use crate::recipe::Place;
@@ -190,6 +190,21 @@ impl Pins {
         let images = &mut self.now.borrow_mut().images;
         images.retain(|known| known.name != pin.name || known.platform != pin.platform);
         images.push(pin);
+    }
+
+    /// What was learned of an image that is pinned.
+    pub(super) fn add_knowledge(
+        &self,
+        name: &str,
+        platform: &str,
+        lines: Vec<String>,
+        texts: BTreeMap<String, String>,
+    ) {
+        let images = &mut self.now.borrow_mut().images;
+        if let Some(pin) = images.iter_mut().find(|pin| pin.name == name && pin.platform == platform) {
+            pin.knowledge = lines;
+            pin.texts = texts;
+        }
     }
 
     /// The pin of a download; an error where a locked build has another one.

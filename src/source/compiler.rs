@@ -14,6 +14,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::content::Content;
 use crate::debian::deb::{Deb, DebError, Limits};
@@ -111,8 +112,8 @@ fn make(directory: &Path, packages: &[(String, Content)]) -> Result<tempfile::Te
     let mut debs = Vec::new();
     for (name, content) in packages {
         let input = content.open().map_err(|source| UnpackError::Content { package: name.clone(), source })?;
-        let spool = tempfile::tempfile_in(directory).map_err(failed("making a file in", directory))?;
-        let deb = Deb::read(input, spool, name, Limits::default());
+        let spool = Arc::new(tempfile::tempfile_in(directory).map_err(failed("making a file in", directory))?);
+        let deb = Deb::read(input, &spool, name, Limits::default());
         debs.push(deb.map_err(|source| UnpackError::Package { package: name.clone(), source })?);
     }
     let mut members: BTreeMap<TreePath, (&Deb, &Member)> = BTreeMap::new();

@@ -211,6 +211,18 @@ impl FileTree {
         })
     }
 
+    /// Puts another tree over this one: what it has takes the place of what is here at the same paths.
+    ///
+    /// # Errors
+    /// As [`FileTree::insert`], where one has a file and the other something below it.
+    pub fn overlay(&mut self, on_top: FileTree) -> Result<(), TreeError> {
+        for (path, placed) in on_top.entries {
+            self.entries.remove(&path);
+            self.put(path, placed.entry, placed.weight)?;
+        }
+        Ok(())
+    }
+
     /// Gives a file of this tree capabilities; `false` where there is no such file.
     pub fn set_capabilities(&mut self, path: &TreePath, capabilities: &Capabilities) -> bool {
         match self.entries.get_mut(path) {

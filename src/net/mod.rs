@@ -4,6 +4,7 @@
 
 mod client;
 mod dns;
+mod document;
 mod download;
 mod error;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tls;
 
 pub use client::Patience;
 pub use dns::NameFiles;
+pub use document::Reply;
 pub use error::NetError;
 pub use fetch::{Fetch, FetchError};
 pub use network::{Network, NetworkOptions};

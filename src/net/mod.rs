@@ -33,6 +33,7 @@ pub use tls::{ClientIdentity, RootSettings, TlsSettings};
 
 pub(crate) use client::{Answer, Call};
 pub(crate) use download::{Download, Ranged};
+pub(crate) use fetch::take_login;
 pub(crate) use file::read_regular;
 pub(crate) use payload::{Payload, Progress};
 pub(crate) use redact::Scrubber;

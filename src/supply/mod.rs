@@ -2,9 +2,17 @@
 
 pub mod apt_sources;
 pub mod credentials;
+mod documents;
+#[cfg(test)]
+#[path = "../../tests/support/file_server.rs"]
+pub(crate) mod file_server;
+mod local_file;
+mod machine;
 pub mod netrc;
 pub mod pip;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod uv;
 
 use std::error::Error;
@@ -18,6 +26,7 @@ use crate::oci::Digest;
 use crate::python::PackageName;
 use crate::store::StoreError;
 
+pub use machine::{Machine, Start};
 pub use settings::{Settings, SettingsError};
 
 /// Gets files and documents that packages come as, from wherever this machine is set up to have them.

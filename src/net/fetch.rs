@@ -1,16 +1,18 @@
 //! Files from web servers: archives that a recipe names, and what packages come as.
 
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, IF_NONE_MATCH, RANGE};
 use url::Url;
 
 use super::{
-    Answer, Call, Download, MAX_REDIRECTS, NetError, Network, Ranged, Secret, TlsSettings, Tries, is_temporary, redact,
-    redirect, retry_after, same_origin,
+    Answer, Call, Download, MAX_REDIRECTS, NetError, Network, Ranged, RetryPolicy, Secret, TlsSettings, Tries,
+    is_temporary, redact, redirect, retry_after, same_origin,
 };
 use crate::oci::{Descriptor, Digest, MediaType};
 use crate::report::{Phase, Reporter};
@@ -23,8 +25,12 @@ pub struct Fetch {
     login: Option<(String, Secret)>,
     /// Its digest, where it is pinned.
     pub digest: Option<Digest>,
+    /// Its length in bytes, where that is pinned too.
+    pub size: Option<u64>,
     /// It must not have more bytes.
     pub limit: u64,
+    /// Where there are other places to ask, a request is made at most that often; else as often as the network does.
+    pub tries: Option<u32>,
     /// What is accepted, where the server has a choice.
     pub accept: Option<String>,
 }
@@ -82,9 +88,40 @@ pub enum FetchError {
         /// What came.
         actual: Digest,
     },
+    /// The server announces another length than the one that is pinned.
+    #[error("{url} has {found} bytes, and {expected} are pinned")]
+    Length {
+        /// The address, redacted.
+        url: String,
+        /// What is pinned.
+        expected: u64,
+        /// What is announced.
+        found: u64,
+    },
+    /// A file of this machine cannot be read.
+    #[error("reading {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// [`Network::cancel`] was called.
     #[error("interrupted")]
     Cancelled,
+}
+
+impl FetchError {
+    /// Whether there is no such file there (any more), or none for us: another place may have it.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            FetchError::Refused { status, .. } => matches!(status, 403 | 404 | 410),
+            FetchError::File { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<NetError> for FetchError {
@@ -104,17 +141,15 @@ impl Fetch {
             let shown = address.rsplit('@').next().unwrap_or_default().chars().take(200).collect();
             return Err(FetchError::Address { address: shown });
         };
-        let decoded = |text: &str| {
-            let form = format!("a={}", text.replace('+', "%2B").replace('&', "%26"));
-            let value = url::form_urlencoded::parse(form.as_bytes()).next();
-            value.map_or_else(String::new, |(_, value)| value.into_owned())
-        };
-        let login = (!url.username().is_empty())
-            .then(|| (decoded(url.username()), Secret::new(decoded(url.password().unwrap_or_default()))));
-        // These fail for addresses without a host alone.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        Ok(Fetch { url, login, digest: None, limit, accept: None })
+        let login = take_login(&mut url);
+        Ok(Fetch { url, login, digest: None, size: None, limit, tries: None, accept: None })
+    }
+
+    /// The same, with a user name and password that are sent to that server alone.
+    #[must_use]
+    pub fn with_login(mut self, user: &str, password: &Secret) -> Self {
+        self.login = Some((user.to_owned(), password.clone()));
+        self
     }
 
     /// The same, pinned.
@@ -128,6 +163,35 @@ impl Fetch {
     pub fn shown(&self) -> String {
         redact::redacted(&self.url)
     }
+
+    /// How often, and how patiently, it is asked for.
+    pub(super) fn retry(&self, network: &Network) -> RetryPolicy {
+        let usual = network.retry();
+        RetryPolicy { tries: self.tries.map_or(usual.tries, |tries| tries.min(usual.tries)), ..usual.clone() }
+    }
+
+    /// Keeps what is secret in it out of what servers say.
+    pub(super) fn teach(&self, network: &Network) {
+        if let Some((user, password)) = &self.login {
+            // A token often stands where the user name is, alone.
+            network.scrubber().learn(if password.is_empty() { user } else { password.expose() });
+        }
+    }
+}
+
+/// Takes user name and password out of an address.
+pub(crate) fn take_login(url: &mut Url) -> Option<(String, Secret)> {
+    let decoded = |text: &str| {
+        let form = format!("a={}", text.replace('+', "%2B").replace('&', "%26"));
+        let value = url::form_urlencoded::parse(form.as_bytes()).next();
+        value.map_or_else(String::new, |(_, value)| value.into_owned())
+    };
+    let login = (!url.username().is_empty() || url.password().is_some())
+        .then(|| (decoded(url.username()), Secret::new(decoded(url.password().unwrap_or_default()))));
+    // These fail for addresses without a host alone.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    login
 }
 
 impl Network {
@@ -137,11 +201,9 @@ impl Network {
     /// # Errors
     /// [`FetchError`]; then nothing is kept.
     pub fn fetch(&self, what: &Fetch, store: &BlobStore, reporter: &Reporter) -> Result<Descriptor, FetchError> {
-        if let Some((_, password)) = &what.login {
-            self.scrubber().learn(password.expose());
-        }
+        what.teach(self);
         let mut wrong = 0;
-        let mut broken = Tries::new(self.retry());
+        let mut broken = Tries::new(&what.retry(self));
         loop {
             match self.fetch_once(what, store, reporter) {
                 Err(FetchError::Digest { .. }) if wrong == 0 => wrong += 1,
@@ -165,8 +227,12 @@ impl Network {
     fn fetch_once(&self, what: &Fetch, store: &BlobStore, reporter: &Reporter) -> Result<Descriptor, FetchError> {
         let kept = |source| FetchError::Store { url: what.shown(), source };
         let mut writer = store.writer().map_err(kept)?;
-        let source = Web { network: self, what, reporter };
-        let mut download = Download::up_to(source, what.limit, what.digest.is_some(), self.retry());
+        let source = Web::new(self, what, reporter);
+        let retry = what.retry(self);
+        let mut download = match what.size {
+            Some(size) if what.digest.is_some() => Download::of_known(source, size, &retry),
+            _ => Download::up_to(source, what.limit, what.digest.is_some(), &retry),
+        };
         let mut first = self.wait(download.chunk())?;
         let total = download.answer().and_then(Answer::content_length);
         let task = reporter.task(Phase::Download, what.shown(), total);
@@ -187,19 +253,56 @@ impl Network {
     }
 }
 
-struct Web<'a> {
-    network: &'a Network,
-    what: &'a Fetch,
-    reporter: &'a Reporter,
+/// A file on a web server.
+pub(super) struct Web<'a> {
+    pub(super) network: &'a Network,
+    pub(super) what: &'a Fetch,
+    pub(super) reporter: &'a Reporter,
+    /// Encodings that are understood.
+    pub(super) encodings: &'static str,
+    /// The tag of what is there already: where it is still the same, 304 is an answer.
+    pub(super) known: Option<&'a str>,
 }
 
-impl Web<'_> {
+impl<'a> Web<'a> {
+    pub(super) fn new(network: &'a Network, what: &'a Fetch, reporter: &'a Reporter) -> Self {
+        Web { network, what, reporter, encodings: "identity", known: None }
+    }
+
+    /// That there was no answer, or none of any use.
+    pub(super) fn broke(&self, source: NetError, tries: u32) -> FetchError {
+        let source = match source {
+            NetError::Cancelled => return FetchError::Cancelled,
+            NetError::Redirect { to, reason } => NetError::Redirect { to: self.network.scrubber().scrub(&to), reason },
+            other => other,
+        };
+        FetchError::Network { url: self.what.shown(), tries, source }
+    }
+
+    /// An answer that is not the file.
+    fn refusal(&self, answer: &Answer, tries: u32) -> FetchError {
+        FetchError::Refused { url: self.what.shown(), status: answer.status.as_u16(), tries }
+    }
+
+    /// Fails where another length is announced than the one that is pinned.
+    fn check_length(&self, answer: &Answer) -> Result<(), FetchError> {
+        match (self.what.size, answer.content_length()) {
+            (Some(expected), Some(found)) if answer.status == StatusCode::OK && expected != found => {
+                Err(FetchError::Length { url: self.what.shown(), expected, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// One request, with its redirects.
     async fn ask(&self, offset: u64) -> Result<Answer, NetError> {
         let mut call = Call::new(Method::GET, self.what.url.clone());
         let accept = self.what.accept.as_deref().and_then(|accept| HeaderValue::from_str(accept).ok());
         call.headers.insert(ACCEPT, accept.unwrap_or(HeaderValue::from_static("*/*")));
-        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(self.encodings));
+        if let Some(known) = self.known.and_then(|known| HeaderValue::from_str(known).ok()) {
+            call.headers.insert(IF_NONE_MATCH, known);
+        }
         if offset > 0 {
             call.headers.insert(
                 RANGE,
@@ -227,28 +330,24 @@ impl Ranged for Web<'_> {
     type Error = FetchError;
 
     async fn open(&self, offset: u64) -> Result<Answer, FetchError> {
-        let mut tries = Tries::new(self.network.retry());
+        let mut tries = Tries::new(&self.what.retry(self.network));
         loop {
             let (error, told) = match self.ask(offset).await {
                 Ok(answer) => match answer.status {
-                    StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(answer),
-                    StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => return Ok(answer),
-                    status if is_temporary(status) => (
-                        FetchError::Refused {
-                            url: self.what.shown(),
-                            status: status.as_u16(),
-                            tries: tries.made() + 1,
-                        },
-                        retry_after(&answer.headers),
-                    ),
-                    status => {
-                        let (status, tries) = (status.as_u16(), tries.made() + 1);
-                        return Err(FetchError::Refused { url: self.what.shown(), status, tries });
+                    StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
+                        self.check_length(&answer)?;
+                        return Ok(answer);
                     }
+                    StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => return Ok(answer),
+                    StatusCode::NOT_MODIFIED if self.known.is_some() => return Ok(answer),
+                    status if is_temporary(status) => {
+                        (self.refusal(&answer, tries.made() + 1), retry_after(&answer.headers))
+                    }
+                    _ => return Err(self.refusal(&answer, tries.made() + 1)),
                 },
                 Err(source) => {
                     let temporary = source.is_temporary();
-                    let error = FetchError::Network { url: self.what.shown(), tries: tries.made() + 1, source };
+                    let error = self.broke(source, tries.made() + 1);
                     if !temporary {
                         return Err(error);
                     }
@@ -270,7 +369,7 @@ impl Ranged for Web<'_> {
     }
 
     fn failed(&self, source: NetError, tries: u32) -> FetchError {
-        FetchError::Network { url: self.what.shown(), tries, source }
+        self.broke(source, tries)
     }
 
     fn again(&self, error: &NetError, made: u32, limit: u32, pause: Duration) {

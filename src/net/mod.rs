@@ -4,6 +4,7 @@
 
 mod client;
 mod dns;
+mod document;
 mod download;
 mod error;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tls;
 
 pub use client::Patience;
 pub use dns::NameFiles;
+pub use document::Reply;
 pub use error::NetError;
 pub use fetch::{Fetch, FetchError};
 pub use network::{Network, NetworkOptions};
@@ -31,6 +33,7 @@ pub use tls::{ClientIdentity, RootSettings, TlsSettings};
 
 pub(crate) use client::{Answer, Call};
 pub(crate) use download::{Download, Ranged};
+pub(crate) use fetch::take_login;
 pub(crate) use file::read_regular;
 pub(crate) use payload::{Payload, Progress};
 pub(crate) use redact::Scrubber;

@@ -79,9 +79,9 @@ impl StoreError {
 
 pub(super) const BLOBS: &str = "blobs-v1";
 /// Small files that begin with the digest of the rest ([`super::read_record`]).
-pub(super) const RECORDS: [&str; 4] = ["layers-v2", "listings-v2", "plans-v1", "checks-v1"];
-/// Small files that need no digest: what they say is checked when it is used.
-pub(super) const OTHERS: [&str; 1] = ["chunks-v1"];
+pub(super) const RECORDS: [&str; 4] = ["documents-v1", "layers-v2", "listings-v2", "plans-v1"];
+/// Files that need no digest: what they say is checked when it is used.
+pub(super) const OTHERS: [&str; 2] = ["chunks-v1", "made-v1"];
 pub(super) const TMP: &str = "tmp";
 
 pub(super) const TAG_FILE: &str = "CACHEDIR.TAG";
@@ -170,6 +170,13 @@ impl BlobStore {
     pub fn contains(&self, descriptor: &Descriptor) -> bool {
         fs::symlink_metadata(self.path(&descriptor.digest))
             .is_ok_and(|found| found.is_file() && found.len() == descriptor.size)
+    }
+
+    /// How long the blob of that digest is; `None` where there is none.
+    pub fn length(&self, digest: &Digest) -> Option<u64> {
+        let found = fs::symlink_metadata(self.path(digest)).ok().filter(fs::Metadata::is_file)?;
+        // Nothing of ours is empty but the blob of nothing.
+        (found.len() > 0 || *digest == Digest::of(b"")).then_some(found.len())
     }
 
     /// The blob's bytes; whoever reads them to the end learns of it when they are not what the digest says.

@@ -7,6 +7,8 @@
 //!   layers-v2/…         what is remembered of layers: key → descriptor and diff ID
 //!   chunks-v1/ab/…      where compressed chunks lie in blobs, by what they are made from
 //!   listings-v2/…       what a base's layer holds, by digest and diff ID
+//!   documents-v1/…      what came last from an address that no digest was known of: signed indexes, pages of indexes
+//!   made-v1/NAME/…      what other programs keep for us; any file of it may go
 //!   tmp/                unfinished files; what nobody holds a lock on is removed
 //!   lock                shared while a build runs, exclusive while the cache is pruned
 //! ```

@@ -1,5 +1,21 @@
 //! Where files of packages come from: mirrors, indexes, downloads. The lock names files; this module knows places.
 
+pub mod apt_sources;
+pub mod credentials;
+mod documents;
+#[cfg(test)]
+#[path = "../../tests/support/file_server.rs"]
+pub(crate) mod file_server;
+mod local_file;
+mod machine;
+pub mod netrc;
+pub mod pip;
+pub mod settings;
+#[cfg(test)]
+mod tests;
+pub mod uv;
+
+use std::error::Error;
 use std::path::PathBuf;
 
 use url::Url;
@@ -9,6 +25,9 @@ use crate::net::FetchError;
 use crate::oci::Digest;
 use crate::python::PackageName;
 use crate::store::StoreError;
+
+pub use machine::{Machine, Start};
+pub use settings::{Settings, SettingsError};
 
 /// Gets files and documents that packages come as, from wherever this machine is set up to have them.
 pub trait Supply: Sync {
@@ -23,7 +42,7 @@ pub trait Supply: Sync {
     /// remembered by address, and is all there is offline.
     ///
     /// # Errors
-    /// [`SupplyError`].
+    /// [`SupplyError`]; [`SupplyError::Absent`] where it is not there.
     fn document(&self, address: &Url, accept: Option<&str>, limit: u64) -> Result<Document, SupplyError>;
 
     /// The roots of a Debian archive's mirrors, best first, each with a slash at its end. `recipe` is what the recipe says.
@@ -46,10 +65,17 @@ pub trait Supply: Sync {
     /// All indexes of the machine's settings: name for the lock and address, the most preferred first.
     fn python_indexes(&self) -> Vec<(String, Url)>;
 
+    /// An address with the login that the machine has for it, for another program's environment and nothing else: it is
+    /// neither shown nor kept.
+    fn with_login(&self, address: &Url) -> Url {
+        address.clone()
+    }
+
     /// The program `uv`, where the machine has one.
     fn uv(&self) -> Option<PathBuf>;
 
-    /// A directory of the cache for things that are made and not downloaded, made where it is missing.
+    /// A directory of the cache for what other programs keep there, made where it is missing. `name` is a plain word. Any
+    /// file in it may go between two builds, by itself.
     ///
     /// # Errors
     /// Where it cannot be made.
@@ -121,6 +147,28 @@ pub enum SupplyError {
         places: usize,
         /// What the last of them said.
         source: Box<FetchError>,
+    },
+    /// No place is known that it could come from.
+    #[error("nothing says where {what} is")]
+    Nowhere {
+        /// What is wanted.
+        what: String,
+    },
+    /// There is no such document.
+    #[error("{what} is not there")]
+    Absent {
+        /// What is wanted.
+        what: String,
+        /// What was said.
+        source: Box<FetchError>,
+    },
+    /// The network could not be started.
+    #[error("starting the network to download {what}")]
+    Network {
+        /// What is wanted.
+        what: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// A download failed.
     #[error("downloading {what}")]

@@ -235,6 +235,9 @@ pub(super) fn failure(error: BuildError) -> Failure {
         BuildError::Recipe(diagnostic) => {
             Failure { drawn: true, ..Failure::new(Code::Recipe, diagnostic.render(style())) }
         }
+        BuildError::Unresolvable(diagnostic) => {
+            Failure { drawn: true, ..Failure::new(Code::Lock, diagnostic.render(style())) }
+        }
         error @ BuildError::Lock { .. } => Failure::new(Code::Lock, error)
             .hint("`lapstrake lock` brings the lock up to date; without --locked, `build` does so too"),
         BuildError::Packages { network, .. } => Failure::new(if network { Code::Network } else { Code::Lock }, error),

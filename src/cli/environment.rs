@@ -15,6 +15,7 @@ use lapstrake::registry::{CredentialSource, Registries, RegistryOptions, Registr
 use lapstrake::remote::RegistryImage;
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
+use lapstrake::supply::{Machine, Settings};
 
 use super::args::{Global, RegistryArgs};
 use super::exit::{Code, Failure, OrFail, Outcome};
@@ -137,18 +138,49 @@ fn pairs<'a>(flag: &str, values: &'a [String]) -> Outcome<Vec<(&'a str, &'a str)
     values.iter().map(split).collect()
 }
 
-/// Registries, over a network with the settings of the environment and the arguments.
-fn registries(global: &Global, reporter: &Reporter) -> Outcome<Registries> {
-    let RegistryArgs { authfile, insecure_registry, cert_dir, push_chunk, retry, .. } = &global.registry;
-    let list =
-        |name: &str| variable(name).map(|value| std::env::split_paths(&value).collect::<Vec<_>>()).unwrap_or_default();
-    let options = NetworkOptions {
-        proxies: ProxySettings::from_environment(variable).or_fail(Code::Usage)?,
-        roots: RootSettings { files: list("SSL_CERT_FILE"), directories: list("SSL_CERT_DIR"), only_these: false },
-        retry: RetryPolicy { tries: *retry, ..RetryPolicy::default() },
-        ..NetworkOptions::default()
-    };
-    let network = Network::new(&options).or_fail(Code::Failed)?;
+/// The network with the settings of the environment and the arguments, started where it is first needed.
+pub(crate) struct LazyNetwork {
+    retry: u32,
+    started: OnceLock<Network>,
+}
+
+impl LazyNetwork {
+    fn get(&self) -> Outcome<&Network> {
+        if let Some(started) = self.started.get() {
+            return Ok(started);
+        }
+        let list = |name: &str| {
+            variable(name).map(|value| std::env::split_paths(&value).collect::<Vec<_>>()).unwrap_or_default()
+        };
+        let options = NetworkOptions {
+            proxies: ProxySettings::from_environment(variable).or_fail(Code::Usage)?,
+            roots: RootSettings { files: list("SSL_CERT_FILE"), directories: list("SSL_CERT_DIR"), only_these: false },
+            retry: RetryPolicy { tries: self.retry, ..RetryPolicy::default() },
+            ..NetworkOptions::default()
+        };
+        let network = Network::new(&options).or_fail(Code::Failed)?;
+        Ok(self.started.get_or_init(|| network))
+    }
+}
+
+/// Where packages and downloads come from on this machine.
+pub(crate) fn supply(
+    global: &Global,
+    network: &Arc<LazyNetwork>,
+    store: &BlobStore,
+    offline: bool,
+    reporter: &Reporter,
+) -> Outcome<Machine<'static>> {
+    let mut settings = Settings::of_machine(variable, Path::new("/")).or_fail(Code::Usage)?;
+    settings.programs = Some(std::env::vars_os().collect());
+    let network = network.clone();
+    let start = move || network.get().cloned().map_err(|failure| failure.error);
+    Ok(Machine::new(start, store, jobs(global), offline, reporter, settings))
+}
+
+/// Registries, with the settings of the arguments.
+fn registries(global: &Global, network: &Network, reporter: &Reporter) -> Outcome<Registries> {
+    let RegistryArgs { authfile, insecure_registry, cert_dir, push_chunk, .. } = &global.registry;
     let mut single: BTreeMap<String, RegistrySettings> = BTreeMap::new();
     for registry in insecure_registry {
         single.entry(registry.clone()).or_default().security = Some(Security::Insecure);
@@ -181,26 +213,30 @@ fn registries(global: &Global, reporter: &Reporter) -> Outcome<Registries> {
         jobs: global.jobs.map(usize::from),
         chunk: push_chunk.map(|mib| mib << 20),
     };
-    Ok(Registries::new(&network, options, reporter))
+    Ok(Registries::new(network, options, reporter))
 }
 
-/// The network, started where it is first needed: what stays on this machine does not depend on its settings.
+/// Registries, opened where they are first needed: what stays on this machine does not depend on their settings.
 pub(crate) struct LazyRegistries<'a> {
     global: &'a Global,
     reporter: &'a Reporter,
+    /// What they are reached over.
+    pub(crate) network: Arc<LazyNetwork>,
     started: OnceLock<Registries>,
 }
 
 impl<'a> LazyRegistries<'a> {
     pub(crate) fn new(global: &'a Global, reporter: &'a Reporter) -> Self {
-        LazyRegistries { global, reporter, started: OnceLock::new() }
+        let network = Arc::new(LazyNetwork { retry: global.registry.retry, started: OnceLock::new() });
+        LazyRegistries { global, reporter, network, started: OnceLock::new() }
     }
 
     pub(crate) fn get(&self) -> Outcome<&Registries> {
-        if self.started.get().is_none() {
-            let _ = self.started.set(registries(self.global, self.reporter)?);
+        if let Some(started) = self.started.get() {
+            return Ok(started);
         }
-        self.started.get().ok_or_else(|| Failure::new(Code::Failed, "the network could not be started"))
+        let registries = registries(self.global, self.network.get()?, self.reporter)?;
+        Ok(self.started.get_or_init(|| registries))
     }
 }
 

@@ -13,7 +13,6 @@ pub(crate) enum Code {
     /// The recipe is wrong.
     Recipe = 3,
     /// The lock is out of date, or pins cannot be found.
-    #[allow(dead_code)]
     Lock = 4,
     /// A registry or the network failed.
     Network = 5,

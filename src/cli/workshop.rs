@@ -23,7 +23,7 @@ use super::exit::Outcome;
 pub(crate) struct Workshop<'a> {
     pub(crate) store: BlobStore,
     pub(crate) registries: LazyRegistries<'a>,
-    supply: Machine,
+    supply: Machine<'static>,
     environment: BTreeMap<OsString, OsString>,
     global: &'a Global,
     reporter: Reporter,
@@ -34,7 +34,7 @@ impl<'a> Workshop<'a> {
     pub(crate) fn new(global: &'a Global, offline: bool, reporter: &'a Reporter) -> Outcome<Self> {
         let store = open_store(global, reporter)?;
         let registries = LazyRegistries::new(global, reporter);
-        let supply = supply(global, &registries, &store, offline, reporter)?;
+        let supply = supply(global, &registries.network, &store, offline, reporter)?;
         let environment = std::env::vars_os().collect();
         Ok(Workshop { store, registries, supply, environment, global, reporter: reporter.clone(), offline })
     }

@@ -5,12 +5,13 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use url::Url;
 
 use super::credentials::Origin;
+use super::programs::default_index;
 use super::settings::as_root;
 use super::{Document, Settings, Supply, SupplyError, Wanted, documents, local_file};
 use crate::content::Content;
@@ -45,6 +46,8 @@ pub struct Machine<'a> {
     settings: Mutex<Settings>,
     /// Servers that gave no answer: asked last from then on.
     silent: Mutex<BTreeSet<Origin>>,
+    /// What pip or uv said, once they were asked.
+    default_index: OnceLock<Option<Url>>,
 }
 
 impl fmt::Debug for Machine<'_> {
@@ -74,6 +77,7 @@ impl<'a> Machine<'a> {
             reporter: reporter.clone(),
             settings: Mutex::new(settings),
             silent: Mutex::default(),
+            default_index: OnceLock::new(),
         }
     }
 
@@ -356,8 +360,12 @@ impl Supply for Machine<'_> {
         let settings = self.settings();
         let extra =
             settings.python_extra.iter().enumerate().map(|(at, url)| (format!("extra-{}", at + 1), url.clone()));
+        let default = settings.python_index.clone().or_else(|| {
+            let ask = || default_index(settings.uv.as_deref(), settings.programs.as_ref()?).map(as_root);
+            self.default_index.get_or_init(ask).clone()
+        });
         // As uv has it: what a further index has is not looked for in the default one.
-        extra.chain(settings.python_index.iter().map(|url| ("default".to_owned(), url.clone()))).collect()
+        extra.chain(default.map(|url| ("default".to_owned(), url))).collect()
     }
 
     fn with_login(&self, address: &Url) -> Url {

@@ -10,6 +10,7 @@ mod local_file;
 mod machine;
 pub mod netrc;
 pub mod pip;
+mod programs;
 pub mod settings;
 #[cfg(test)]
 mod tests;

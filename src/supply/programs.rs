@@ -18,7 +18,7 @@ const QUESTIONS: [(&str, &[&str], &str); 4] = [
 
 /// The default index of the first of these programs that is there and says one. `uv` is where it was found already; the
 /// others are looked for on `PATH` of that environment, which is also theirs.
-pub fn default_index(uv: Option<&Path>, environment: &BTreeMap<OsString, OsString>) -> Option<Url> {
+pub(super) fn default_index(uv: Option<&Path>, environment: &BTreeMap<OsString, OsString>) -> Option<Url> {
     let path = environment.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
     let find = |name: &str| -> Option<PathBuf> {
         if name == "uv" && uv.is_some() {
@@ -43,9 +43,10 @@ pub fn default_index(uv: Option<&Path>, environment: &BTreeMap<OsString, OsStrin
 /// The first address after some words of a help text, however it is broken into lines.
 fn index_in(help: &str, after: &str) -> Option<Url> {
     let (_, rest) = help.split_once(after)?;
-    let word = rest.split_whitespace().map(|word| word.trim_matches(['(', ')', '<', '>', '.', ',', ']', '['])).find(|word| {
-        word.starts_with("https://") || word.starts_with("http://")
-    })?;
+    let word = rest
+        .split_whitespace()
+        .map(|word| word.trim_matches(['(', ')', '<', '>', '.', ',', ']', '[']))
+        .find(|word| word.starts_with("https://") || word.starts_with("http://"))?;
     let url = Url::parse(word).ok()?;
     (url.has_host() && url.username().is_empty()).then_some(url)
 }

@@ -48,6 +48,9 @@ pub struct Settings {
     pub debian_snapshot: Option<String>,
     /// The index of Python packages, with a slash at its end.
     pub python_index: Option<Url>,
+    /// The environment in which pip and uv are asked for their own default, where no index is set; nobody is asked
+    /// where there is none.
+    pub programs: Option<BTreeMap<OsString, OsString>>,
     /// Further ones, in order: what they have is taken from there.
     pub python_extra: Vec<Url>,
     /// The program `uv`.

@@ -321,3 +321,259 @@ impl Reading {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::lock::{ImagePin, Lock};
+    use crate::tree::Rootfs;
+
+    fn path(bytes: impl AsRef<[u8]>) -> TreePath {
+        TreePath::parse(bytes).unwrap()
+    }
+
+    fn text(text: &str) -> NodeKind {
+        NodeKind::File(Located::Content(Content::inline(text.as_bytes())))
+    }
+
+    fn base(nodes: &[(&[u8], u32, NodeKind)]) -> Rootfs {
+        let mut base = Rootfs::new();
+        for (at, mode, kind) in nodes {
+            base.put(path(at), Node { kind: kind.clone(), mode: *mode, owner: Owner::new(0, 42) });
+        }
+        base.watch();
+        base
+    }
+
+    fn learned(base: &Rootfs) -> Knowledge {
+        let learned = Knowledge::new(&[], base.learned().unwrap());
+        let lines = learned.lines();
+        assert_eq!(Knowledge::parse(lines.iter().map(String::as_str), &learned.texts()).as_ref(), Ok(&learned));
+        learned
+    }
+
+    #[test]
+    fn what_was_asked_is_told_in_lines() {
+        let file = NodeKind::File(Located::Layer { layer: 0, offset: 512, length: 7 });
+        let mut nodes: Vec<(&[u8], u32, NodeKind)> = vec![
+            (b"dev/null", 0o666, NodeKind::Special),
+            (b"lib", 0o777, NodeKind::Symlink((*b"usr/lib").into())),
+            (b"odd \xff\n", 0o777, NodeKind::Symlink("-> \\ \u{202e}\u{e9}".as_bytes().into())),
+            (b"usr/bin/tool", 0o4755, file),
+            (b"var/lib/dpkg/status", 0o644, text("Package: x\n")),
+            (b"tmp", 0o1777, NodeKind::Directory),
+            (b"opt/nobody/asks", 0o755, NodeKind::Directory),
+        ];
+        let many: Vec<String> = (0..20).map(|number| format!("srv{number}")).collect();
+        nodes.extend(many.iter().map(|name| (name.as_bytes(), 0o755, NodeKind::Directory)));
+        let base = base(&nodes);
+        let asked: [&[u8]; 10] = [
+            b"dev/null",
+            b"lib/x",
+            b"odd \xff\n",
+            b"usr/bin/tool",
+            b"var/lib/dpkg/status",
+            b"tmp",
+            b"app/a",
+            b"app/b",
+            b"usr/bin/tool/x",
+            b"usr/bin/other",
+        ];
+        for at in asked {
+            base.get(&path(at));
+        }
+        insta::assert_snapshot!(learned(&base).lines().join("\n"), @r"
+        layers sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        - /app
+        d 0755 0:0 /dev
+        s 0666 0:42 /dev/null
+        l 0777 0:42 /lib -> usr/lib
+        l 0777 0:42 /odd\x20\xff\x0a -> ->\x20\x5c\x20\xe2\x80\xaeé
+        d 1777 0:42 /tmp
+        d 0755 0:0 /usr
+        d 0755 0:0 /usr/bin
+        = /usr/bin
+        f 4755 0:42 7 /usr/bin/tool
+        d 0755 0:0 /var
+        d 0755 0:0 /var/lib
+        d 0755 0:0 /var/lib/dpkg
+        f 0644 0:42 11 /var/lib/dpkg/status
+        digest sha256:c2884d921b791fbd3c1502d39094cd562642944d7149c89fba0f9900eed65bb3 /var/lib/dpkg/status
+        ");
+    }
+
+    #[test]
+    fn directories_are_told_by_the_shorter_side() {
+        let lines = |has: usize, lacks: usize| {
+            let has: Vec<String> = (0..has).map(|number| format!("d/has{number}")).collect();
+            let base = base(&has.iter().map(|name| (name.as_bytes(), 0o755, text(""))).collect::<Vec<_>>());
+            for number in 0..lacks {
+                base.get(&path(format!("d/lacks{number}")));
+            }
+            learned(&base).lines().len()
+        };
+        // One for the layers, one for `d`, and then either what is not there, or what is and that this is all.
+        assert_eq!(lines(100, 3), 2 + 3);
+        assert_eq!(lines(5, 100), 2 + 5 + 1);
+        assert_eq!(lines(3, 1), 2 + 3 + 1);
+        assert_eq!(lines(102, 99), 2 + 102 + 1);
+        assert_eq!(lines(103, 99), 2 + 99);
+    }
+
+    #[test]
+    fn all_below_is_told_unless_it_is_too_much() {
+        let names: Vec<String> = (0..1001).map(|number| format!("much/{number}")).collect();
+        let mut nodes: Vec<_> = names.iter().map(|name| (name.as_bytes(), 0o755, text(""))).collect();
+        nodes.extend([(&b"few/a/b"[..], 0o755, text("")), (b"few/c", 0o755, NodeKind::Directory)]);
+        let base = base(&nodes);
+        assert_eq!(base.below(&path("much")).count(), 1001);
+        assert_eq!(base.below(&path("few")).count(), 3);
+        let learned = learned(&base);
+        let part = Rootfs::partial(learned.known().clone());
+        assert_eq!(part.below(&path("few")).count(), 3);
+        assert_eq!((part.below(&path("few/new")).count(), part.missed()), (0, None));
+        assert_eq!(part.below(&path("much")).count(), 0);
+        assert_eq!(part.missed().map(|missed| missed.path().clone()), Some(path("much")));
+    }
+
+    #[test]
+    fn texts_of_accounts_are_kept_but_no_secrets() {
+        for (at, contents, is_kept) in [
+            ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", true),
+            ("etc/passwd", "root:$6$salt$hash:0:0:root:/root:/bin/bash\n", false),
+            ("etc/passwd", "root::0:0:root:/root:/bin/bash", true),
+            ("etc/shadow", "root:*:19000:0:99999:7:::\ndaemon:!*:1::::::\nnone:!!:::::::\n\n", true),
+            ("etc/shadow", "root:*:19000:0:99999:7:::\nme:!$y$j9T$salt$hash:1::::::\n", false),
+            ("etc/shadow", "me:ab01FAX.bQRSU:1::::::\n", false),
+            ("etc/shadow", "me:*:1::::::\rme:ab01FAX.bQRSU:1::::::\n", false),
+            ("etc/gshadow", "root:*::\nsecret:$1$salt$hash::\n", false),
+            ("etc/group", "root:x:0:\n", true),
+            ("usr/lib/os-release", "HOME_URL=\"https://example.com/\"\n", true),
+            ("etc/hostname", "x:y\n", false),
+        ] {
+            let base = base(&[(at.as_bytes(), 0o644, text(contents))]);
+            assert!(base.file(&path(at)).unwrap().is_some());
+            let learned = learned(&base);
+            let kept = learned.texts().into_values().next();
+            assert_eq!(kept.as_deref(), is_kept.then_some(contents), "{at} {contents}");
+            let part = Rootfs::partial(learned.known().clone());
+            let (_, _, located) = part.file(&path(at)).unwrap().unwrap();
+            assert_eq!(located.length(), contents.len() as u64);
+            assert_eq!(matches!(located, Located::Unknown { .. }), !is_kept);
+        }
+        let long = "x:x:0:0:::\n".repeat(6000);
+        let base = base(&[(b"etc/passwd", 0o644, text(&long)), (b"etc/group", 0o644, text("x"))]);
+        base.get(&path("etc/passwd"));
+        assert!(!learned(&base).texts().contains_key("etc/passwd"));
+    }
+
+    #[test]
+    fn a_lock_holds_it() {
+        let contents = "root:x:0:0:\t\r\u{7f}'''\"\"\"\\:/:/bin/sh\n";
+        let base = base(&[
+            (b"etc/passwd", 0o644, text(contents)),
+            ("a\u{7f}\"\\ \u{e9}".as_bytes(), 0o644, text("")),
+            (b"var/lib/dpkg/status", 0o644, text("Package: x\n")),
+        ]);
+        assert!(base.iter().count() > 3);
+        let knowledge = learned(&base);
+        let digest = Digest::of(b"x");
+        let pin = ImagePin {
+            name: "library/debian:13".to_owned(),
+            platform: "linux/amd64".to_owned(),
+            manifest: digest,
+            config: digest,
+            knowledge: knowledge.lines(),
+            texts: knowledge.texts(),
+        };
+        let lock = Lock { images: vec![pin], ..Lock::default() };
+        let read: Lock = lock.text().parse().unwrap();
+        assert_eq!(read, lock);
+        let lines = read.images[0].knowledge.iter().map(String::as_str);
+        assert_eq!(Knowledge::parse(lines, &read.images[0].texts).as_ref(), Ok(&knowledge));
+        assert_eq!(knowledge.digest(&path("var/lib/dpkg/status")), Some(Digest::of(b"Package: x\n")));
+    }
+
+    #[test]
+    fn what_was_edited_is_refused() {
+        let first = "layers sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let none = BTreeMap::new();
+        let parse = |lines: &[&str]| Knowledge::parse([first].iter().chain(lines).copied(), &none);
+        assert!(parse(&["d 0755 0:0 /a", "- /a/b", "l 0777 0:0 /l -> x\\x20y", "- /m"]).is_ok());
+        assert!(Knowledge::parse([], &none).unwrap().is_empty());
+        assert!(Knowledge::parse(["- /a"], &none).is_err());
+        for lines in [
+            &["- /b", "- /a"][..],
+            &["- /a", "- /a"],
+            &["- a"],
+            &["- /a/"],
+            &["- //a"],
+            &["- /../a"],
+            &["- /\\x61"],
+            &["- /\\x"],
+            &["- /\\xZZ"],
+            &["- /\\xE9"],
+            &["- /\\x+9"],
+            &["- /a b"],
+            &["- /a/b"],
+            &["- /"],
+            &["d 755 0:0 /a"],
+            &["d 10755 0:0 /a"],
+            &["d 0755 0 /a"],
+            &["d 0755 +0:0 /a"],
+            &["d 0755 0:0 /"],
+            &["d 0755 0:0 /a", "- /a"],
+            &["d 0755 0:0 /a", "d 0700 0:0 /a"],
+            &["f 0644 0:0 -1 /a"],
+            &["f 0644 0:0 1 /a", "- /a/b"],
+            &["f 0644 0:0 1 /a", "= /a"],
+            &["= /a"],
+            &["= /", "- /a"],
+            &["l 0777 0:0 /a"],
+            &["digest sha256:00 /a"],
+            &["d 0755 0:0 /a", "digest sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 /a"],
+            &[first],
+            &["x 0755 0:0 /a"],
+            &[""],
+        ] {
+            let error = parse(lines).expect_err(&lines.concat());
+            assert!(error.to_string().ends_with("lock again"), "{error}");
+        }
+        let lines = [first, "d 0755 0:0 /etc", "f 0644 0:0 3 /etc/group", "f 0644 0:0 3 /etc/motd"];
+        let with = |at: &str, text: &str| Knowledge::parse(lines, &[(at.to_owned(), text.to_owned())].into());
+        assert!(with("etc/group", "a:x").is_ok());
+        for (at, text) in [
+            ("etc/group", "a:xx"),
+            ("etc/group", "a:h"),
+            ("etc/motd", "a:x"),
+            ("etc/passwd", "a:x"),
+            ("/etc/group", "a:x"),
+        ] {
+            assert!(matches!(with(at, text), Err(KnowledgeError::Text { .. })), "{at} {text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_read_as_it_was_written(
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+            text in "\\PC{0,10}|[\\\\x2 ]{0,9}",
+        ) {
+            for bytes in [bytes, text.into_bytes()] {
+                let written = written(&bytes);
+                let hides = written.contains([' ', '\n', '\u{202e}']);
+                prop_assert!(!hides, "{}", written);
+                prop_assert_eq!(read_bytes(&written), Some(bytes));
+            }
+        }
+
+        #[test]
+        fn no_line_panics(
+            lines in prop::collection::vec("[-dlfs=] (07[0-7]{2} 0:0 )?(3 )?/[ab/\\\\x2\u{e9}]{0,5}( -> )?[ab]{0,2}|\\PC{0,20}", 0..4),
+        ) {
+            let _ = Knowledge::parse(lines.iter().map(String::as_str), &BTreeMap::new());
+        }
+    }
+}

@@ -307,3 +307,156 @@ impl<R: Read, F: Fn(u64)> Read for Counted<R, F> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::oci::Family;
+    use crate::place::testing::{Blobs, layer_of, tar_of};
+    use crate::tree::{Entry, Origin, Owner, Placer};
+
+    /// Blobs, and how often one was asked for.
+    struct Counted {
+        blobs: Blobs,
+        opened: AtomicUsize,
+    }
+
+    impl BlobSource for Counted {
+        fn blob(&self, descriptor: &Descriptor) -> Result<Content, SourceError> {
+            self.opened.fetch_add(1, Ordering::Relaxed);
+            self.blobs.blob(descriptor)
+        }
+    }
+
+    impl Counted {
+        fn count(&self) -> usize {
+            self.opened.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    fn base(tool: &str) -> (Arc<Counted>, Vec<StackLayer>) {
+        let lower = tar_of(&[("etc/", ""), ("etc/passwd", "root:x:0:0::/root:/bin/sh\n"), ("usr/", ""), ("tmp/", "")]);
+        let upper = tar_of(&[("usr/", ""), ("usr/bin/", ""), ("usr/bin/tool", tool), ("usr/bin/other", "other")]);
+        let layers = [lower, upper].map(|tar| layer_of(&tar, Family::Oci, Compression::Gzip));
+        let blobs = layers.iter().map(|layer| (layer.descriptor.digest, Content::inline(layer.bytes.clone())));
+        let source = Arc::new(Counted { blobs: blobs.collect(), opened: AtomicUsize::new(0) });
+        let stacked = layers.into_iter().map(|layer| StackLayer {
+            descriptor: layer.descriptor,
+            diff_id: layer.diff_id,
+            bytes: source.clone(),
+        });
+        let stacked = stacked.collect();
+        (source, stacked)
+    }
+
+    fn store() -> (tempfile::TempDir, BlobStore) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
+        (directory, store)
+    }
+
+    /// A layer that asks a little, and looks at one file of the base.
+    fn build(stack: &mut LayerStack) -> Vec<String> {
+        let mut tree = FileTree::new();
+        let mut placer = Placer::new(stack.rootfs(), &mut tree, Owner::ROOT, Origin::new("test"));
+        let origin = Origin::new("test");
+        placer.put(&path("app/x"), Entry::file(Content::inline(*b"x"), 0o644, Owner::ROOT, origin.clone())).unwrap();
+        placer.rewrite(&path("usr/bin/tool"), Content::inline(*b"new"), 0o600, Owner::ROOT, origin).unwrap();
+        stack.look(&tree);
+        let passwd = match stack.rootfs().file(&path("etc/passwd")).unwrap() {
+            Some((_, _, Located::Content(content))) => String::from_utf8(content.read_all(100).unwrap()).unwrap(),
+            other => format!("{other:?}"),
+        };
+        let entries = tree.iter().map(|(path, entry)| format!("{path} {:o} {}", entry.mode, entry.owner));
+        entries.chain([passwd]).collect()
+    }
+
+    fn contents(stack: &LayerStack, at: &str, store: &BlobStore) -> Result<Vec<u8>, BaseError> {
+        let (_, _, located) = stack.rootfs().file(&path(at)).unwrap().unwrap();
+        let content = stack.extract(&[located], store)?.remove(0);
+        Ok(content.read_all(100).unwrap())
+    }
+
+    /// What a build teaches, and what it made.
+    fn learn(layers: &[StackLayer]) -> (Knowledge, Vec<String>) {
+        let (_directory, store) = store();
+        let mut full = LayerStack::new();
+        full.push_base(layers.to_vec(), &store, &Reporter::silent()).unwrap();
+        full.watch();
+        // What is made of it teaches it too; what looks at everything does so unseen.
+        let made = build(&mut full.clone());
+        assert!(full.unwatched().rootfs().iter().count() > 5);
+        (full.learned(), made)
+    }
+
+    #[test]
+    fn a_known_base_is_not_opened() {
+        let (source, layers) = base("tool");
+        let (knowledge, made) = learn(&layers);
+        assert!(source.count() > 0);
+        assert!(!knowledge.lines().concat().contains("other"), "{:?}", knowledge.lines());
+        let mut known = LayerStack::known(layers, &knowledge);
+        assert_eq!(build(&mut known), made);
+        assert_eq!((known.missed(), known.layers().len(), source.count()), (None, 2, 0));
+        assert!(LayerStack::new().learned().is_empty() && known.learned().is_empty());
+    }
+
+    #[test]
+    fn what_is_missed_is_told_and_the_base_read_once() {
+        let (source, layers) = base("tool");
+        let (knowledge, made) = learn(&layers);
+        source.count();
+        let (_directory, store) = store();
+        let known = LayerStack::known(layers, &knowledge);
+        let mut on_top = known.clone();
+        assert_eq!(build(&mut on_top), made);
+        let mut again = known.clone();
+        assert!(
+            matches!(contents(&again, "usr/bin/tool", &store), Err(BaseError::Unread { path: at }) if at == path("usr/bin/tool"))
+        );
+        let missed = Some(Missed::Contents(path("usr/bin/tool")));
+        assert_eq!((again.missed(), on_top.missed(), source.count()), (missed.as_ref(), missed.as_ref(), 0));
+
+        again.read_base(&store, &Reporter::silent()).unwrap();
+        assert_eq!(source.count(), 2);
+        assert_eq!(contents(&again, "usr/bin/tool", &store).unwrap(), b"tool");
+        assert_eq!(build(&mut again), made);
+        assert_eq!(again.missed(), None);
+        source.count();
+        // Another on the same base has what it had on top, and reads nothing anew.
+        on_top.read_base(&store, &Reporter::silent()).unwrap();
+        assert_eq!(source.count(), 0);
+        assert_eq!(contents(&on_top, "usr/bin/other", &store).unwrap(), b"other");
+        assert_eq!(contents(&on_top, "usr/bin/tool", &store).unwrap(), b"new");
+        assert!(on_top.rootfs().get(&path("app/x")).is_some() && on_top.missed().is_none());
+        on_top.read_base(&store, &Reporter::silent()).unwrap();
+    }
+
+    #[test]
+    fn knowledge_of_other_layers_is_none() {
+        let (knowledge, _) = learn(&base("tool").1);
+        let (source, layers) = base("another");
+        assert!(!knowledge.is_of(&layers) && !knowledge.is_of(&layers[..1]));
+        let known = LayerStack::known(layers, &knowledge);
+        assert!(known.rootfs().get(&path("usr/bin/tool")).is_none());
+        let missed = known.missed().unwrap();
+        assert_eq!((missed, source.count()), (&Missed::Path(path("usr/bin/tool")), 0));
+        assert_eq!(missed.to_string(), "/usr/bin/tool was not known: lock again to avoid reading the base");
+    }
+
+    #[test]
+    fn empty_files_are_known_by_their_length() {
+        let (_, layers) = base("");
+        let (knowledge, _) = learn(&layers);
+        let (_directory, store) = store();
+        let known = LayerStack::known(layers, &knowledge);
+        assert_eq!(contents(&known, "usr/bin/tool", &store).unwrap(), b"");
+        assert_eq!(known.missed(), None);
+    }
+}

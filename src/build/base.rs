@@ -115,3 +115,53 @@ fn documents(
     let name = reference.map(|reference| (reference.to_string(), image.manifest.digest()));
     Ok(Documents { image: ImageBase { config, layers, name }, layers: stacked, digests })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Content;
+    use crate::oci::{Compression, Descriptor, Family};
+    use crate::place::Root;
+    use crate::place::testing::{Blobs, image_of, layer_of, tar_of};
+    use crate::tree::TreePath;
+
+    /// An image whose layers nobody can read.
+    struct Documents {
+        blobs: Blobs,
+        roots: Vec<Root>,
+    }
+
+    impl BlobSource for Documents {
+        fn blob(&self, descriptor: &Descriptor) -> Result<Content, SourceError> {
+            self.blobs.blob(descriptor)
+        }
+    }
+
+    impl ImageSource for Documents {
+        fn roots(&self) -> Result<Vec<Root>, SourceError> {
+            Ok(self.roots.clone())
+        }
+    }
+
+    #[test]
+    fn a_known_base_needs_its_documents_alone() {
+        let layer = layer_of(&tar_of(&[("etc/", ""), ("etc/motd", "hello")]), Family::Oci, Compression::Gzip);
+        let image = image_of("linux/amd64", Family::Oci, vec![layer], &mut Blobs::new());
+        let config = image.config.clone().unwrap();
+        let documents = [(image.manifest.digest(), image.manifest.bytes()), (config.digest(), config.bytes())];
+        let blobs = documents.map(|(digest, bytes)| (digest, Content::inline(bytes.to_vec()))).into();
+        let roots = vec![Root { descriptor: image.manifest.descriptor().clone(), names: Vec::new() }];
+        let source: Arc<dyn ImageSource> = Arc::new(Documents { blobs, roots });
+        let platform = "linux/amd64".parse().unwrap();
+        let open = OpenBase::known(source.clone(), None, &platform, None, &Knowledge::default()).unwrap();
+        assert_eq!((open.image.layers.len(), open.stack.layers().len()), (1, 1));
+        assert_eq!(open.image.config.config.user.as_deref(), Some("1001:1001"));
+        assert_eq!(open.stack.missed(), None);
+        assert!(open.stack.rootfs().get(&TreePath::parse("etc").unwrap()).is_none());
+        assert!(open.stack.missed().is_some());
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
+        let full = OpenBase::from_source(source, None, &platform, None, &store, &Reporter::silent());
+        assert!(matches!(full, Err(OpenError::Layer(_))));
+    }
+}

@@ -273,8 +273,9 @@ fn two_numbers(text: &str) -> Option<(u16, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Knowledge;
     use crate::content::Content;
-    use crate::tree::{Node, Owner};
+    use crate::tree::{Known, Node, Owner};
 
     fn rootfs(files: &[(&str, &str)], links: &[(&str, &str)]) -> Rootfs {
         let mut rootfs = Rootfs::new();
@@ -368,6 +369,32 @@ mod tests {
         }
         let round = rootfs(&[], &[("usr/bin/python3", "python3")]);
         assert!(matches!(find(&round, "", None), Err(InterpreterError::Resolve(_))));
+    }
+
+    #[test]
+    fn a_base_that_was_not_read_is_no_base_without_python() {
+        let files = [
+            ("usr/local/bin/python3.13", "ELF"),
+            ("usr/local/include/python3.13/patchlevel.h", "#define PY_VERSION \"3.13.5\"\n"),
+        ];
+        let mut rootfs = rootfs(&files, &[("usr/local/bin/python3", "python3.13")]);
+        let status = "Package: libc6\nVersion: 2.41-12\n";
+        let error = find(&Rootfs::partial(Known::default()), status, Some("3.13.5")).unwrap_err();
+        assert!(matches!(error, InterpreterError::Missed(Missed::Path(_))), "{error}");
+        // What was learned tells what is there, and not what the files hold.
+        rootfs.watch();
+        let full = find(&rootfs, status, None).unwrap();
+        let known = Knowledge::new(&[], rootfs.learned().unwrap()).known().clone();
+        let error = find(&Rootfs::partial(known), status, None).unwrap_err();
+        assert!(matches!(error, InterpreterError::Missed(Missed::Contents(_))), "{error}");
+        // What layers on top have is known as ever, and a base that is known to have none has none.
+        let nothing = Known::new(Default::default(), Default::default(), [TreePath::root()].into()).unwrap();
+        let mut above = Rootfs::partial(nothing);
+        assert!(matches!(find(&above, status, None), Err(InterpreterError::None)));
+        for (path, node) in rootfs.unwatched().iter() {
+            above.put(path.clone(), node.clone());
+        }
+        assert_eq!(find(&above, status, None).unwrap(), full);
     }
 
     #[test]

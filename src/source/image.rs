@@ -139,7 +139,12 @@ fn choose<'a>(
     let found: Vec<TreePath> = match glob.literal() {
         // A plain path is followed through the image's links, as in Docker.
         Some(path) => vec![rootfs.resolve(&TreePath::parse(path)?)?],
-        None => rootfs.iter().map(|(path, _)| path).filter(|path| glob.matches(path.as_bytes())).cloned().collect(),
+        None => {
+            // Only where it may match is looked: what is elsewhere need not be known.
+            let start = TreePath::parse(glob.fixed().collect::<Vec<_>>().join("/")).unwrap_or_default();
+            let below = rootfs.below(&start).map(|(path, _)| path);
+            below.filter(|path| glob.matches(path.as_bytes())).cloned().collect()
+        }
     };
     let absent = |path: &TreePath| ImageCopyError::Absent {
         path: item.from.clone(),

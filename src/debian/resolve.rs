@@ -461,10 +461,14 @@ impl<'a> Solver<'a> {
     }
 
     fn want(&mut self, by: &'a str, mut dependency: Dependency) {
-        let before = dependency.alternatives.len();
-        dependency.alternatives.retain(|atom| !self.request.without.contains(&*atom.name));
-        if dependency.alternatives.len() != before {
+        let without = |atom: &Atom| self.request.without.contains(&*atom.name);
+        if dependency.alternatives.iter().any(without) {
             self.solution.left_out.insert((by.to_owned(), dependency.to_string()));
+            // What is left out is not to be made up for by what is only its replacement.
+            match dependency.alternatives.first().is_some_and(without) {
+                true => dependency.alternatives.clear(),
+                false => dependency.alternatives.retain(|atom| !without(atom)),
+            }
         }
         if dependency.alternatives.is_empty() {
             return;

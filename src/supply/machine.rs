@@ -144,7 +144,7 @@ impl<'a> Machine<'a> {
         let offline = || SupplyError::Offline { what: what.clone() };
         let mut places = match (wanted.places)() {
             Ok(places) => places,
-            // What cannot be looked up offline may still be in a directory of this machine.
+            // Why it cannot be looked up is that nothing may be downloaded.
             Err(_) if self.offline => return Err(offline()),
             Err(error) => return Err(error),
         };
@@ -188,7 +188,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Gets a file from one place. The outer error ends everything; after the inner one another place may do.
+    /// Gets a file from one place. After the outer error no other place can help, after the inner one another may.
     fn get_from(&self, wanted: &Wanted<'_>, place: &Url, others: bool) -> Result<Result<(), FetchError>, SupplyError> {
         let limit = wanted.size.unwrap_or(MAX_FILE);
         let got = match local_file::path(place) {

@@ -196,11 +196,7 @@ impl Shared {
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut reader = BufReader::new(stream);
         while let Some((target, headers)) = read_head(&mut reader)? {
-            let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
-            self.busiest.fetch_max(busy, Ordering::SeqCst);
-            let goes_on = self.one(reader.get_mut(), &target, &headers);
-            self.busy.fetch_sub(1, Ordering::SeqCst);
-            if !goes_on? {
+            if !self.one(reader.get_mut(), &target, &headers)? {
                 break;
             }
         }
@@ -210,6 +206,8 @@ impl Shared {
     /// Answers one request. Gives whether there may be another one on the connection.
     fn one(&self, stream: &mut TcpStream, target: &str, headers: &BTreeMap<String, String>) -> io::Result<bool> {
         let fault = self.plan(target);
+        let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
+        self.busiest.fetch_max(busy, Ordering::SeqCst);
         if let Some(Fault::Slow(time)) = &fault {
             thread::sleep(*time);
         }
@@ -218,6 +216,8 @@ impl Shared {
             Some(Fault::Redirect(to)) => Answer { headers: vec![("Location", to.clone())], ..Answer::of(302) },
             _ => self.answer(target, headers),
         };
+        // Before anything is sent: whoever has an answer may ask again at once.
+        self.busy.fetch_sub(1, Ordering::SeqCst);
         let status = if matches!(fault, Some(Fault::Silence)) { 0 } else { answer.status };
         self.lock().log.push(Asked { target: target.to_owned(), headers: headers.clone(), status });
         if status == 0 {

@@ -397,7 +397,12 @@ impl Making<'_> {
             Base::Place(place) => {
                 let name = place.resolve(&self.platform.architecture).map_err(|error| self.at(from.span, error))?;
                 let (open, _) = self.builder.open(from, self.platform, self.run)?;
-                Ok((name.to_string(), open.stack))
+                // What is copied is read in any case, and so needs no knowledge.
+                let mut stack = open.stack.unwatched();
+                stack
+                    .read_base(self.builder.store, &self.builder.reporter)
+                    .map_err(|error| self.caused(from.span, format!("reading the image {name}"), error))?;
+                Ok((name.to_string(), stack))
             }
         }
     }

@@ -100,9 +100,11 @@ const ORDER: [&str; 23] = [
 ];
 
 impl Style {
-    /// What a base has; `Status` where it has neither.
+    /// What a base has; where it has neither, `Status` in images with dpkg, and `StatusD` in others.
     pub fn of(staging: &Staging<'_>) -> Self {
-        match staging.exists("var/lib/dpkg/status.d") && !staging.exists("var/lib/dpkg/status") {
+        let [status, status_d, dpkg] =
+            ["var/lib/dpkg/status", "var/lib/dpkg/status.d", "usr/bin/dpkg"].map(|path| staging.exists(path));
+        match !status && (status_d || !dpkg) {
             true => Style::StatusD,
             false => Style::Status,
         }

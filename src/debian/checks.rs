@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::effects::ld_so_cache;
 use super::staging::{Staging, StagingError};
 use crate::elf::{self, Elf, ElfError};
+use crate::machine;
 use crate::shown::Shown;
 use crate::tree::{Located, NodeKind, TreePath};
 
@@ -43,7 +44,8 @@ impl Missing {
     pub fn is_fatal(&self) -> bool {
         match self {
             Missing::Library { elsewhere: Some(_), .. } | Missing::Machine { .. } => false,
-            Missing::Library { file, .. } | Missing::Interpreter { file, .. } => !is_optional(file),
+            Missing::Library { file, .. } => !is_optional(file),
+            Missing::Interpreter { file, .. } => !is_optional(file) && !is_distributed(file),
         }
     }
 }
@@ -65,6 +67,14 @@ impl std::fmt::Display for Missing {
     }
 }
 
+/// Whether a file lies where a distribution alone puts programs: its scripts may be there for installing and configuring,
+/// and need what only a whole installation has (perl, mostly).
+fn is_distributed(file: &TreePath) -> bool {
+    let parts: Vec<&[u8]> = file.components().collect();
+    matches!(parts[..], [b"usr", b"bin" | b"sbin" | b"games", _] | [b"bin" | b"sbin" | b"etc", ..])
+        || matches!(parts[..], [b"var", b"lib", b"dpkg", ..])
+}
+
 /// Whether a file lies where packages keep plugins, examples and modules: not among programs, libraries or what Python
 /// imports.
 fn is_optional(file: &TreePath) -> bool {
@@ -84,12 +94,42 @@ const MAX_SHEBANG: u64 = 256;
 /// Where `env` looks.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Looks at every file of a tree. `machine` is the ELF number of the image's architecture.
+/// What is missing, in a line each: files that miss the same thing share one. What is fatal comes first.
+pub fn summary(missing: &[Missing]) -> Vec<(bool, String)> {
+    let mut groups: BTreeMap<(bool, String), Vec<&TreePath>> = BTreeMap::new();
+    for one in missing {
+        let (file, what) = match one {
+            Missing::Library { file, library, elsewhere: None } => {
+                (file, format!("the library {library} is not in the image"))
+            }
+            Missing::Library { file, library, elsewhere: Some(path) } => {
+                (file, format!("the library {library} is at {path}, where the loader does not look"))
+            }
+            Missing::Interpreter { file, interpreter } => (file, format!("{interpreter} is not in the image")),
+            Missing::Machine { file, machine } => {
+                (file, format!("there are files for {}, another machine than the image's", machine::name(*machine)))
+            }
+        };
+        groups.entry((!one.is_fatal(), what)).or_default().push(file);
+    }
+    let line = |((note, what), files): ((bool, String), Vec<&TreePath>)| {
+        let first = files.iter().take(2).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let more = files.len().saturating_sub(2);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        (!note, format!("{what}: {first}{more}"))
+    };
+    groups.into_iter().map(line).collect()
+}
+
+/// Looks at every file that this build puts into a tree; those in layers of a base count as what is there, and are not
+/// read. `machine` is the ELF number of the image's architecture.
 ///
 /// # Errors
 /// Where a file cannot be read.
 pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<Vec<Missing>, StagingError> {
-    let directories = ld_so_cache::directories(staging.view(), architecture, &|path| staging.text(path))?;
+    // A base's list of directories that cannot be read is none.
+    let text = |path: &str| Ok::<_, StagingError>(staging.text(path).unwrap_or(None));
+    let directories = ld_so_cache::directories(staging.view(), architecture, &text)?;
     let mut names: BTreeMap<Vec<u8>, TreePath> = BTreeMap::new();
     for (path, node) in staging.view().iter() {
         if let (Some(name), NodeKind::File(_) | NodeKind::Symlink(_)) = (path.file_name(), &node.kind)
@@ -100,7 +140,11 @@ pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<
     }
     let mut missing = Vec::new();
     for (path, node) in staging.view().iter() {
-        let NodeKind::File(located) = &node.kind else { continue };
+        let NodeKind::File(located @ Located::Content(_)) = &node.kind else { continue };
+        let library = || path.file_name().unwrap_or_default().windows(3).any(|part| part == b".so");
+        if node.mode & 0o111 == 0 && !library() {
+            continue;
+        }
         let start = staging.read_at(path, located, 0, 4)?;
         if start.starts_with(b"#!") && node.mode & 0o111 != 0 {
             missing.extend(shebang(staging, path, located)?);
@@ -268,6 +312,25 @@ mod tests {
         /opt/app/bin/loader is run by `/lib/none.so`, which is not in the image
         /opt/s2 is run by `/usr/bin/perl`, which is not in the image
         /opt/s3 is run by `python3`, which is not in the image
+        ");
+    }
+
+    #[test]
+    fn what_many_files_miss_is_told_once() {
+        let file = |path: &str| TreePath::parse(path).unwrap();
+        let perl = |path: &str| Missing::Interpreter { file: file(path), interpreter: Shown::new(b"/usr/bin/perl") };
+        let library = Missing::Library { file: file("app/x"), library: Shown::new(b"libx.so.1"), elsewhere: None };
+        let machine = Missing::Machine { file: file("app/y"), machine: 183 };
+        let missing = [perl("usr/bin/a"), perl("usr/bin/b"), perl("usr/sbin/c"), library, machine, perl("app/run")];
+        let told: Vec<String> = summary(&missing)
+            .iter()
+            .map(|(fatal, text)| format!("{} {text}", if *fatal { "!" } else { "-" }))
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        ! `/usr/bin/perl` is not in the image: /app/run
+        ! the library `libx.so.1` is not in the image: /app/x
+        - `/usr/bin/perl` is not in the image: /usr/bin/a, /usr/bin/b and 1 more
+        - there are files for arm64, another machine than the image's: /app/y
         ");
     }
 

@@ -495,13 +495,13 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::super::decode::tests::encode;
     use super::*;
 
     /// A tar made field by field, so that it may be as wrong as a test needs.
     #[derive(Default)]
-    pub(in crate::debian) struct TestTar(Vec<u8>);
+    pub(crate) struct TestTar(Vec<u8>);
 
     impl TestTar {
         fn member(mut self, path: &str, kind: tar::EntryType, mode: u32, link: &str, data: &[u8]) -> Self {
@@ -521,27 +521,27 @@ pub(super) mod tests {
             self
         }
 
-        pub(in crate::debian) fn file(self, path: &str, mode: u32, data: &str) -> Self {
+        pub(crate) fn file(self, path: &str, mode: u32, data: &str) -> Self {
             self.member(path, tar::EntryType::Regular, mode, "", data.as_bytes())
         }
 
-        pub(in crate::debian) fn bytes(self, path: &str, mode: u32, data: &[u8]) -> Self {
+        pub(crate) fn bytes(self, path: &str, mode: u32, data: &[u8]) -> Self {
             self.member(path, tar::EntryType::Regular, mode, "", data)
         }
 
-        pub(in crate::debian) fn directory(self, path: &str, mode: u32) -> Self {
+        pub(crate) fn directory(self, path: &str, mode: u32) -> Self {
             self.member(path, tar::EntryType::Directory, mode, "", b"")
         }
 
-        pub(in crate::debian) fn symlink(self, path: &str, target: &str) -> Self {
+        pub(crate) fn symlink(self, path: &str, target: &str) -> Self {
             self.member(path, tar::EntryType::Symlink, 0o777, target, b"")
         }
 
-        pub(in crate::debian) fn hardlink(self, path: &str, target: &str) -> Self {
+        pub(crate) fn hardlink(self, path: &str, target: &str) -> Self {
             self.member(path, tar::EntryType::Link, 0o644, target, b"")
         }
 
-        pub(in crate::debian) fn device(self, path: &str) -> Self {
+        pub(crate) fn device(self, path: &str) -> Self {
             self.member(path, tar::EntryType::Char, 0o600, "", b"")
         }
 
@@ -551,7 +551,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::debian) fn ar(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    pub(crate) fn ar(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
         let mut archive = b"!<arch>\n".to_vec();
         for (name, bytes) in members {
             archive.extend_from_slice(
@@ -565,7 +565,7 @@ pub(super) mod tests {
         archive
     }
 
-    pub(in crate::debian) fn deb(control: TestTar, data: TestTar, compression: Compression) -> Vec<u8> {
+    pub(crate) fn deb(control: TestTar, data: TestTar, compression: Compression) -> Vec<u8> {
         let extension = compression.extension();
         ar(&[
             ("debian-binary", b"2.0\n".to_vec()),
@@ -574,24 +574,23 @@ pub(super) mod tests {
         ])
     }
 
-    pub(in crate::debian) fn control(fields: &str) -> TestTar {
+    pub(crate) fn control(fields: &str) -> TestTar {
         TestTar::default().directory("./", 0o755).file("./control", 0o644, fields)
     }
 
-    pub(in crate::debian) const FIELDS: &str =
-        "Package: a\nVersion: 1-1\nArchitecture: amd64\nMaintainer: x\nDescription: y\n";
+    pub(crate) const FIELDS: &str = "Package: a\nVersion: 1-1\nArchitecture: amd64\nMaintainer: x\nDescription: y\n";
 
-    pub(in crate::debian) fn read(bytes: &[u8]) -> Result<Deb, DebError> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Deb, DebError> {
         let limits = Limits { control: 1 << 16, data: 1 << 20, members: 1000 };
         Deb::read(bytes, &Arc::new(tempfile::tempfile().unwrap()), "test", limits)
     }
 
     /// A package of that name with those files, read back.
-    pub(in crate::debian) fn package(name: &str, info: &[(&str, &str)], data: TestTar) -> Deb {
+    pub(crate) fn package(name: &str, info: &[(&str, &str)], data: TestTar) -> Deb {
         package_with(&FIELDS.replace("Package: a", &format!("Package: {name}")), info, data)
     }
 
-    pub(in crate::debian) fn package_with(fields: &str, info: &[(&str, &str)], data: TestTar) -> Deb {
+    pub(crate) fn package_with(fields: &str, info: &[(&str, &str)], data: TestTar) -> Deb {
         let control =
             info.iter().fold(control(fields), |tar, (name, text)| tar.file(&format!("./{name}"), 0o755, text));
         read(&deb(control, data, Compression::Plain)).unwrap()

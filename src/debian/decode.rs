@@ -92,12 +92,12 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::io::Write;
 
     use super::*;
 
-    pub(in crate::debian) fn encode(bytes: &[u8], compression: Compression) -> Vec<u8> {
+    pub(crate) fn encode(bytes: &[u8], compression: Compression) -> Vec<u8> {
         match compression {
             Compression::Plain => bytes.to_vec(),
             Compression::Gzip => {

@@ -357,7 +357,7 @@ fn show_date(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use pgp::composed::{
         EncryptionCaps, KeyType, SecretKeyParamsBuilder, SignedPublicKey, SignedSecretKey, SubkeyParamsBuilder,
     };
@@ -416,7 +416,7 @@ mod tests {
     }
 
     /// When the keys of these tests are made: now, since the library asks the clock.
-    fn now() -> u64 {
+    pub(crate) fn now() -> u64 {
         u64::from(Timestamp::now().as_secs())
     }
 
@@ -453,6 +453,23 @@ mod tests {
 
     fn sign(text: &str, key: &SignedSecretKey, signing: &Signing) -> String {
         signed_by(text, &key.secret_subkeys[0].key, signing)
+    }
+
+    /// Signs archives that tests of other modules make.
+    pub(crate) struct Signer(SignedSecretKey);
+
+    impl Signer {
+        pub(crate) fn new(seed: u64) -> Self {
+            Signer(key(Making { seed, ..USUAL }))
+        }
+
+        pub(crate) fn keyring(&self) -> Vec<u8> {
+            SignedPublicKey::from(self.0.clone()).to_bytes().unwrap()
+        }
+
+        pub(crate) fn sign(&self, text: &str) -> String {
+            sign(text, &self.0, &usual())
+        }
     }
 
     #[test]

@@ -249,3 +249,176 @@ fn pem_of(der: &[u8]) -> String {
     text.push_str("\n-----END CERTIFICATE-----\n");
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Content;
+    use crate::debian::effects::ca_certificates::tests::certificate_of;
+    use crate::recipe::path::FromText;
+    use crate::tree::{Entry, Kind, Rootfs};
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    fn base(files: &[(&str, &[u8])], links: &[(&str, &str)]) -> Rootfs {
+        let mut tree = FileTree::new();
+        let origin = || Origin::new("base");
+        for (at, bytes) in files {
+            let entry = Entry::file(Content::inline(*bytes), 0o640, Owner::new(0, 7), origin());
+            tree.insert(path(at), entry).unwrap();
+        }
+        for (at, target) in links {
+            tree.insert(path(at), Entry::symlink(target.as_bytes(), Owner::ROOT, origin())).unwrap();
+        }
+        let mut rootfs = Rootfs::new();
+        rootfs.apply(&tree);
+        rootfs
+    }
+
+    fn run(files: &[(&str, Vec<u8>)], rootfs: &Rootfs) -> Result<FileTree, CaError> {
+        let context = tempfile::tempdir().unwrap();
+        let mut paths = Vec::new();
+        for (name, bytes) in files {
+            let place = context.path().join(name);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, bytes).unwrap();
+            paths.push(FilePath::from_text(name).unwrap());
+        }
+        let read = |_: usize, _: u64, _: u64| Err(io::Error::other("there is no base"));
+        certificates(&paths, context.path(), &Below { rootfs, read: &read })
+    }
+
+    fn listing(tree: &FileTree) -> String {
+        let mut text = String::new();
+        for (path, entry) in tree.iter() {
+            let what = match &entry.kind {
+                Kind::Symlink(target) => format!(" -> {}", String::from_utf8_lossy(target)),
+                Kind::File(content) => format!(" {:04o} {} {}", entry.mode, entry.owner, content.len()),
+                _ => "/".to_owned(),
+            };
+            text.push_str(&format!("{}{what}\n", String::from_utf8_lossy(path.as_bytes())));
+        }
+        text
+    }
+
+    fn file_text(tree: &FileTree, at: &str) -> String {
+        match tree.get(&path(at)).map(|entry| &entry.kind) {
+            Some(Kind::File(content)) => String::from_utf8(content.read_all(1 << 20).unwrap()).unwrap(),
+            other => panic!("{at}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_a_bundle_one_is_made() {
+        let (a, b) = (certificate_of("A", 1), certificate_of("B", 2));
+        let both = format!("# a comment\r\n{}\n{}", pem_of(&a).replace('\n', "\r\n"), pem_of(&b));
+        let files = [("certs/company.pem", both.into_bytes()), ("one.der", certificate_of("C", 3))];
+        let tree = run(&files, &Rootfs::new()).unwrap();
+        let names: Vec<String> = tree.iter().map(|(path, _)| path.to_string()).collect();
+        assert!(names.contains(&"/usr/local/share/ca-certificates/company-2.crt".to_owned()), "{names:?}");
+        let bundle = file_text(&tree, BUNDLE);
+        assert_eq!(bundle, format!("{}{}{}", pem_of(&a), pem_of(&b), pem_of(&certificate_of("C", 3))));
+        assert_eq!(file_text(&tree, "usr/local/share/ca-certificates/one.crt"), pem_of(&certificate_of("C", 3)));
+    }
+
+    #[test]
+    fn bundles_that_are_there_are_added_to_once() {
+        let (old, new) = (certificate_of("Old", 1), certificate_of("New", 2));
+        // Alpine: one bundle under two names, and links by hash; the last line has no end.
+        let there = pem_of(&old).trim_end().to_owned();
+        let rootfs = base(
+            &[(BUNDLE, there.as_bytes())],
+            &[("etc/ssl/cert.pem", "certs/ca-certificates.crt"), ("etc/ssl/certs/x.0", "y")],
+        );
+        let tree = run(&[("new.crt", pem_of(&new).into_bytes())], &rootfs).unwrap();
+        assert_eq!(file_text(&tree, BUNDLE), format!("{}{}", pem_of(&old), pem_of(&new)));
+        let hash = name_hash(&new).unwrap();
+        let text =
+            listing(&tree).replace(&format!("{hash:08x}"), "HASH").replace(&format!(" {}", pem_of(&new).len()), " N");
+        insta::assert_snapshot!(text, @r"
+        etc/ssl/certs/ca-certificates.crt 0640 0:7 206
+        etc/ssl/certs/HASH.0 -> new.pem
+        etc/ssl/certs/new.pem -> /usr/local/share/ca-certificates/new.crt
+        usr/
+        usr/local/
+        usr/local/share/
+        usr/local/share/ca-certificates/
+        usr/local/share/ca-certificates/new.crt 0644 0:0 N
+        ");
+        // A second time, nothing is added.
+        let mut view = rootfs.clone();
+        view.apply(&tree);
+        let again = run(&[("new.crt", pem_of(&new).into_bytes())], &view).unwrap();
+        assert_eq!(file_text(&again, BUNDLE), file_text(&tree, BUNDLE));
+        // Red Hat's.
+        let rootfs = base(
+            &[("etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", b""), ("etc/pki/ca-trust/source/anchors/x", b"")],
+            &[("etc/pki/tls/certs/ca-bundle.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem")],
+        );
+        let tree = run(&[("new.crt", pem_of(&new).into_bytes())], &rootfs).unwrap();
+        assert_eq!(file_text(&tree, "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"), pem_of(&new));
+        assert_eq!(file_text(&tree, "etc/pki/ca-trust/source/anchors/new.crt"), pem_of(&new));
+        assert!(tree.get(&path(BUNDLE)).is_none());
+    }
+
+    #[test]
+    fn debians_bundle_is_made_as_its_own_tool_would() {
+        let (old, new) = (certificate_of("Old", 1), certificate_of("New", 2));
+        let shared = pem_of(&old);
+        let rootfs = base(
+            &[("usr/share/ca-certificates/mozilla/Old.crt", shared.as_bytes()), (BUNDLE, shared.as_bytes())],
+            &[("etc/ssl/certs/Old.pem", "/usr/share/ca-certificates/mozilla/Old.crt")],
+        );
+        let tree = run(&[("a b.pem", pem_of(&new).into_bytes())], &rootfs).unwrap();
+        assert_eq!(file_text(&tree, BUNDLE), format!("{}{}", pem_of(&old), pem_of(&new)));
+        let link = tree.get(&path("etc/ssl/certs/a_b.pem")).unwrap();
+        assert_eq!(link.kind, Kind::Symlink(b"/usr/local/share/ca-certificates/a_b.crt"[..].into()));
+        assert!(tree.get(&path(&format!("etc/ssl/certs/{:08x}.0", name_hash(&new).unwrap()))).is_some());
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused_by_name() {
+        let good = pem_of(&certificate_of("A", 1));
+        let block = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n");
+        let cases: [(&str, Vec<u8>); 10] = [
+            ("empty", Vec::new()),
+            ("text", b"hello".to_vec()),
+            ("binary", b"PK\x03\x04".to_vec()),
+            ("der", b"\x30\x03\x02\x01\x00".to_vec()),
+            ("damaged", block("CERTIFICATE").into_bytes()),
+            ("cut", good.as_bytes()[..good.len() - 5].to_vec()),
+            ("request", block("CERTIFICATE REQUEST").into_bytes()),
+            ("key", format!("{good}{}", block("PRIVATE KEY")).into_bytes()),
+            ("rsa", block("RSA PRIVATE KEY").into_bytes()),
+            ("long", vec![b'x'; MAX_FILE as usize + 1]),
+        ];
+        let told: Vec<String> = cases
+            .into_iter()
+            .map(|(name, bytes)| run(&[(name, bytes)], &Rootfs::new()).unwrap_err().to_string())
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        empty is no certificate: it is empty; expected PEM (`-----BEGIN CERTIFICATE-----`) or DER
+        text is no certificate: it starts with `hello`; expected PEM (`-----BEGIN CERTIFICATE-----`) or DER
+        binary is no certificate: it starts with `PK\u{3}\u{4}`; expected PEM (`-----BEGIN CERTIFICATE-----`) or DER
+        der is no certificate: it is DER of another kind (a key, a request, PKCS #7 or #12); expected PEM (`-----BEGIN CERTIFICATE-----`) or DER
+        damaged is no certificate: its block 1 is damaged; expected PEM (`-----BEGIN CERTIFICATE-----`) or DER
+        cut is no certificate: its block 1 is damaged; expected PEM (`-----BEGIN CERTIFICATE-----`) or DER
+        request is no certificate: its block 1 is a `CERTIFICATE REQUEST`; expected PEM (`-----BEGIN CERTIFICATE-----`) or DER
+        key holds a private key, which has no place in an image: name a file with certificates alone
+        rsa holds a private key, which has no place in an image: name a file with certificates alone
+        long is no certificate: it has more than 4 MiB; expected PEM (`-----BEGIN CERTIFICATE-----`) or DER
+        ");
+        let other = pem_of(&certificate_of("B", 2));
+        let error = run(&[("a/x.pem", good.clone().into()), ("b/x.crt", other.into())], &Rootfs::new()).unwrap_err();
+        assert!(error.to_string().contains("would both become x.crt"), "{error}");
+        assert!(run(&[("a/x.pem", good.clone().into()), ("b/x.crt", good.into())], &Rootfs::new()).is_ok());
+        let missing = certificates(
+            &[FilePath::from_text("none.pem").unwrap()],
+            Path::new("/nonexistent"),
+            &Below { rootfs: &Rootfs::new(), read: &|_, _, _| Err(io::Error::other("x")) },
+        );
+        assert!(matches!(missing, Err(CaError::Read { .. })));
+    }
+}

@@ -91,9 +91,19 @@ pub fn apply(
     let has = |name: &str| packages.iter().any(|package| package.name == name);
     if has("base-passwd") {
         for file in ["passwd", "group"] {
-            if let Some(master) = staging.read(&format!("usr/share/base-passwd/{file}.master"))? {
-                staging.directory("etc", 0o755, Owner::ROOT, &origin)?;
-                staging.new_file(&format!("etc/{file}"), master, 0o644, Owner::ROOT, &origin)?;
+            let Some(master) = staging.text(&format!("usr/share/base-passwd/{file}.master"))? else { continue };
+            staging.directory("etc", 0o755, Owner::ROOT, &origin)?;
+            let path = format!("etc/{file}");
+            match staging.text(&path)? {
+                None => staging.file(&path, master, 0o644, Owner::ROOT, &origin)?,
+                Some(there) => {
+                    if let Some(merged) = merge(&there, &master) {
+                        let place = staging.place(&path)?;
+                        let node = staging.view().get(&place).map(|node| (node.mode, node.owner));
+                        let (mode, owner) = node.unwrap_or((0o644, Owner::ROOT));
+                        staging.file(&path, merged, mode, owner, &origin)?;
+                    }
+                }
             }
         }
         for file in ["subuid", "subgid"] {
@@ -288,12 +298,39 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/') && !path.contains([':', '\n', '\0']) && TreePath::parse(path).is_ok()
 }
 
+/// Accounts that are there, then those of Debian's whose names and numbers nobody has; `None` where that adds nothing.
+fn merge(there: &str, master: &str) -> Option<String> {
+    let lines = split(there);
+    let taken = |at: usize, value: &str| lines.iter().any(|line| line.get(at).is_some_and(|other| other == value));
+    let mut merged = there.to_owned();
+    if !merged.is_empty() && !merged.ends_with('\n') {
+        merged.push('\n');
+    }
+    let before = merged.len();
+    for line in split(master) {
+        if let [name, _, number, ..] = &line[..]
+            && !taken(0, name)
+            && !taken(2, number)
+        {
+            merged.push_str(&line.join(":"));
+            merged.push('\n');
+        }
+    }
+    (merged.len() > before).then_some(merged)
+}
+
 fn split(text: &str) -> Vec<Vec<String>> {
     text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
 }
 
 fn join(lines: &[Vec<String>]) -> String {
     lines.iter().map(|line| line.join(":") + "\n").collect()
+}
+
+/// Takes a password out of its field. What says that it is elsewhere is none, and nobody gets in with it.
+fn shadowed(field: &mut String) -> String {
+    let password = std::mem::replace(field, "x".to_owned());
+    if password == "x" { "*".to_owned() } else { password }
 }
 
 impl Files {
@@ -309,12 +346,12 @@ impl Files {
         let days = self.days.to_string();
         let mut shadow = Vec::new();
         for line in self.passwd.iter_mut().filter(|line| line.len() == 7) {
-            let password = std::mem::replace(&mut line[1], "x".to_owned());
+            let password = shadowed(&mut line[1]);
             shadow.push([&line[0], &password, &days, "0", "99999", "7", "", "", ""].map(str::to_owned).to_vec());
         }
         let mut gshadow = Vec::new();
         for line in self.group.iter_mut().filter(|line| line.len() == 4) {
-            let password = std::mem::replace(&mut line[1], "x".to_owned());
+            let password = shadowed(&mut line[1]);
             gshadow.push([&line[0], &password, "", &line[3]].map(str::to_owned).to_vec());
         }
         (self.shadow, self.gshadow) = (Some(shadow), Some(gshadow));
@@ -324,13 +361,15 @@ impl Files {
         self.group.iter().find(|line| line[0] == name).and_then(|line| line.get(2)?.parse().ok())
     }
 
-    fn free(&self, wanted: Option<u32>, users: bool) -> Option<u32> {
+    /// The number that is wanted, or the next one that neither is taken nor belongs to somebody who comes later.
+    fn free(&self, wanted: Option<u32>, users: bool, kept: &BTreeSet<u32>) -> Option<u32> {
         let number = |line: &Vec<String>| line.get(2).and_then(|id| id.parse::<u32>().ok());
         let mut taken: BTreeSet<u32> = self.group.iter().filter_map(number).collect();
         if users {
             taken.extend(self.passwd.iter().filter_map(number));
         }
-        wanted.into_iter().chain(SYSTEM).find(|id| !taken.contains(id))
+        let next = SYSTEM.filter(|id| !kept.contains(id));
+        wanted.into_iter().chain(next).find(|id| !taken.contains(id))
     }
 
     /// Adds what is wanted, by name, whatever the order in which it was asked for. What is there already stays.
@@ -351,11 +390,13 @@ impl Files {
                 Wanted::Member { .. } => {}
             }
         }
+        let kept = |name: &&str| pinned.get(*name).copied();
+        let kept: BTreeSet<u32> = groups.keys().chain(users.keys()).filter_map(kept).collect();
         for (name, gid) in groups {
             // The group of a user of the same name comes with it.
             let own = matches!(users.get(name), Some(Wanted::User { group: None, .. }));
             if !own && self.gid_of(name).is_none() {
-                let gid = self.free(pinned.get(name).copied().or(gid), false).ok_or_else(|| full(name))?;
+                let gid = self.free(pinned.get(name).copied().or(gid), false, &kept).ok_or_else(|| full(name))?;
                 self.add_group(name, gid);
                 given.insert(name.to_owned(), gid);
             }
@@ -373,7 +414,7 @@ impl Files {
                 .filter(|id| !self.passwd.iter().any(|line| line.get(2) == Some(&id.to_string())));
             let id = match (existing, wanted) {
                 (Some(_), Some(id)) => id,
-                _ => self.free(wanted, true).ok_or_else(|| full(name))?,
+                _ => self.free(wanted, true, &kept).ok_or_else(|| full(name))?,
             };
             let gid = match existing {
                 Some(gid) => gid,
@@ -506,6 +547,32 @@ mod tests {
         users:*::
         nogroup:*::
         ");
+    }
+
+    #[test]
+    fn masters_are_added_to_what_is_there() {
+        let no_base = |_, _, _| Err(std::io::Error::other("there is no base"));
+        let mut staging = Staging::new(Rootfs::new(), &no_base);
+        let origin = Origin::new("users");
+        for (path, text) in [
+            ("etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\napp:x:100:100::/:/bin/sh"),
+            ("etc/group", "app:x:100:\n"),
+        ] {
+            staging.file(path, text, 0o640, Owner::ROOT, &origin).unwrap();
+        }
+        let packages = [masters(), package("passwd", &[], TestTar::default())];
+        unpack(&mut staging, &packages, &BTreeMap::new(), Leave::default()).unwrap();
+        apply(&mut staging, &packages, &BTreeMap::new(), 3653).unwrap();
+        let text = |path: &str| staging.text(path).unwrap().unwrap();
+        assert_eq!(
+            text("etc/passwd"),
+            "root:x:0:0:root:/root:/sbin/nologin\napp:x:100:100::/:/bin/sh\n\
+             nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        );
+        // The number of `users` is taken.
+        assert_eq!(text("etc/group"), "app:x:100:\nroot:x:0:\nnogroup:x:65534:\n");
+        assert!(text("etc/shadow").starts_with("root:*:3653:"), "{}", text("etc/shadow"));
+        assert_eq!(staging.view().get(&TreePath::parse("etc/passwd").unwrap()).unwrap().mode, 0o640);
     }
 
     #[test]

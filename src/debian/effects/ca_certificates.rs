@@ -259,7 +259,7 @@ fn clean(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::tree::{Kind, Rootfs};
 
@@ -280,6 +280,11 @@ mod tests {
             der(0x30, &name),
         ];
         der(0x30, &der(0x30, &fields.concat()))
+    }
+
+    /// The same, of that name.
+    pub(crate) fn certificate_of(name: &str, serial: u8) -> Vec<u8> {
+        certificate(&[(0x0c, CN, name)], serial)
     }
 
     fn pem_of(certificate: &[u8]) -> String {

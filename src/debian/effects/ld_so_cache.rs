@@ -5,16 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::staging::{Staging, StagingError};
 use crate::elf::{self, Elf};
-use crate::tree::{Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreePath};
+use crate::tree::{Located, Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreePath};
 
 /// The most files that `include` lines may lead to.
 const MAX_FILES: usize = 1000;
 
+const CACHE: &str = "etc/ld.so.cache";
+
+/// What the cache and each of its entries begin with, in bytes.
+const HEADER: usize = 48;
+const ENTRY: usize = 24;
+
+/// The mark at the beginning; older versions of ldconfig put a table of another form in front of it.
+const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+
 /// Gives the headers of a file of the tree; `None` where it is no ELF file.
 pub type ReadElf<'a, E> = dyn Fn(&TreePath, &Node) -> Result<Option<Elf>, E> + 'a;
 
-/// Names of libraries, with their paths as the cache has them.
-type Libraries = Vec<(Vec<u8>, Vec<u8>)>;
+/// A library: its name, and its path as the cache has it.
+pub type Library = (Vec<u8>, Vec<u8>);
+
+type Libraries = Vec<Library>;
 
 /// How the cache marks libraries of an architecture: the flags of an entry, the ELF class and byte order, and the triplet
 /// in the names of directories.
@@ -41,7 +52,8 @@ fn marks(architecture: &str) -> Option<Marks> {
 }
 
 /// Writes the cache for the tree as it is now, where the image has a loader that reads one. To be done last, since
-/// libraries that a recipe copies count, too.
+/// libraries that a recipe copies count, too. Of libraries in layers of a base, the base's own cache is believed, so that
+/// they are not read; where it already says all there is, it stays.
 ///
 /// # Errors
 /// Where a file cannot be read.
@@ -50,10 +62,16 @@ pub fn apply(staging: &mut Staging<'_>, architecture: &str) -> Result<(), Stagin
     if !staging.exists("etc/ld.so.conf") {
         return Ok(());
     }
+    let there = staging.read(CACHE)?.and_then(|bytes| parse(&bytes, architecture));
     let read_elf = |path: &TreePath, node: &Node| read_elf(staging, path, node);
     let config = |path: &str| staging.text(path);
-    let Some(bytes) = build(staging.view(), architecture, &config, &read_elf)? else { return Ok(()) };
-    staging.file("etc/ld.so.cache", bytes, 0o644, Owner::ROOT, &Origin::new("ld.so.cache"))
+    let Some(bytes) = build(staging.view(), architecture, &config, &read_elf, there.as_deref())? else { return Ok(()) };
+    // ldconfig and we may tell of the same libraries in another order, or of one twice.
+    let set = |libraries: Option<Libraries>| libraries.map(|list| list.into_iter().collect::<BTreeSet<Library>>());
+    if there.is_some() && set(parse(&bytes, architecture)) == set(there) {
+        return Ok(());
+    }
+    staging.file(CACHE, bytes, 0o644, Owner::ROOT, &Origin::new("ld.so.cache"))
 }
 
 /// The headers of a file of the view; `None` where it is no ELF file, or a damaged one.
@@ -71,7 +89,8 @@ pub fn read_elf(staging: &Staging<'_>, path: &TreePath, node: &Node) -> Result<O
     }
 }
 
-/// The bytes of the cache for a tree; `None` for an architecture whose cache is not known.
+/// The bytes of the cache for a tree; `None` for an architecture whose cache is not known. `there` is what the tree's own
+/// cache says: libraries that it tells of and that lie in layers of a base are not read.
 ///
 /// # Errors
 /// What the two readers give.
@@ -80,8 +99,10 @@ pub fn build<E: From<ResolveError>>(
     architecture: &str,
     text: &dyn Fn(&str) -> Result<Option<String>, E>,
     read_elf: &ReadElf<'_, E>,
+    there: Option<&[Library]>,
 ) -> Result<Option<Vec<u8>>, E> {
     let Some(marks) = marks(architecture) else { return Ok(None) };
+    let there = there.map(|there| by_directory(view, there));
     let directories = directories(view, architecture, text)?;
     let mut real: BTreeSet<TreePath> = BTreeSet::new();
     let mut entries: Libraries = Vec::new();
@@ -89,7 +110,8 @@ pub fn build<E: From<ResolveError>>(
         let Ok(path) = TreePath::parse(&directory) else { continue };
         let Ok(place) = view.resolve(&path) else { continue };
         if view.is_directory(&place) && real.insert(place.clone()) {
-            entries.extend(libraries(view, &place, &directory, &marks, read_elf)?);
+            let known = there.as_ref().map(|there| there.get(&place).map_or(&[][..], Vec::as_slice));
+            entries.extend(libraries(view, &place, &directory, &marks, read_elf, known)?);
         }
     }
     // Stable: of two libraries of one name, that of the first directory comes first.
@@ -169,15 +191,31 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The libraries of one directory: name, and path as the cache has it.
+/// What a cache says of files that lie in layers of a base and are still there, by the directory that they are in.
+fn by_directory(view: &Rootfs, there: &[Library]) -> BTreeMap<TreePath, Libraries> {
+    let mut places: BTreeMap<TreePath, Libraries> = BTreeMap::new();
+    for library in there {
+        let Ok(path) = TreePath::parse(&library.1) else { continue };
+        if !matches!(view.file(&path), Ok(Some((_, _, Located::Layer { .. })))) {
+            continue;
+        }
+        let place = path.parent().and_then(|directory| view.resolve(&directory).ok());
+        places.entry(place.unwrap_or_default()).or_default().push(library.clone());
+    }
+    places
+}
+
+/// The libraries of one directory: name, and path as the cache has it. `known` are those of a base, which are then not
+/// read.
 fn libraries<E>(
     view: &Rootfs,
     place: &TreePath,
     directory: &str,
     marks: &Marks,
     read_elf: &ReadElf<'_, E>,
+    known: Option<&[Library]>,
 ) -> Result<Libraries, E> {
-    let mut found: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut found: BTreeMap<Vec<u8>, Vec<u8>> = known.unwrap_or_default().iter().cloned().collect();
     let names: Vec<Vec<u8>> = view
         .below(place)
         .filter_map(|(path, _)| path.strip_prefix(place))
@@ -191,7 +229,10 @@ fn libraries<E>(
             continue;
         }
         let Ok(path) = place.child(&name) else { continue };
-        let Ok(Some((real, node, _))) = view.file(&path) else { continue };
+        let Ok(Some((real, node, located))) = view.file(&path) else { continue };
+        if known.is_some() && matches!(located, Located::Layer { .. }) {
+            continue;
+        }
         let Some(elf) = read_elf(&real, node)? else { continue };
         if (elf.wide, elf.little, elf.kind) != (marks.wide, marks.little, elf::SHARED) || !elf.dynamic {
             continue;
@@ -235,9 +276,38 @@ fn compare(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-fn write(entries: &[(Vec<u8>, Vec<u8>)], marks: &Marks) -> Vec<u8> {
-    const HEADER: usize = 48;
-    const ENTRY: usize = 24;
+/// What a cache says of libraries of an architecture, in its order; `None` where it is none that can be read. Those for
+/// certain machines alone are passed over: the loader finds the others.
+pub fn parse(bytes: &[u8], architecture: &str) -> Option<Vec<Library>> {
+    let marks = marks(architecture)?;
+    let start = match bytes.starts_with(MAGIC) {
+        true => 0,
+        false => bytes.windows(MAGIC.len()).position(|window| window == MAGIC)?,
+    };
+    let bytes = bytes.get(start..)?;
+    let number = |at: usize| {
+        let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        Some(if marks.little { u32::from_le_bytes(four) } else { u32::from_be_bytes(four) })
+    };
+    let text = |at: u32| {
+        let rest = bytes.get(at as usize..)?;
+        Some(rest[..rest.iter().position(|byte| *byte == 0)?].to_vec())
+    };
+    let count = number(MAGIC.len())? as usize;
+    if count > bytes.len() / ENTRY {
+        return None;
+    }
+    let mut libraries = Vec::with_capacity(count);
+    for at in (0..count).map(|entry| HEADER + ENTRY * entry) {
+        let plain = number(at + 16)? == 0 && number(at + 20)? == 0;
+        if plain && number(at)? == marks.flags {
+            libraries.push((text(number(at + 4)?)?, text(number(at + 8)?)?));
+        }
+    }
+    Some(libraries)
+}
+
+fn write(entries: &[Library], marks: &Marks) -> Vec<u8> {
     let number = |value: usize| match marks.little {
         true => (value as u32).to_le_bytes(),
         false => (value as u32).to_be_bytes(),
@@ -255,7 +325,7 @@ fn write(entries: &[(Vec<u8>, Vec<u8>)], marks: &Marks) -> Vec<u8> {
         // Versions of the kernel and of the hardware that are needed: none.
         table.extend([0; 12]);
     }
-    let mut bytes = b"glibc-ld.so.cache1.1".to_vec();
+    let mut bytes = MAGIC.to_vec();
     bytes.extend(number(entries.len()));
     bytes.extend(number(strings.len()));
     bytes.push(if marks.little { 2 } else { 3 });
@@ -268,11 +338,10 @@ mod tests {
     use super::*;
     use crate::elf::tests::make;
 
-    fn names(cache: &[u8]) -> Vec<(String, String)> {
-        let number = |at: usize| u32::from_le_bytes(cache[at..at + 4].try_into().unwrap()) as usize;
-        let text =
-            |at: usize| String::from_utf8_lossy(cache[at..].split(|byte| *byte == 0).next().unwrap()).into_owned();
-        (0..number(20)).map(|entry| 48 + 24 * entry).map(|at| (text(number(at + 4)), text(number(at + 8)))).collect()
+    fn names(cache: &[u8]) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let libraries = parse(cache, "amd64").unwrap();
+        libraries.iter().map(|(name, path)| format!("{} {}", text(name), text(path))).collect()
     }
 
     #[test]
@@ -302,9 +371,8 @@ mod tests {
         staging.symlink("usr/lib/x86_64-linux-gnu/libz.so.1", "libz.so.1.3", &origin).unwrap();
         apply(&mut staging, "amd64").unwrap();
         let cache = staging.read("etc/ld.so.cache").unwrap().unwrap();
-        let found: Vec<String> = names(&cache).into_iter().map(|(name, path)| format!("{name} {path}")).collect();
         assert_eq!(
-            found,
+            names(&cache),
             [
                 "libz.so.1 /usr/local/lib/libz.so.1",
                 "libz.so.1 /lib/x86_64-linux-gnu/libz.so.1",
@@ -313,6 +381,65 @@ mod tests {
                 "libnoname.so /lib/x86_64-linux-gnu/libnoname.so",
             ]
         );
+    }
+
+    #[test]
+    fn a_bases_cache_is_believed_and_its_libraries_are_not_read() {
+        let origin = Origin::new("test");
+        let marks = marks("amd64").unwrap();
+        let pair = |name: &str, path: &str| (name.as_bytes().to_vec(), path.as_bytes().to_vec());
+        let there = [
+            pair("libold.so.1", "/usr/lib/libold.so.1"),
+            pair("libgone.so.1", "/usr/lib/libgone.so.1"),
+            pair("liba.so.1", "/usr/lib/liba.so.1"),
+        ];
+        // As older versions wrote it: another table in front.
+        let cache = [b"ld.so-1.7.0\0\0\0\0\0", &write(&there, &marks)[..]].concat();
+        let mut base = Rootfs::new();
+        let path = |text: &str| TreePath::parse(text).unwrap();
+        let put = |base: &mut Rootfs, text: &str, offset: u64, length: u64| {
+            let kind = NodeKind::File(Located::Layer { layer: 0, offset, length });
+            base.put(path(text), Node { kind, mode: 0o644, owner: Owner::ROOT });
+        };
+        put(&mut base, "etc/ld.so.cache", 0, cache.len() as u64);
+        put(&mut base, "etc/ld.so.conf", 1000, 15);
+        for library in ["usr/lib/libold.so.1", "usr/lib/liba.so.1", "usr/lib/libunknown.so.1"] {
+            put(&mut base, library, 9000, 10);
+        }
+        let read = |_: usize, offset: u64, _: u64| match offset {
+            0 => Ok(cache.clone()),
+            1000 => Ok(b"/usr/local/lib\n".to_vec()),
+            _ => Err(std::io::Error::other("a library of the base is read")),
+        };
+        // Nothing but what has gone is new: then the cache is the base's, without it.
+        let mut staging = Staging::new(base.clone(), &read);
+        apply(&mut staging, "amd64").unwrap();
+        let lines = names(&staging.read(CACHE).unwrap().unwrap());
+        assert_eq!(lines, ["libold.so.1 /usr/lib/libold.so.1", "liba.so.1 /usr/lib/liba.so.1"]);
+        // Another library comes in, and one takes the place of the base's.
+        let mut staging = Staging::new(base.clone(), &read);
+        let library = |soname| make(true, true, 62, None, &[], Some(soname), None);
+        staging.file("usr/local/lib/libnew.so.1", library("libnew.so.1"), 0o644, Owner::ROOT, &origin).unwrap();
+        staging.file("usr/lib/liba.so.1", library("liba.so.1"), 0o644, Owner::ROOT, &origin).unwrap();
+        apply(&mut staging, "amd64").unwrap();
+        let lines = names(&staging.read(CACHE).unwrap().unwrap());
+        assert_eq!(
+            lines,
+            [
+                "libold.so.1 /usr/lib/libold.so.1",
+                "libnew.so.1 /usr/local/lib/libnew.so.1",
+                "liba.so.1 /usr/lib/liba.so.1"
+            ]
+        );
+        // What says all there is stays.
+        let tree = staging.into_tree(&base).unwrap();
+        base.apply(&tree);
+        let mut staging = Staging::new(base, &read);
+        apply(&mut staging, "amd64").unwrap();
+        assert!(!staging.holds(&path(CACHE)));
+        for end in 0..cache.len() {
+            assert_ne!(parse(&cache[..end], "amd64"), parse(&cache, "amd64"), "cut at {end}");
+        }
     }
 
     #[test]

@@ -31,6 +31,12 @@ pub fn apply(staging: &mut Staging<'_>, packages: &[Deb]) -> Result<(), StagingE
                 let group = group(staging, "_ssh")?;
                 staging.set("usr/bin/ssh-agent", 0o2755, Owner::new(0, group))?;
             }
+            "openssh-server" => copy(staging, "usr/share/openssh/sshd_config", "etc/ssh/sshd_config", &origin)?,
+            "rsyslog" => staging.set("var/spool/rsyslog", 0o700, Owner::ROOT)?,
+            "ssl-cert" => {
+                let group = group(staging, "ssl-cert")?;
+                staging.set("etc/ssl/private", 0o710, Owner::new(0, group))?;
+            }
             "cron" => {
                 let group = group(staging, "crontab")?;
                 staging.set("usr/bin/crontab", 0o2755, Owner::new(0, group))?;

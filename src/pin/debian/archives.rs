@@ -9,6 +9,7 @@ use url::Url;
 use super::ask::AskedSuite;
 use super::{Ask, Means, PinError};
 use crate::content::Content;
+use crate::debian::checks;
 use crate::debian::decode::{self, Compression};
 use crate::debian::keyring::Keyring;
 use crate::debian::packages::{Packages, PackagesError};
@@ -84,6 +85,13 @@ impl Archives {
     /// Nothing read yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The package that most likely has a library, as far as archives were read.
+    pub fn package_of(&self, library: &str) -> Option<String> {
+        let indexes = lock(&self.indexes);
+        let exists = |name: &str| indexes.values().any(|packages| packages.named(name).next().is_some());
+        checks::package_of(library, &exists)
     }
 
     /// The indexes that are asked for, in an order that is the same however the recipe is written.

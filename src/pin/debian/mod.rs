@@ -12,6 +12,10 @@ mod archives;
 mod ask;
 mod error;
 mod previous;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

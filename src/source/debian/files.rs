@@ -57,7 +57,11 @@ impl Places<'_> {
             (None, "debian-security") => own.and_then(beside),
             (None, _) => None,
         };
-        self.supply.debian_mirrors(archive, recipe.as_ref())
+        let mut mirrors = self.supply.debian_mirrors(archive, recipe.as_ref())?;
+        for mirror in mirrors.iter_mut().filter(|mirror| !mirror.path().ends_with('/')) {
+            mirror.set_path(&format!("{}/", mirror.path()));
+        }
+        Ok(mirrors)
     }
 
     /// All places of a file of an archive: mirrors, then the snapshot of that date (RFC 3339).

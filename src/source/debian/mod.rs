@@ -8,6 +8,8 @@
 
 mod files;
 mod libraries;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;

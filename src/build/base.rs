@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::base::{BaseError, Knowledge, LayerStack, StackLayer};
+use crate::base::{BaseError, Knowledge, LayerReader, LayerStack, StackLayer};
 use crate::image::ImageBase;
 use crate::oci::{Digest, Platform, Reference};
 use crate::place::{BlobSource, ImageSource, Pick, SourceError, select_image};
+use crate::python::interpreter::Image;
+use crate::python::{Interpreter, InterpreterError};
 use crate::report::Reporter;
 use crate::store::BlobStore;
+use crate::tree::{Located, NodeKind, TreePath};
 
 /// An opened base.
 #[derive(Clone)]
@@ -18,6 +21,8 @@ pub struct OpenBase {
     pub stack: LayerStack,
     /// The digests of its manifest and its config, where it comes from outside.
     pub documents: Option<(Digest, Digest)>,
+    /// Its Python, where the lock knows it; it holds until a layer on top may have brought another one.
+    pub python: Option<Interpreter>,
 }
 
 /// Why a base cannot be opened.
@@ -42,7 +47,7 @@ pub enum OpenError {
 impl OpenBase {
     /// No base at all.
     pub fn scratch(platform: &Platform) -> Self {
-        OpenBase { image: ImageBase::scratch(platform), stack: LayerStack::new(), documents: None }
+        OpenBase { image: ImageBase::scratch(platform), stack: LayerStack::new(), documents: None, python: None }
     }
 
     /// The image of a source for that platform. `reference` is the name that others can find it by.
@@ -60,7 +65,12 @@ impl OpenBase {
         let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
         let mut stack = LayerStack::new();
         stack.push_base(layers, store, reporter)?;
-        Ok(OpenBase { image, stack, documents: digests })
+        Ok(OpenBase { image, stack, documents: digests, python: None })
+    }
+
+    /// The version of its Python, where its config says one, as the official images of Python do.
+    pub(super) fn stated_python(&self) -> Option<&str> {
+        self.image.config.config.env.iter().find_map(|line| line.strip_prefix("PYTHON_VERSION="))
     }
 
     /// The same image, where no layer is opened: of what they hold, what the lock knows is known. See
@@ -76,7 +86,50 @@ impl OpenBase {
         knowledge: &Knowledge,
     ) -> Result<Self, OpenError> {
         let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
-        Ok(OpenBase { image, stack: LayerStack::known(layers, knowledge), documents: digests })
+        Ok(OpenBase { image, stack: LayerStack::known(layers, knowledge), documents: digests, python: None })
+    }
+}
+
+/// The Python of a view; none where there is none. `hint` is its version, where somebody says it.
+///
+/// # Errors
+/// [`InterpreterError`].
+pub(super) fn find_python(
+    view: &LayerStack,
+    store: &BlobStore,
+    hint: Option<&str>,
+) -> Result<Option<Interpreter>, InterpreterError> {
+    // What it takes to find it is no knowledge worth keeping: what was found is.
+    let view = view.unwatched();
+    let reader = LayerReader::new(&view, store);
+    let mut read = |located: &Located| match located {
+        Located::Content(content) => content.read_all(64 << 20),
+        Located::Layer { layer, offset, length } => reader.read(*layer, *offset, *length),
+        Located::Unknown { path, .. } => {
+            view.rootfs().needs_contents(path);
+            Err(std::io::Error::other("the base was not read"))
+        }
+    };
+    let status = TreePath::parse("var/lib/dpkg/status")?;
+    let mut dpkg_status = String::new();
+    if let Ok(Some((path, _, located))) = view.rootfs().file(&status) {
+        let bytes = read(located).map_err(|source| InterpreterError::Read { path, source })?;
+        dpkg_status = String::from_utf8_lossy(&bytes).into_owned();
+    }
+    // Images without dpkg tell of each package in a file of its own.
+    for (path, node) in view.rootfs().below(&TreePath::parse("var/lib/dpkg/status.d")?) {
+        if let NodeKind::File(located) = &node.kind
+            && !path.as_bytes().ends_with(b".md5sums")
+        {
+            let bytes = read(located).map_err(|source| InterpreterError::Read { path: path.clone(), source })?;
+            dpkg_status.push_str(&format!("\n{}\n", String::from_utf8_lossy(&bytes).trim_end()));
+        }
+    }
+    let mut image = Image { rootfs: view.rootfs(), read: &mut read, dpkg_status: &dpkg_status, version_hint: hint };
+    match Interpreter::find(&mut image) {
+        Ok(found) => Ok(Some(found)),
+        Err(InterpreterError::None) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

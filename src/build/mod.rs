@@ -28,12 +28,14 @@ use crate::lock::{ImagePin, Lock};
 use crate::oci::{Platform, Reference};
 use crate::pin::debian::Archives;
 use crate::place::{self, Artifact, Fallback, ImageSource, Pick};
+use crate::python::Interpreter;
 use crate::recipe::{self, At, Base, Diagnostic, ImageName, Place, Recipe, Span};
 use crate::report::Reporter;
 use crate::source;
 use crate::store::BlobStore;
 use crate::supply::Supply;
 use crate::tar;
+use crate::tree::TreePath;
 use pins::Pins;
 
 /// What images are built for where neither recipe nor command line says: always the same, whatever machine this is.
@@ -344,6 +346,9 @@ impl Builder<'_> {
                 },
             };
             let Some(tree) = tree else { continue };
+            if tree.tree.iter().any(|(path, _)| may_be_python(path)) {
+                open.python = None;
+            }
             newest = newest.max(seconds(tree.newest));
             if run.purpose == Purpose::Lock {
                 open.stack.look(&tree.tree);
@@ -376,7 +381,7 @@ impl Builder<'_> {
             self.reporter.warn(warning);
         }
         let name = image.publish.then(|| self.references(image).first().map(ToString::to_string)).flatten();
-        let open = OpenBase { image: assembled.as_base(name), stack: open.stack, documents: None };
+        let open = OpenBase { image: assembled.as_base(name), stack: open.stack, documents: None, python: open.python };
         Ok(Finished { open, layers: made, image: assembled })
     }
 
@@ -540,15 +545,28 @@ impl Builder<'_> {
             if let (Some(pin), false, true) = (pin, fits, run.pins.is_locked()) {
                 return Err(stale(format!("it is {manifest} now, and {} is locked", pin.manifest)));
             }
-            let (knowledge, texts) = match pin.filter(|_| fits) {
-                Some(pin) => (pin.knowledge.clone(), pin.texts.clone()),
+            let (knowledge, texts, python) = match pin.filter(|_| fits) {
+                Some(pin) => (pin.knowledge.clone(), pin.texts.clone(), pin.python.clone()),
                 None => Default::default(),
             };
+            if open.stack.is_unread() {
+                open.python = Interpreter::of_line(&python);
+            }
+            let mut python = python;
+            let asks = |layer: &recipe::Layer| {
+                layer.sources.iter().any(|source| matches!(source.value, recipe::Source::Python(_)))
+            };
+            let learns = remote && (run.purpose == Purpose::Lock || !fits && !run.pins.is_locked());
+            if learns && self.recipe.images.iter().flat_map(|image| &image.layers).any(asks) {
+                // What cannot be told is an error for the layer that needs it.
+                let found = base::find_python(&open.stack, self.store, open.stated_python()).ok().flatten();
+                python = found.and_then(|found| found.line()).unwrap_or_default();
+            }
             // An existing pin keeps what it knows: a build does not change a lock that fits.
-            if remote && (run.purpose == Purpose::Lock || !fits && !run.pins.is_locked()) {
+            if learns {
                 open.stack.watch();
             }
-            run.pins.add_image(ImagePin { name, platform: platform_name, manifest, config, knowledge, texts });
+            run.pins.add_image(ImagePin { name, platform: platform_name, manifest, config, knowledge, texts, python });
         }
         Ok(open)
     }
@@ -649,6 +667,14 @@ impl Builder<'_> {
     ) -> BuildError {
         BuildError::Outside { at: self.recipe.sources().position(span), what, remote: false, source: source.into() }
     }
+}
+
+/// Whether something at that path could be another Python than the one below.
+fn may_be_python(path: &TreePath) -> bool {
+    let directories: [&[u8]; 4] = [b"bin", b"usr/bin", b"usr/local/bin", b"var/lib/dpkg"];
+    let parent = path.parent().unwrap_or_default();
+    let name = path.file_name().unwrap_or_default();
+    directories.contains(&parent.as_bytes()) && (name.starts_with(b"python3") || name.starts_with(b"status"))
 }
 
 /// An error with its causes in one text.

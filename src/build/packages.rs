@@ -14,8 +14,7 @@ use crate::lock::{DebianPins, FetchPin, PythonPins};
 use crate::oci::Platform;
 use crate::pin::debian::{Fault, PinError};
 use crate::pin::{self, python::Ask as PythonAsk};
-use crate::python::interpreter::Image as InterpreterImage;
-use crate::python::{Interpreter, InterpreterError, PythonVersion};
+use crate::python::{Interpreter, PythonVersion};
 use crate::recipe::packages::{DebianPackage, DebianSource, PythonSource};
 use crate::recipe::{self, At, Diagnostic, FilePath, PerArch, Span};
 use crate::source::archive::{ArchiveRequest, read_archive};
@@ -380,27 +379,12 @@ impl Making<'_> {
         source: Option<&PythonSource>,
         span: Span,
     ) -> Result<Option<Interpreter>, BuildError> {
-        let reader = LayerReader::new(view, self.builder.store);
-        let mut read = |located: &Located| match located {
-            Located::Content(content) => content.read_all(64 << 20),
-            Located::Layer { layer, offset, length } => reader.read(*layer, *offset, *length),
-            Located::Unknown { .. } => Err(std::io::Error::other("the base was not read")),
-        };
-        let status = TreePath::parse("var/lib/dpkg/status").map_err(|error| self.at(span, error))?;
-        let mut dpkg_status = String::new();
-        if let Ok(Some((_, _, located))) = view.rootfs().file(&status) {
-            let bytes =
-                read(located).map_err(|error| self.caused(span, format!("reading {status} of the base"), error))?;
-            dpkg_status = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some(known) = &self.open.python {
+            return Ok(Some(known.clone()));
         }
-        let hint = source.and_then(|source| source.version.as_ref()).map(|version| version.value.as_str());
-        let mut image =
-            InterpreterImage { rootfs: view.rootfs(), read: &mut read, dpkg_status: &dpkg_status, version_hint: hint };
-        match Interpreter::find(&mut image) {
-            Ok(found) => Ok(Some(found)),
-            Err(InterpreterError::None) => Ok(None),
-            Err(error) => Err(self.diagnose(span, &error)),
-        }
+        let stated = source.and_then(|source| source.version.as_ref()).map(|version| version.value.as_str());
+        let hint = stated.or_else(|| self.open.stated_python());
+        super::base::find_python(view, self.builder.store, hint).map_err(|error| self.diagnose(span, &error))
     }
 
     /// What compiles for that version: this machine's own CPython where it is that one, else the pinned one.

@@ -94,6 +94,8 @@ pub struct ImagePin {
     pub knowledge: Vec<String>,
     /// Contents of its small files that builds write anew, by path.
     pub texts: BTreeMap<String, String>,
+    /// Its Python, in one line ([`crate::python::Interpreter::line`]); empty where nobody asked, or it has none.
+    pub python: String,
 }
 
 /// Debian packages for one platform.
@@ -260,6 +262,7 @@ mod tests {
                 manifest: digest,
                 config: digest,
                 knowledge: vec!["d 0755 0:0 /usr".to_owned()],
+                python: "/usr/bin/python3 3.13.5 glibc 2.41 debian".to_owned(),
                 texts: [("etc/passwd".to_owned(), "root:x:0:0:\"\\\n".to_owned())].into(),
             }],
             debian: vec![DebianPins {

@@ -87,6 +87,8 @@ struct RawImage {
     knowledge: Vec<String>,
     #[serde(default)]
     texts: BTreeMap<String, String>,
+    #[serde(default)]
+    python: String,
 }
 
 #[derive(Deserialize)]
@@ -215,8 +217,8 @@ impl FromStr for Lock {
         }
         let raw: RawLock = toml::from_str(text).map_err(wrong)?;
         let image = |raw: RawImage| {
-            let RawImage { name, platform, manifest, config, knowledge, texts } = raw;
-            ImagePin { name, platform, manifest, config, knowledge, texts }
+            let RawImage { name, platform, manifest, config, knowledge, texts, python } = raw;
+            ImagePin { name, platform, manifest, config, knowledge, texts, python }
         };
         let fetch = |raw: RawFetch| -> Result<FetchPin, LockError> {
             let RawFetch { name, platform, size, sha256 } = raw;

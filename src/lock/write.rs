@@ -53,6 +53,9 @@ fn list<'a>(name: &str, items: impl Iterator<Item = &'a str>, out: &mut String) 
 fn image(pin: &ImagePin, out: &mut String) {
     let _ = writeln!(out, "\n[[image]]\nname     = {}\nplatform = {}", quoted(&pin.name), quoted(&pin.platform));
     let _ = writeln!(out, "manifest = \"{}\"\nconfig   = \"{}\"", pin.manifest, pin.config);
+    if !pin.python.is_empty() {
+        let _ = writeln!(out, "python   = {}", quoted(&pin.python));
+    }
     if !pin.knowledge.is_empty() {
         list("knowledge", pin.knowledge.iter().map(String::as_str), out);
     }

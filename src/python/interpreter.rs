@@ -147,6 +147,53 @@ impl Interpreter {
         Ok(Interpreter { path, version, free_threaded, layout, externally_managed, libc })
     }
 
+    /// All of this in one line, for a lock; `None` where a path of it does not fit into one.
+    pub fn line(&self) -> Option<String> {
+        let text = |path: &TreePath| {
+            let text = std::str::from_utf8(path.as_bytes()).ok()?;
+            (!text.contains(|c: char| c.is_whitespace() || c.is_control())).then(|| format!("/{text}"))
+        };
+        let mut line = format!("{} {} {}", text(&self.path)?, self.version, self.libc);
+        match &self.layout {
+            Layout::Debian => line.push_str(" debian"),
+            Layout::Prefix(prefix) => line.push_str(&format!(" prefix {}", text(prefix)?)),
+        }
+        if let Some(marker) = &self.externally_managed {
+            line.push_str(&format!(" managed {}", text(marker)?));
+        }
+        if self.free_threaded {
+            line.push_str(" free-threaded");
+        }
+        Some(line)
+    }
+
+    /// Reads what [`Interpreter::line`] wrote; `None` where it is no such line.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let mut words = line.split(' ').peekable();
+        let path = TreePath::parse(words.next()?).ok()?;
+        let version = words.next()?.parse().ok()?;
+        let (kind, number) = (words.next()?, words.next()?);
+        let (major, minor) = number.split_once('.')?;
+        let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
+        let libc = match kind {
+            "glibc" => Libc::Glibc { major, minor },
+            "musl" => Libc::Musl { major, minor },
+            _ => return None,
+        };
+        let layout = match words.next()? {
+            "debian" => Layout::Debian,
+            "prefix" => Layout::Prefix(TreePath::parse(words.next()?).ok()?),
+            _ => return None,
+        };
+        let externally_managed = match words.next_if_eq(&"managed") {
+            Some(_) => Some(TreePath::parse(words.next()?).ok()?),
+            None => None,
+        };
+        let free_threaded = words.next_if_eq(&"free-threaded").is_some();
+        let found = Interpreter { path, version, free_threaded, layout, externally_managed, libc };
+        words.next().is_none().then_some(found)
+    }
+
     /// Where its packages go.
     ///
     /// # Errors
@@ -410,6 +457,30 @@ mod tests {
         assert_eq!(version_of_name(b"python3.13t"), Some((3, 13, true)));
         for bad in ["python3", "python3.", "python3.x", "python3.111", "python3.1\u{661}", "perl"] {
             assert_eq!(version_of_name(bad.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn a_line_tells_all_of_it() {
+        let path = |text: &str| TreePath::parse(text).unwrap();
+        for (layout, managed, free_threaded) in [
+            (Layout::Debian, Some(path("usr/lib/python3.13/EXTERNALLY-MANAGED")), false),
+            (Layout::Prefix(path("usr/local")), None, true),
+        ] {
+            let found = Interpreter {
+                path: path("usr/bin/python3"),
+                version: "3.13.5".parse().unwrap(),
+                free_threaded,
+                layout,
+                externally_managed: managed,
+                libc: Libc::Glibc { major: 2, minor: 41 },
+            };
+            assert_eq!(Interpreter::of_line(&found.line().unwrap()), Some(found));
+        }
+        for wrong in
+            ["", "/usr/bin/python3 3.13.5 glibc 2.41", "/x 3.13.5 libc 2.41 debian", "/x 3.13.5 musl 1.2 debian x"]
+        {
+            assert_eq!(Interpreter::of_line(wrong), None, "{wrong}");
         }
     }
 }

@@ -8,14 +8,15 @@ LAPSTRAKE := target/x86_64-unknown-linux-gnu/release/lapstrake
 
 .PHONY: demo test lint clean
 
-# Builds lapstrake, and every recipe into ./lapstrake-out.
+# Builds lapstrake, and every recipe into ./lapstrake-out, as it is locked; what has left the mirror since is locked again.
 demo:
 	tests/setup demo
 	cargo build --locked --release
 	$(MAKE) testdata/build/hello/hello
 	mkdir -p lapstrake-out
 	for recipe in recipes/*.toml; do \
-		$(LAPSTRAKE) build -f $$recipe -o oci:lapstrake-out/$$(basename $$recipe .toml) || exit 1; \
+		build="$(LAPSTRAKE) build --locked -f $$recipe -o oci:lapstrake-out/$$(basename $$recipe .toml)"; \
+		$$build || { $(LAPSTRAKE) lock --update -f $$recipe && $$build; } || exit 1; \
 	done
 
 # Formatting, lints, all tests: the units, the command line, real registries, readers and runtimes.

@@ -487,6 +487,7 @@ mod tests {
             config: digest,
             knowledge: knowledge.lines(),
             texts: knowledge.texts(),
+            python: String::new(),
         };
         let lock = Lock { images: vec![pin], ..Lock::default() };
         let read: Lock = lock.text().parse().unwrap();

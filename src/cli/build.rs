@@ -56,10 +56,6 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
 
     let path = lock::lock_path(&recipe);
     let before = lock::read(&path)?;
-    if args.locked && before.is_none() {
-        let text = format!("--locked needs a lock, and {} is not there", path.display());
-        return Err(Failure::new(Code::Lock, text).hint("make it with `lapstrake lock`, and commit it"));
-    }
     let nothing = Lock::default();
     let workshop = Workshop::new(global, args.offline, &reporter)?;
     let outside = workshop.outside(&recipe);
@@ -83,7 +79,14 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         true => Ok(()),
         false => lock::keep(&path, before.as_ref(), lock, &reporter),
     };
-    let (built, pushed) = match build_and_put(&builder, &wanted, &outputs, registries, &kept) {
+    let done = build_and_put(&builder, &wanted, &outputs, registries, &kept).map_err(|failure| match before {
+        // What pins nothing needs no lock.
+        None if args.locked && failure.code == Code::Lock => {
+            failure.hint(format!("{} is not there: make it with `lapstrake lock`, and commit it", path.display()))
+        }
+        _ => failure,
+    });
+    let (built, pushed) = match done {
         Err(failure) => match damaged(&*failure.error) {
             // What is damaged in the cache is dropped and made again, once.
             Some(digest) if store.forget(&digest) => {

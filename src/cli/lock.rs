@@ -112,19 +112,24 @@ pub(crate) fn read(path: &Path) -> Outcome<Option<Lock>> {
 /// Keeps what a build had to pin; in a read-only checkout it stays in memory.
 pub(crate) fn keep(path: &Path, before: Option<&Lock>, now: &Lock, reporter: &Reporter) -> Outcome {
     // What lies in the checkout is no reason for a lock: it is there to be read.
-    let local = |name: &str| {
-        ["oci:", "oci-archive:", "docker-archive:", "archive:"].iter().any(|scheme| name.starts_with(scheme))
-    };
-    let worth = !now.debian.is_empty() || !now.python.is_empty() || now.images.iter().any(|pin| !local(&pin.name));
+    let schemes = ["oci:", "oci-archive:", "docker-archive:", "archive:"];
+    let images = now.images.iter().any(|pin| !schemes.iter().any(|scheme| pin.name.starts_with(scheme)));
+    let debs = now.debian.iter().flat_map(|pins| &pins.packages).any(|pin| !pin.archive.is_empty());
+    let wheels =
+        now.python.iter().flat_map(|pins| &pins.wheels).any(|pin| !pin.index.is_empty() || pin.file.contains("://"));
+    let worth = images || debs || wheels;
     if before == Some(now) || before.is_none() && !worth {
         return Ok(());
     }
-    let count = changes(before.unwrap_or(&Lock::default()), now).len();
+    let count = match changes(before.unwrap_or(&Lock::default()), now).len() {
+        1 => "1 pin".to_owned(),
+        count => format!("{count} pins"),
+    };
     match write_file(path, &now.text()) {
         Ok(()) if before.is_none() => {
-            reporter.note(format!("there was no lock: {} is new ({count} pins); commit it", path.display()));
+            reporter.note(format!("there was no lock: {} is new ({count}); commit it", path.display()));
         }
-        Ok(()) => reporter.note(format!("{} did not fit the recipe any more: {count} pins changed", path.display())),
+        Ok(()) => reporter.note(format!("{} did not fit what is built: {count} changed or came to it", path.display())),
         Err(failure) => {
             reporter.warn(format!(
                 "the lock cannot be kept ({}): the pins of this build are in memory alone",

@@ -371,7 +371,8 @@ mod tests {
     #[test]
     fn what_is_no_archive_is_refused() {
         assert!(read(b"hello", None, "none").is_err());
-        assert!(matches!(read(b"\xfd7zXZ\0...", None, "none"), Err(ArchiveError::Compression { kind: "xz", .. })));
+        assert!(matches!(read(b"BZh9...", None, "none"), Err(ArchiveError::Compression { kind: "bzip2", .. })));
+        assert!(matches!(read(b"\xfd7zXZ\0...", None, "none"), Err(ArchiveError::Read { .. })));
         assert!(matches!(read(b"PK\x03\x04...", None, "none"), Err(ArchiveError::Compression { kind: "zip", .. })));
         let mut device = tar::Header::new_ustar();
         device.set_path("dev/null").unwrap();

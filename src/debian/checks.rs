@@ -44,8 +44,7 @@ impl Missing {
     pub fn is_fatal(&self) -> bool {
         match self {
             Missing::Library { elsewhere: Some(_), .. } | Missing::Machine { .. } => false,
-            Missing::Library { file, .. } => !is_optional(file),
-            Missing::Interpreter { file, .. } => !is_optional(file) && !is_distributed(file),
+            Missing::Library { file, .. } | Missing::Interpreter { file, .. } => !is_optional(file),
         }
     }
 }
@@ -65,14 +64,6 @@ impl std::fmt::Display for Missing {
             Missing::Machine { file, machine } => write!(f, "{file} is for another machine (ELF number {machine})"),
         }
     }
-}
-
-/// Whether a file lies where a distribution alone puts programs: its scripts may be there for installing and configuring,
-/// and need what only a whole installation has (perl, mostly).
-fn is_distributed(file: &TreePath) -> bool {
-    let parts: Vec<&[u8]> = file.components().collect();
-    matches!(parts[..], [b"usr", b"bin" | b"sbin" | b"games", _] | [b"bin" | b"sbin" | b"etc", ..])
-        || matches!(parts[..], [b"var", b"lib", b"dpkg", ..])
 }
 
 /// Whether a file lies where packages keep plugins, examples and modules: not among programs, libraries or what Python
@@ -321,7 +312,8 @@ mod tests {
         let perl = |path: &str| Missing::Interpreter { file: file(path), interpreter: Shown::new(b"/usr/bin/perl") };
         let library = Missing::Library { file: file("app/x"), library: Shown::new(b"libx.so.1"), elsewhere: None };
         let machine = Missing::Machine { file: file("app/y"), machine: 183 };
-        let missing = [perl("usr/bin/a"), perl("usr/bin/b"), perl("usr/sbin/c"), library, machine, perl("app/run")];
+        let missing =
+            [perl("usr/share/a"), perl("usr/share/b"), perl("usr/share/c"), library, machine, perl("app/run")];
         let told: Vec<String> = summary(&missing)
             .iter()
             .map(|(fatal, text)| format!("{} {text}", if *fatal { "!" } else { "-" }))
@@ -329,7 +321,7 @@ mod tests {
         insta::assert_snapshot!(told.join("\n"), @r"
         ! `/usr/bin/perl` is not in the image: /app/run
         ! the library `libx.so.1` is not in the image: /app/x
-        - `/usr/bin/perl` is not in the image: /usr/bin/a, /usr/bin/b and 1 more
+        - `/usr/bin/perl` is not in the image: /usr/share/a, /usr/share/b and 1 more
         - there are files for arm64, another machine than the image's: /app/y
         ");
     }

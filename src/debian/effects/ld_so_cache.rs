@@ -196,7 +196,7 @@ fn by_directory(view: &Rootfs, there: &[Library]) -> BTreeMap<TreePath, Librarie
     let mut places: BTreeMap<TreePath, Libraries> = BTreeMap::new();
     for library in there {
         let Ok(path) = TreePath::parse(&library.1) else { continue };
-        if !matches!(view.file(&path), Ok(Some((_, _, Located::Layer { .. })))) {
+        if !matches!(view.file(&path), Ok(Some((_, _, Located::Layer { .. } | Located::Unknown { .. })))) {
             continue;
         }
         let place = path.parent().and_then(|directory| view.resolve(&directory).ok());
@@ -230,7 +230,7 @@ fn libraries<E>(
         }
         let Ok(path) = place.child(&name) else { continue };
         let Ok(Some((real, node, located))) = view.file(&path) else { continue };
-        if known.is_some() && matches!(located, Located::Layer { .. }) {
+        if known.is_some() && !matches!(located, Located::Content(_)) {
             continue;
         }
         let Some(elf) = read_elf(&real, node)? else { continue };

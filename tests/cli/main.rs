@@ -4,9 +4,19 @@
 
 mod bases;
 mod errors;
+mod fixtures;
 mod flags;
 mod intact;
 mod outputs;
 mod reproducible;
 mod semantics;
 mod support;
+
+#[path = "../support/deb.rs"]
+mod deb;
+#[path = "../support/debian_archive.rs"]
+mod debian_archive;
+#[path = "../support/python_index.rs"]
+mod python_index;
+#[path = "../support/wheel.rs"]
+mod wheel;

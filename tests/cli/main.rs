@@ -7,6 +7,8 @@ mod errors;
 mod fixtures;
 mod flags;
 mod intact;
+mod lock;
+mod mirror;
 mod outputs;
 mod reproducible;
 mod semantics;
@@ -16,6 +18,8 @@ mod support;
 mod deb;
 #[path = "../support/debian_archive.rs"]
 mod debian_archive;
+#[path = "../support/file_server.rs"]
+mod file_server;
 #[path = "../support/python_index.rs"]
 mod python_index;
 #[path = "../support/wheel.rs"]

@@ -17,6 +17,8 @@ use super::wheel::Wheel;
 struct Listed {
     name: String,
     bytes: Vec<u8>,
+    /// METADATA of a wheel, which indexes give by itself (PEP 658).
+    metadata: Option<String>,
     requires_python: Option<String>,
     yanked: bool,
 }
@@ -37,16 +39,23 @@ impl PythonIndex {
     pub fn add(&mut self, wheel: &Wheel) -> &mut Self {
         let requires =
             wheel.metadata().lines().find_map(|line| line.strip_prefix("Requires-Python: ").map(str::to_owned));
-        self.list(&wheel.name, &wheel.file_name(), wheel.build(), requires)
+        self.list(&wheel.name, &wheel.file_name(), wheel.build(), Some(wheel.metadata()), requires)
     }
 
     /// A source archive, or whatever else.
     pub fn add_file(&mut self, project: &str, name: &str, bytes: &[u8]) -> &mut Self {
-        self.list(project, name, bytes.to_vec(), None)
+        self.list(project, name, bytes.to_vec(), None, None)
     }
 
-    fn list(&mut self, project: &str, name: &str, bytes: Vec<u8>, requires_python: Option<String>) -> &mut Self {
-        let listed = Listed { name: name.to_owned(), bytes, requires_python, yanked: false };
+    fn list(
+        &mut self,
+        project: &str,
+        name: &str,
+        bytes: Vec<u8>,
+        metadata: Option<String>,
+        requires_python: Option<String>,
+    ) -> &mut Self {
+        let listed = Listed { name: name.to_owned(), bytes, metadata, requires_python, yanked: false };
         self.projects.entry(normal(project)).or_default().push(listed);
         self
     }
@@ -86,6 +95,13 @@ impl PythonIndex {
                     json!({ "filename": listed.name, "url": url, "hashes": {}, "size": listed.bytes.len() });
                 if self.digests {
                     entry["hashes"]["sha256"] = json!(sha256);
+                }
+                if let Some(metadata) = &listed.metadata {
+                    let name = format!("{}.metadata", listed.name);
+                    put(&self.directory.join("files").join(name), metadata.as_bytes());
+                    let digest = hex(metadata.as_bytes());
+                    attributes.push_str(&format!(" data-core-metadata=\"sha256={digest}\""));
+                    entry["core-metadata"] = json!({ "sha256": digest });
                 }
                 if let Some(versions) = &listed.requires_python {
                     let escaped = versions.replace('<', "&lt;").replace('>', "&gt;");

@@ -53,6 +53,11 @@ fn full() -> Deb {
         .info("triggers", "activate-noawait ldconfig\n")
 }
 
+/// What makes an image one where dpkg is at home: without it, packages are written down in `status.d`.
+fn dpkg_itself() -> Deb {
+    Deb::new("dpkg", "1.22.21").program("usr/bin/dpkg", "dpkg\n")
+}
+
 fn library() -> Deb {
     Deb::new("libtool1", "1.1")
         .field("Multi-Arch", "same")
@@ -62,14 +67,15 @@ fn library() -> Deb {
 
 #[test]
 fn dpkg_sees_what_is_there() {
-    let mirrored = Mirrored::with([full(), library(), Deb::all("data", "2").file("usr/share/data/x", "x")]);
-    mirrored.app("[\"tool\", \"data\"]");
+    let mirrored =
+        Mirrored::with([full(), library(), dpkg_itself(), Deb::all("data", "2").file("usr/share/data/x", "x")]);
+    mirrored.app("[\"tool\", \"data\", \"dpkg\"]");
     let image = mirrored.build().image("app");
     let tree = unpacked(&mirrored.project, &image);
     let shown = "${db:Status-Abbrev}|${binary:Package}|${Version}|${Architecture}\n";
     assert_eq!(
         dpkg(&mirrored.project, "dpkg-query", &["-W", "-f", shown]),
-        "ii |data|2|all\nii |libtool1:amd64|1.1|amd64\nii |tool|1:1.0~rc1+b2|amd64\n"
+        "ii |data|2|all\nii |dpkg|1.22.21|amd64\nii |libtool1:amd64|1.1|amd64\nii |tool|1:1.0~rc1+b2|amd64\n"
     );
     assert_eq!(dpkg(&mirrored.project, "dpkg", &["--verify"]), "");
     assert_eq!(dpkg(&mirrored.project, "dpkg", &["--audit"]), "");
@@ -114,10 +120,14 @@ fn another_architecture_has_its_own_files() {
             .architecture(architecture)
             .depends("libtool1, data")
             .program("bin/tool", architecture);
-        mirrored.archive.add("trixie", library).add("trixie", tool);
+        let dpkg = dpkg_itself().architecture(architecture);
+        mirrored.archive.add("trixie", library).add("trixie", tool).add("trixie", dpkg);
     }
     mirrored.archive.add("trixie", Deb::all("data", "2").file("usr/share/data", "x")).publish();
-    mirrored.recipe(&format!("[defaults]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n{}", app("[\"tool\"]")));
+    mirrored.recipe(&format!(
+        "[defaults]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n{}",
+        app("[\"tool\", \"dpkg\"]")
+    ));
     let images = mirrored.build().platforms("app");
     for (platform, has, other) in [("amd64", "x86_64", "aarch64"), ("arm64", "aarch64", "x86_64")] {
         let image = &images[&format!("linux/{platform}")];
@@ -155,8 +165,11 @@ fn every_compression_is_read() {
 
 #[test]
 fn slim_and_excluded_files_are_nowhere() {
-    let mirrored = Mirrored::with([full(), library()]);
-    mirrored.recipe(&format!("{}exclude = [\"usr/share/locale\"]\n", app("{ packages = [\"tool\"], slim = true }")));
+    let mirrored = Mirrored::with([full(), library(), dpkg_itself()]);
+    mirrored.recipe(&format!(
+        "{}exclude = [\"usr/share/locale\"]\n",
+        app("{ packages = [\"tool\", \"dpkg\"], slim = true }")
+    ));
     let image = mirrored.build().image("app");
     let top = image.top();
     for gone in ["README", "man1", "locale/de"] {
@@ -169,7 +182,7 @@ fn slim_and_excluded_files_are_nowhere() {
     assert!(!listed.contains("README") && listed.contains("copyright"), "{listed}");
     // Neither is a matter of the lock.
     let lock = mirrored.locked();
-    mirrored.app("[\"tool\"]");
+    mirrored.app("[\"tool\", \"dpkg\"]");
     assert!(mirrored.build_with(&["--locked"]).image("app").top().contains("README"));
     assert_eq!(mirrored.locked(), lock);
 }
@@ -240,30 +253,40 @@ fn an_image_without_dpkg_keeps_its_way() {
     let text = image.file("var/lib/dpkg/status.d/tool");
     assert!(text.starts_with("Package: tool\n") && text.contains("Version: 1:1.0~rc1+b2\n"), "{text}");
     assert!(image.file("var/lib/dpkg/status.d/tool.md5sums").contains("  usr/bin/tool\n"));
+    // Neither is dpkg in what is made from packages alone, unless one of them is dpkg.
+    mirrored.app("[\"libtool1\"]");
+    let top = mirrored.build().image("app").top();
+    assert!(top.contains("var/lib/dpkg/status.d/libtool1 ") && !top.contains("var/lib/dpkg/status "), "{top}");
 }
 
 /// Each layer sees the packages of those below it, in the same image and in the one that it stands on.
 #[test]
 fn layers_stand_on_one_another() {
-    let mirrored =
-        Mirrored::with([full(), library(), Deb::all("data", "2").depends("tool").file("usr/share/data", "x")]);
+    let mirrored = Mirrored::with([
+        dpkg_itself(),
+        full(),
+        library(),
+        Deb::all("data", "2").depends("tool").file("usr/share/data", "x"),
+    ]);
     mirrored.recipe(
-        "[images.base]\nfrom = \"scratch\"\n[[images.base.layers]]\nname = \"libraries\"\ndebian = [\"libtool1\"]\n\
+        "[images.base]\nfrom = \"scratch\"\n[[images.base.layers]]\nname = \"libraries\"\ndebian = [\"libtool1\", \"dpkg\"]\n\
          [[images.base.layers]]\nname = \"tools\"\ndebian = [\"tool\"]\n\
          [images.app]\nfrom = \"base\"\n[[images.app.layers]]\nname = \"data\"\ndebian = [\"data\"]\n",
     );
     mirrored.lock(&[]);
     let lock = mirrored.locked();
     let entry = |layer: &str| lock.split("[[debian]]").find(|entry| entry.contains(layer)).unwrap().to_owned();
-    for (layer, name) in [("base/libraries", "libtool1"), ("base/tools", "tool"), ("app/data", "data")] {
+    for (layer, names) in
+        [("base/libraries", &["dpkg", "libtool1"][..]), ("base/tools", &["tool"]), ("app/data", &["data"])]
+    {
         let entry = entry(layer);
-        assert_eq!(entry.matches("{ name = ").count(), 1, "{entry}");
-        assert!(entry.contains(&format!("name = \"{name}\"")), "{entry}");
+        let found: Vec<&str> = entry.split("{ name = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(found, names, "{entry}");
     }
     let image = mirrored.build_with(&["--locked"]).image("app");
     assert_eq!(image.layers.len(), 3);
     unpacked(&mirrored.project, &image);
-    assert_eq!(dpkg(&mirrored.project, "dpkg-query", &["-W", "-f", "${Package} "]), "data libtool1 tool ");
+    assert_eq!(dpkg(&mirrored.project, "dpkg-query", &["-W", "-f", "${Package} "]), "data dpkg libtool1 tool ");
     assert_eq!(dpkg(&mirrored.project, "dpkg", &["--verify"]), "");
     // The link of merged /usr is made once.
     assert_eq!(image.listings().iter().filter(|listing| listing.contains(" bin -> usr/bin")).count(), 1);
@@ -316,8 +339,9 @@ fn recommended_packages_and_left_out_ones() {
 fn a_script_that_nobody_knows_stops_the_lock() {
     let script = "#!/bin/sh\nset -e\n/usr/sbin/frobnicate --all\nexit 0\n";
     let odd = Deb::all("odd", "1").file("usr/share/odd", "x").script("postinst", script);
-    let mirrored = Mirrored::with([Deb::all("outer", "1").depends("odd").file("usr/share/outer", "x"), odd]);
-    mirrored.app("[\"outer\"]");
+    let mirrored =
+        Mirrored::with([dpkg_itself(), Deb::all("outer", "1").depends("odd").file("usr/share/outer", "x"), odd]);
+    mirrored.app("[\"outer\", \"dpkg\"]");
     for arguments in [&["lock"][..], &["build", "-o", "oci:out"]] {
         let told = mirrored.run(arguments).fails(4);
         for words in ["postinst of odd", "frobnicate", "outer", "skip_scripts = [\"odd\"]"] {
@@ -325,13 +349,13 @@ fn a_script_that_nobody_knows_stops_the_lock() {
         }
     }
     assert!(!mirrored.project.path("lapstrake.lock").exists());
-    mirrored.app("{ packages = [\"outer\"], skip_scripts = [\"odd\"] }");
+    mirrored.app("{ packages = [\"outer\", \"dpkg\"], skip_scripts = [\"odd\"] }");
     mirrored.lock(&[]);
     let lock = mirrored.locked();
     assert!(lock.contains("skipped = [\n  \"odd\",\n]"), "{lock}");
     let image = mirrored.build_with(&["--locked"]).image("app");
     assert_eq!(image.file("var/lib/dpkg/info/odd.postinst"), script, "for who upgrades it later");
-    mirrored.app("[\"outer\"]");
+    mirrored.app("[\"outer\", \"dpkg\"]");
     mirrored.run(&["build", "--locked", "-o", "oci:out"]).fails(4);
 }
 
@@ -384,13 +408,16 @@ fn two_packages_with_one_file_are_told_with_its_path() {
     }
     assert!(!mirrored.project.path("out").exists());
     // One that says so takes the other's place, as dpkg has it.
-    let mirrored = Mirrored::with([one("first"), one("second").field("Replaces", "first")]);
-    mirrored.app("[\"first\", \"second\"]");
-    let image = mirrored.build().image("app");
-    assert_eq!(image.file("usr/share/same"), "second");
-    unpacked(&mirrored.project, &image);
-    assert_eq!(dpkg(&mirrored.project, "dpkg", &["--verify"]), "");
-    assert_eq!(dpkg(&mirrored.project, "dpkg-query", &["-S", "/usr/share/same"]), "second: /usr/share/same\n");
+    for (older, newer) in [("first", "second"), ("second", "first")] {
+        let mirrored = Mirrored::with([dpkg_itself(), one(older), one(newer).field("Replaces", older)]);
+        mirrored.app("[\"first\", \"second\", \"dpkg\"]");
+        let image = mirrored.build().image("app");
+        assert_eq!(image.file("usr/share/same"), newer);
+        unpacked(&mirrored.project, &image);
+        assert_eq!(dpkg(&mirrored.project, "dpkg", &["--verify"]), "");
+        let owner = dpkg(&mirrored.project, "dpkg-query", &["-S", "/usr/share/same"]);
+        assert_eq!(owner, format!("{newer}: /usr/share/same\n"));
+    }
 }
 
 #[test]
@@ -460,10 +487,14 @@ fn a_package_of_the_context_needs_no_archive() {
     let deb = full().depends("other");
     project.write("ctx/dist/tool.deb", deb.build());
     project.write("ctx/dist/other-amd64.deb", Deb::new("other", "3").file("usr/share/other", "x").build());
-    project.recipe(&app("[\"dist/tool.deb\", \"dist/other-{arch}.deb\"]"));
+    project.write("ctx/dist/dpkg.deb", dpkg_itself().build());
+    project.recipe(&app("[\"dist/tool.deb\", \"dist/other-{arch}.deb\", \"dist/dpkg.deb\"]"));
     // Nobody says where Debian is, and nothing is asked.
     let run = project.run(&["lock", "--offline"]).ok();
-    assert_eq!(run.stdout(), "+ debian other 3 (linux/amd64)\n+ debian tool 1:1.0~rc1+b2 (linux/amd64)\n");
+    assert_eq!(
+        run.stdout(),
+        "+ debian dpkg 1.22.21 (linux/amd64)\n+ debian other 3 (linux/amd64)\n+ debian tool 1:1.0~rc1+b2 (linux/amd64)\n"
+    );
     let first = project.run(&["build", "--locked", "--offline", "-o", "oci:out"]).ok();
     let image = project.layout("out").image("app");
     assert_eq!((image.file("usr/bin/tool"), image.file("usr/share/other")), ("tool\n".into(), "x".into()));

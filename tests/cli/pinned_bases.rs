@@ -157,7 +157,7 @@ fn what_the_lock_does_not_know_is_read() {
     assert_eq!(lock(&project), before);
     let reference = project.run(&["build", "-o", "oci:out", "--cache-dir", "cache-3"]).ok();
     assert_eq!(reference.digests(), run.digests());
-    let image = project.layout("out").image("app");
+    let image = project.layout("out").image(&format!("{}/team/app:latest", registry.name()));
     assert!(image.top().contains("f 0644 0:0 run/deep/x 3"), "{}", image.top());
     // Now it knows.
     project.run(&["lock"]).ok();

@@ -46,14 +46,18 @@ fn system(short: &str, python: &str, libc: &str, architecture: &str) -> Base {
     base
 }
 
-fn pure() -> Wheel {
+/// Modules and data.
+fn library() -> Wheel {
     Wheel::new("My.Tool", "1.0")
         .file("my_tool/__init__.py", "def run():\n    return 'it runs'\n")
         .bytes("my_tool/helper.sh", 0o755, b"echo\n")
         .bytes("my_tool/private.txt", 0o600, b"x\n")
-        .script("my-tool", "my_tool:run")
-        .data("scripts/old-tool", "#!python\nprint('old')\n")
         .data("data/etc/my-tool.conf", "x = 1\n")
+}
+
+/// The same with programs.
+fn pure() -> Wheel {
+    library().script("my-tool", "my_tool:run").data("scripts/old-tool", "#!python\nprint('old')\n")
 }
 
 /// One image `app` with one layer, `python = …`.
@@ -104,7 +108,7 @@ print(d.version, d.read_text('INSTALLER').strip(), hashed)
 
 #[test]
 fn wheels_by_path_need_no_python_and_no_network() {
-    let project = with_wheel(&pure());
+    let project = with_wheel(&library());
     project.recipe(&app("scratch", "{ wheels = [\"dist/*.whl\"], target = \"/site\", version = \"3.13\" }"));
     let run = project.run(&["lock", "--offline"]).ok();
     assert_eq!(run.stdout(), "+ python my-tool 1.0 (linux/amd64)\n");
@@ -119,16 +123,17 @@ fn wheels_by_path_need_no_python_and_no_network() {
     ] {
         assert!(top.lines().any(|found| found == line), "{line} in\n{top}");
     }
-    assert!(top.contains("f 0755 0:0 site/bin/my-tool ") && top.contains("f 0755 0:0 site/bin/old-tool "), "{top}");
-    assert!(image.file("site/bin/my-tool").starts_with("#!/usr/bin/python3\n"), "{}", image.file("site/bin/my-tool"));
-    assert!(image.file("site/bin/old-tool").starts_with("#!/usr/bin/python3\n"));
-    assert_eq!(image.file("site/my_tool-1.0.dist-info/INSTALLER"), "pip\n");
-    assert!(top.contains("my_tool-1.0.dist-info/REQUESTED 0"), "{top}");
+    assert_eq!(image.file("site/My_Tool-1.0.dist-info/INSTALLER"), "pip\n");
+    assert!(top.contains("My_Tool-1.0.dist-info/REQUESTED 0"), "{top}");
     assert!(seen(&project, &image, "site", CHECK_RECORD).starts_with("1.0 pip "));
     assert_eq!(seen(&project, &image, "site", "import my_tool; print(my_tool.run())"), "it runs\n");
     // Another file of that name is another question.
     project.write("ctx/dist/My_Tool-1.0-py3-none-any.whl", Wheel::new("My.Tool", "1.0").file("my_tool.py", "").build());
     project.run(&["build", "--locked", "--offline", "-o", "oci:out"]).fails(4);
+    // Programs need an interpreter that the image has.
+    project.write("ctx/dist/My_Tool-1.0-py3-none-any.whl", pure().build());
+    let told = project.run(&["build", "-o", "oci:out"]).fails(3);
+    assert!(told.contains("site/bin/my-tool") && told.contains("/usr/bin/python3"), "{told}");
     // Without a place of their own, packages need an interpreter.
     project.recipe(&app("scratch", "{ wheels = [\"dist/*.whl\"] }"));
     let told = project.run(&["build", "-o", "oci:out"]).told();
@@ -152,7 +157,9 @@ fn the_images_interpreter_finds_them() {
     let image = project.build().image("app");
     let library = "app/.venv/lib/python3.13/site-packages";
     assert!(image.file("app/.venv/pyvenv.cfg").contains("home = /usr/bin"), "{}", image.file("app/.venv/pyvenv.cfg"));
-    assert!(image.top().contains("app/.venv/bin/python3 -> /usr/bin/python3"), "{}", image.top());
+    for link in ["python -> /usr/bin/python3", "python3 -> python", "python3.13 -> python"] {
+        assert!(image.top().contains(&format!("app/.venv/bin/{link}\n")), "{link} in {}", image.top());
+    }
     assert!(image.file("app/.venv/bin/my-tool").starts_with("#!/app/.venv/bin/python"));
     assert!(seen(&project, &image, library, CHECK_RECORD).starts_with("1.0 pip "));
 }
@@ -214,7 +221,7 @@ const TARGET: &str = "target = \"/site\", version = \"3.13\"";
 fn requirements_with_hashes_are_taken_as_they_are() {
     let mirrored = indexed();
     let text = format!(
-        "# from a tool\nFlask==1.0 \\\n    --hash=sha256:{}\nclick==8.0 --hash=sha256:{}\nonly-windows==1 --hash=sha256:{} ; sys_platform == \"win32\"\n",
+        "# from a tool\nFlask==1.0 \\\n    --hash=sha256:{}\nclick==8.0 --hash=sha256:{}\nonly-windows==1 ; sys_platform == \"win32\" --hash=sha256:{}\n",
         flask("1.0").sha256(),
         click("8.0").sha256(),
         "0".repeat(64)
@@ -442,7 +449,7 @@ fn modules_are_compiled_by_the_same_version_or_not_at_all() {
     let tag = format!("cpython-{}", short.replace('.', ""));
     let library = format!("usr/local/lib/python{short}/dist-packages");
     assert!(image.top().contains(&format!("{library}/my_tool/__pycache__/__init__.{tag}.pyc")), "{}", image.top());
-    let record = image.file(&format!("{library}/my_tool-1.0.dist-info/RECORD"));
+    let record = image.file(&format!("{library}/My_Tool-1.0.dist-info/RECORD"));
     assert!(record.contains(&format!("my_tool/__pycache__/__init__.{tag}.pyc,,")), "{record}");
     let code = "import my_tool, importlib.util as u\nassert my_tool.__cached__ == u.cache_from_source(my_tool.__file__)\nprint(my_tool.run())";
     assert_eq!(seen(&project, &image, &library, code), "it runs\n");

@@ -549,6 +549,7 @@ fn another_archive_has_its_own_key() {
     let image = mirrored.build_with(&["--locked"]).image("app");
     assert_eq!(image.file("usr/share/inner"), "x");
     // Neither key is good for the other archive, and each says who it is.
+    fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
     recipe(&mirrored, "debian.gpg", "Company");
     let told = mirrored.run(&["lock"]).fails(5);
     assert!(told.contains("company/dists/stable/InRelease"), "{told}");

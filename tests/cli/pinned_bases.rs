@@ -6,6 +6,7 @@ use super::deb::Deb;
 use super::fake_registry::FakeRegistry;
 use super::mirror::Mirrored;
 use super::support::{Base, Project, Run, Stored, Tar};
+use super::wheel::Wheel;
 
 /// Puts a base under a tag; gives the digest of its manifest.
 fn push(registry: &FakeRegistry, repository: &str, tag: &str, base: &Base) -> String {
@@ -91,9 +92,24 @@ fn demanding(registry: &FakeRegistry) -> String {
          workdir = \"/opt/app\"\nenv = {{ PATH = \"/opt/bin:${{PATH}}\" }}\n\
          [[images.app.layers]]\nfiles = {{ \"/lib/x\" = \"new\", \"/var/run/y\" = \"y\", \"/opt/z\" = \"z\" }}\nowner = \"www-data\"\n\
          [[images.app.layers]]\ndirs = {{ \"/srv\" = {{ mode = \"0755\" }} }}\nsymlinks = {{ \"/bin/short\" = \"tool\" }}\n\
-         [[images.app.layers]]\ndebian = [\"tool\"]\n[[images.app.layers]]\nremove = [\"/usr/lib/libold.so\"]\n",
+         [[images.app.layers]]\nremove = [\"/usr/lib/libold.so\"]\n",
         name = registry.name()
     )
+}
+
+/// Layers of a base as they are stored.
+fn stored(base: &Base) -> Vec<String> {
+    base.layers.iter().map(|(tar, _)| super::support::sha256(&super::support::gzip(tar))).collect()
+}
+
+/// Which of these blobs were asked for.
+fn read(registry: &FakeRegistry, blobs: &[String]) -> Vec<String> {
+    let log = registry.log().into_iter().filter(|logged| logged.method == "GET").map(|logged| logged.target);
+    log.filter(|target| blobs.iter().any(|blob| target.contains(blob))).collect()
+}
+
+fn pushed(project: &Project, cache: &str, more: &[&str]) -> Run {
+    project.run(&[&["build", "--push", "--cache-dir", cache], more].concat())
 }
 
 #[test]
@@ -102,38 +118,72 @@ fn with_a_lock_no_layer_of_the_base_is_read() {
     let mut system = base("one");
     system.config["config"]["Env"] = serde_json::json!(["PATH=/usr/bin:/bin"]);
     push(&registry, "library/base", "1", &system);
-    let layers: Vec<String> =
-        system.layers.iter().map(|(tar, _)| super::support::sha256(&super::support::gzip(tar))).collect();
-    let mirrored = Mirrored::with([Deb::new("tool", "1").program("usr/bin/packaged", "x")]);
-    mirrored.recipe(&demanding(&registry));
-    let push_it = |cache: &str, more: &[&str]| -> Run {
-        mirrored.run(&[&["build", "--push", "--cache-dir", cache], more].concat())
-    };
-    let read = |registry: &FakeRegistry| -> Vec<String> {
-        let log = registry.log().into_iter().filter(|logged| logged.method == "GET").map(|logged| logged.target);
-        log.filter(|target| layers.iter().any(|layer| target.contains(layer))).collect()
-    };
+    let layers = stored(&system);
+    let project = Project::new(&demanding(&registry));
     // Without a lock, everything is read.
-    let first = push_it("cache-1", &[]).ok();
-    assert!(!read(&registry).is_empty());
+    let first = pushed(&project, "cache-1", &[]).ok();
+    assert!(!read(&registry, &layers).is_empty());
     registry.clear_log();
-    let told = push_it("cache-2", &["--locked"]).ok();
-    assert_eq!(told.digests(), first.digests());
-    assert_eq!(read(&registry), [""; 0], "{:?}", registry.lines());
-    assert!(!told.told().contains("lock again"), "{}", told.told());
+    let run = pushed(&project, "cache-2", &["--locked"]).ok();
+    assert_eq!(run.digests(), first.digests());
+    assert_eq!(read(&registry, &layers), [""; 0], "{:?}", registry.lines());
+    assert!(!run.told().contains("lock again"), "{}", run.told());
     // The same for a lock that `lock` made, on a machine that never saw the base.
-    std::fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
-    mirrored.lock(&["--cache-dir", "cache-3"]);
+    let implicit = lock(&project);
+    std::fs::remove_file(project.path("lapstrake.lock")).unwrap();
+    project.run(&["lock", "--cache-dir", "cache-3"]).ok();
+    assert_eq!(lock(&project), implicit, "what `build` learns is what `lock` learns");
     registry.clear_log();
-    assert_eq!(push_it("cache-4", &["--locked", "-j1"]).ok().digests(), first.digests());
-    assert_eq!(read(&registry), [""; 0], "{:?}", registry.lines());
+    assert_eq!(pushed(&project, "cache-4", &["--locked", "-j1"]).ok().digests(), first.digests());
+    assert_eq!(read(&registry, &layers), [""; 0], "{:?}", registry.lines());
     // To a place on this machine, the layers have to go too; and it is the same image.
     registry.clear_log();
-    let local = mirrored.run(&["build", "--locked", "--cache-dir", "cache-5", "-o", "oci:out"]).ok();
+    let local = project.run(&["build", "--locked", "--cache-dir", "cache-5", "-o", "oci:out"]).ok();
     assert_eq!(local.digests(), first.digests());
-    assert_eq!(read(&registry).len(), 2, "{:?}", registry.lines());
-    mirrored.project.layout("out");
+    assert_eq!(read(&registry, &layers).len(), 2, "{:?}", registry.lines());
+    project.layout("out");
     assert_eq!(registry.violations(), [""; 0]);
+}
+
+/// Wheels for the interpreter of a base that is not read.
+#[test]
+fn the_python_of_a_base_is_known() {
+    let registry = FakeRegistry::plain();
+    let system = super::python::debian_python("amd64");
+    push(&registry, "library/base", "1", &system);
+    let layers = stored(&system);
+    let wheel = Wheel::new("tool", "1.0").file("tool.py", "x = 1\n").script("tool", "tool:x");
+    let layer = "[[images.app.layers]]\npython = { wheels = [\"tool-1.0-py3-none-any.whl\"] }\n";
+    let project = Project::new(&recipe(&registry, &format!("repository = \"{}/team/app\"\n{layer}", registry.name())));
+    project.write("ctx/tool-1.0-py3-none-any.whl", wheel.build());
+    let first = pushed(&project, "cache-1", &[]).ok();
+    registry.clear_log();
+    let run = pushed(&project, "cache-2", &["--locked"]).ok();
+    assert_eq!(run.digests(), first.digests());
+    assert_eq!(read(&registry, &layers), [""; 0], "{}\n{:?}", run.told(), registry.lines());
+    project.run(&["build", "--locked", "-o", "oci:out"]).ok();
+    let image = project.layout("out").image(&format!("{}/team/app:latest", registry.name()));
+    assert!(image.top().contains("usr/local/lib/python3.13/dist-packages/tool.py"), "{}", image.top());
+}
+
+/// Debian packages on a pinned base: whatever is read for them, the images are the same.
+#[test]
+fn packages_on_a_pinned_base() {
+    let registry = FakeRegistry::plain();
+    push(&registry, "library/base", "1", &base("one"));
+    let mirrored = Mirrored::with([Deb::new("tool", "1").program("usr/bin/packaged", "x")]);
+    mirrored.recipe(&recipe(
+        &registry,
+        "[[images.app.layers]]\ndebian = [\"tool\"]\n[[images.app.layers]]\nfiles = { \"/lib/x\" = \"\" }\n",
+    ));
+    mirrored.lock(&["--cache-dir", "cache-1"]);
+    let text = mirrored.locked();
+    let first = mirrored.digests_of("cache-2", &["--locked"]);
+    assert_eq!(mirrored.digests_of("cache-1", &["--locked"]), first);
+    std::fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
+    assert_eq!(mirrored.digests_of("cache-3", &[]), first);
+    assert_eq!(mirrored.locked(), text);
+    assert_eq!(mirrored.digests_of("cache-2", &["--locked", "--offline", "--no-cache"]), first);
 }
 
 /// A recipe that asks more than was locked reads the base, and says what would avoid it.

@@ -377,6 +377,11 @@ mod tests {
         for order in [[a.clone(), replacing.clone()], [replacing, a.clone()]] {
             let found = listing(Rootfs::new(), &order, Leave::default()).unwrap();
             assert!(found.contains(&"/usr/x = b".to_owned()), "{found:?}");
+            let mut staging = Staging::new(Rootfs::new(), &no_base);
+            let unpacked = unpack(&mut staging, &order, &BTreeMap::new(), Leave::default()).unwrap();
+            for (package, list) in order.iter().zip(&unpacked.lists) {
+                assert_eq!(list.contains(&path("usr/x")), package.name == "b", "it belongs to one of them");
+            }
         }
         assert!(listing(Rootfs::new(), &[a, other("Replaces: a (<< 1)\n")], Leave::default()).is_err());
         let file_over_directory = TestTar::default().file("./usr/bin", 0o644, "");

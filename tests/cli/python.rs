@@ -461,3 +461,30 @@ fn modules_are_compiled_by_the_same_version_or_not_at_all() {
     assert!(run.code != Some(0) && run.told().contains("3.13.5"), "{}", run.told());
     assert!(!project.path("other").exists(), "never a silent skip");
 }
+
+/// A `uv.lock` is taken as it is, whatever is newer; the addresses in it are not the lock's.
+#[test]
+fn a_lock_of_uv_is_taken_as_it_is() {
+    let mut mirrored = indexed();
+    let index = mirrored.server.url("/python/simple");
+    mirrored.project.write(
+        "ctx/pyproject.toml",
+        "[project]\nname = \"mine\"\nversion = \"1\"\nrequires-python = \">=3.9\"\ndependencies = [\"flask<2\"]\n\
+         [project.optional-dependencies]\nmore = [\"unasked\"]\n",
+    );
+    let mut locks = mirrored.project.wrapped(uv().to_str().unwrap(), &["lock", "--no-config"], &["--project", "ctx"]);
+    locks.env("UV_DEFAULT_INDEX", &index).env("UV_PYTHON_DOWNLOADS", "never");
+    mirrored.project.end(locks).ok();
+    mirrored.index.add(&click("8.2")).publish();
+    let layer = |more: &str| app("scratch", &format!("{{ uv_lock = \"uv.lock\", {more}{TARGET} }}"));
+    mirrored.recipe(&layer(""));
+    assert_eq!(
+        with_uv(&mirrored, &["lock"]).ok().stdout(),
+        "+ python click 8.1 (linux/amd64)\n+ python flask 1.0 (linux/amd64)\n"
+    );
+    assert!(!mirrored.locked().contains("127.0.0.1"), "{}", mirrored.locked());
+    let image = mirrored.build_with(&["--locked"]).image("app");
+    assert_eq!((image.file("site/flask.py"), image.file("site/click.py")), ("1.0".into(), "8.1".into()));
+    mirrored.recipe(&layer("extras = [\"more\"], "));
+    assert_eq!(with_uv(&mirrored, &["lock"]).ok().stdout(), "+ python unasked 1 (linux/amd64)\n");
+}

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::content::Content;
-use crate::oci::{Descriptor, Reference};
-use crate::place::{Artifact, BlobSource, Document, ImageSource, ListedName, Root, SourceError};
+use crate::oci::{Descriptor, MediaType, Reference};
+use crate::place::{Artifact, BlobSource, Document, ImageSource, ListedName, Root, SourceError, kind_of};
 use crate::registry::{self, PushBlob, PushImage, PushManifest, Registries};
 use crate::shown::Shown;
 use crate::store::BlobStore;
@@ -36,6 +36,9 @@ impl RegistryImage {
         if let Some(root) = self.root.get() {
             return Ok(root);
         }
+        if let Some(root) = stored_root(&self.reference, &self.store) {
+            return Ok(self.root.get_or_init(|| root));
+        }
         let place = || Shown::new(self.reference.to_string().as_bytes());
         let found = self
             .registries
@@ -44,7 +47,55 @@ impl RegistryImage {
         let Some((media_type, bytes)) = found else {
             return Err(SourceError::Kind { place: place(), reason: "is not in the registry".to_owned() });
         };
+        // Kept for who asks for it by its digest.
+        let _ = self.store.put(&bytes);
         Ok(self.root.get_or_init(|| (Descriptor::of(media_type, &bytes), bytes)))
+    }
+}
+
+/// The manifest or index that a reference names by digest, where the store has it.
+fn stored_root(reference: &Reference, store: &BlobStore) -> Option<(Descriptor, Vec<u8>)> {
+    let digest = reference.digest()?;
+    let unknown = Descriptor::new(MediaType::Other(String::new()), digest, store.length(&digest)?);
+    let bytes = store.document(&unknown).ok()?;
+    let media_type = kind_of(&bytes).ok().flatten()?;
+    Some((Descriptor { media_type, ..unknown }, bytes))
+}
+
+/// An image of a registry as far as it is in the store, named by digest: nothing is asked for.
+#[derive(Debug)]
+pub struct StoredImage {
+    reference: Reference,
+    store: BlobStore,
+    root: Descriptor,
+}
+
+impl StoredImage {
+    /// The image of that reference; `None` where it has no digest, or the store does not have its manifest.
+    pub fn open(reference: &Reference, store: &BlobStore) -> Option<Arc<Self>> {
+        let (root, _) = stored_root(reference, store)?;
+        Some(Arc::new(StoredImage { reference: reference.clone(), store: store.clone(), root }))
+    }
+}
+
+impl BlobSource for StoredImage {
+    fn blob(&self, descriptor: &Descriptor) -> Result<Content, SourceError> {
+        self.store.blob(descriptor)
+    }
+
+    fn comes_from(&self, _: &Descriptor) -> Option<Reference> {
+        Some(self.reference.clone())
+    }
+}
+
+impl ImageSource for StoredImage {
+    fn roots(&self) -> Result<Vec<Root>, SourceError> {
+        let name = ListedName { name: Some(self.reference.to_string()), containerd: None };
+        Ok(vec![Root { descriptor: self.root.clone(), names: vec![name] }])
+    }
+
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, SourceError> {
+        Ok(self.store.document(descriptor)?)
     }
 }
 

@@ -34,6 +34,16 @@ pub enum BuildError {
         /// Why the lock's entry does not fit.
         why: String,
     },
+    /// The lock was made for another lapstrake.
+    #[error("the lock was made for {what} {theirs}, and this lapstrake has {what} {ours}: lock again")]
+    LockNumber {
+        /// `format` or `effects`.
+        what: &'static str,
+        /// What the lock says.
+        theirs: u32,
+        /// What this one has.
+        ours: u32,
+    },
     /// What the recipe asks for cannot be pinned, or what is pinned cannot be had.
     #[error("{what} ({at})")]
     Packages {

@@ -19,7 +19,7 @@ pub use base::{OpenBase, OpenError};
 pub use error::BuildError;
 pub use pins::Locking;
 
-use crate::base::{Knowledge, LayerReader, StackLayer};
+use crate::base::{Knowledge, LayerReader, LayerStack, StackLayer};
 use crate::debian::checks::{Missing, package_of};
 use crate::debian::staging::Below;
 use crate::image::{self, Image, ImageLayer};
@@ -35,7 +35,7 @@ use crate::source;
 use crate::store::BlobStore;
 use crate::supply::Supply;
 use crate::tar;
-use crate::tree::TreePath;
+use crate::tree::{Kind, TreePath};
 use pins::Pins;
 
 /// What images are built for where neither recipe nor command line says: always the same, whatever machine this is.
@@ -265,8 +265,7 @@ impl Builder<'_> {
             [("format", self.lock.format, ours.format), ("effects", self.lock.effects, ours.effects)]
         {
             if theirs != ours {
-                let why = format!("it was made for {what} {theirs}, and this lapstrake has {what} {ours}");
-                return Err(BuildError::Lock { what: "the lock".to_owned(), why });
+                return Err(BuildError::LockNumber { what, theirs, ours });
             }
         }
         Ok(())
@@ -312,6 +311,7 @@ impl Builder<'_> {
         let mut newest = open.image.config.created.as_deref().and_then(|created| created.parse::<Timestamp>().ok());
         let seconds = |seconds: Option<i64>| seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
 
+        let mut libraries = false;
         // Each tree stands on the ones before it.
         for number in 0..image.layers.len() + 2 {
             let mut plan = None;
@@ -327,11 +327,17 @@ impl Builder<'_> {
                         if let Some((found, date)) = found.and_then(|plan| layer::recall_plan(self.store, plan, form)) {
                             newest = newest.max(seconds(date));
                             let created_by = making.created_by()?;
-                            let stacked = self.stacked(&found);
-                            let pushed = open.stack.push_base(vec![stacked], self.store, &self.reporter);
-                            pushed.map_err(|source| {
+                            let stacked = vec![self.stacked(&found)];
+                            let mut alone = LayerStack::new();
+                            let read = alone.push_base(stacked.clone(), self.store, &self.reporter);
+                            let read = read.and_then(|()| open.stack.push_base(stacked, self.store, &self.reporter));
+                            read.map_err(|source| {
                                 self.caused(layer.span, "reading a layer of the cache".to_owned(), source)
                             })?;
+                            for (path, _) in alone.rootfs().iter() {
+                                libraries |= may_be_library(path);
+                                open.python = open.python.filter(|_| !may_be_python(path));
+                            }
                             layers.push(ImageLayer {
                                 descriptor: found.descriptor.clone(),
                                 diff_id: found.diff_id,
@@ -342,12 +348,14 @@ impl Builder<'_> {
                         }
                         Some(layer_tree::make(making)?)
                     }
-                    None => self.last_layer(image, &open, platform)?,
+                    None if libraries => self.last_layer(image, &open, platform)?,
+                    None => None,
                 },
             };
             let Some(tree) = tree else { continue };
-            if tree.tree.iter().any(|(path, _)| may_be_python(path)) {
-                open.python = None;
+            for (path, entry) in tree.tree.iter() {
+                libraries |= may_be_library(path) || matches!(entry.kind, Kind::Whiteout);
+                open.python = open.python.filter(|_| !may_be_python(path));
             }
             newest = newest.max(seconds(tree.newest));
             if run.purpose == Purpose::Lock {
@@ -366,7 +374,8 @@ impl Builder<'_> {
             open.stack.push(self.stacked(&layer), &tree.tree);
             made.push((tree.title, layer));
         }
-        if run.purpose == Purpose::Images && self.has_packages(image) {
+        // Of a base that is not read it is not known what is there: its packages were looked over when it was.
+        if run.purpose == Purpose::Images && self.has_packages(image) && !open.stack.is_unread() {
             self.check(image, &open, platform, run)?;
         }
 
@@ -543,7 +552,18 @@ impl Builder<'_> {
         if let Some((manifest, config)) = open.documents {
             let fits = pin.is_some_and(|pin| (pin.manifest, pin.config) == (manifest, config));
             if let (Some(pin), false, true) = (pin, fits, run.pins.is_locked()) {
-                return Err(stale(format!("it is {manifest} now, and {} is locked", pin.manifest)));
+                // What is on this machine may be another image by now; a registry gave what the lock asked for.
+                if !remote {
+                    return Err(stale(format!("it is {manifest} now, and {} is locked", pin.manifest)));
+                }
+                self.reporter.note(format!(
+                    "the digest of {name} was edited in the lock: lock again, so that the rest of its entry is of that image"
+                ));
+            }
+            // What was known is of another image.
+            if pin.is_some() && !fits {
+                let read = open.stack.read_base(self.store, &self.reporter);
+                read.map_err(|source| failed(format!("reading the base {pinned}"), source.into()))?;
             }
             let (knowledge, texts, python) = match pin.filter(|_| fits) {
                 Some(pin) => (pin.knowledge.clone(), pin.texts.clone(), pin.python.clone()),
@@ -675,6 +695,14 @@ fn may_be_python(path: &TreePath) -> bool {
     let parent = path.parent().unwrap_or_default();
     let name = path.file_name().unwrap_or_default();
     directories.contains(&parent.as_bytes()) && (name.starts_with(b"python3") || name.starts_with(b"status"))
+}
+
+/// Whether the loader's cache may have to tell of a path, or of where it lies.
+fn may_be_library(path: &TreePath) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let imported = |part: &[u8]| matches!(part, b"dist-packages" | b"site-packages");
+    let library = name.windows(3).any(|part| part == b".so") && !path.components().any(imported);
+    library || path.as_bytes().starts_with(b"etc/ld.so.conf")
 }
 
 /// An error with its causes in one text.

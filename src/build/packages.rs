@@ -279,7 +279,8 @@ impl Making<'_> {
 
     fn unpinned(&self, ask: &pin::debian::Ask<'_>, span: Span, error: PinError) -> BuildError {
         match error.fault() {
-            Fault::Recipe | Fault::Unresolvable => self.unresolvable(error.span(ask).unwrap_or(span), &error),
+            Fault::Recipe => self.diagnose(error.span(ask).unwrap_or(span), &error),
+            Fault::Unresolvable => self.unresolvable(error.span(ask).unwrap_or(span), &error),
             Fault::Network | Fault::Machine => {
                 let network = error.fault() == Fault::Network;
                 let at = self.builder.recipe.sources().position(span);
@@ -534,20 +535,43 @@ impl Making<'_> {
 fn is_network(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let found = matches!(
-            error.downcast_ref::<SupplyError>(),
-            Some(
-                SupplyError::Fetch { .. }
-                    | SupplyError::Gone { .. }
-                    | SupplyError::Offline { .. }
-                    | SupplyError::Size { .. }
-                    | SupplyError::Index { .. }
-            )
-        );
-        if found {
-            return true;
+        if let Some(found) = supply_error(error) {
+            return !matches!(
+                found,
+                SupplyError::NoMirror { .. } | SupplyError::NoIndex { .. } | SupplyError::Store(_)
+            );
         }
         next = error.source();
     }
     false
+}
+
+/// What an error says of a file that could not be had. Errors that speak with the words of their cause do not have it as
+/// their source, so that each is known here.
+fn supply_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e SupplyError> {
+    let of_file = |error: &'e debian::FileError| match error {
+        debian::FileError::Supply(found) => Some(found),
+        _ => None,
+    };
+    let of_pin = |error: &'e pin::python::Error| match error {
+        pin::python::Error::Supply(found) => Some(found),
+        _ => None,
+    };
+    if let Some(found) = error.downcast_ref::<SupplyError>() {
+        return Some(found);
+    }
+    if let Some(error) = error.downcast_ref::<debian::FileError>() {
+        return of_file(error);
+    }
+    if let Some(debian::LayerError::File(error)) = error.downcast_ref::<debian::LayerError>() {
+        return of_file(error);
+    }
+    if let Some(error) = error.downcast_ref::<pin::python::Error>() {
+        return of_pin(error);
+    }
+    match error.downcast_ref::<python::PythonError>() {
+        Some(python::PythonError::Supply(found)) => Some(found),
+        Some(python::PythonError::Ask(error)) => of_pin(error),
+        _ => None,
+    }
 }

@@ -241,7 +241,7 @@ pub(super) fn failure(error: BuildError) -> Failure {
         BuildError::Unresolvable(diagnostic) => {
             Failure { drawn: true, ..Failure::new(Code::Lock, diagnostic.render(style())) }
         }
-        error @ BuildError::Lock { .. } => Failure::new(Code::Lock, error)
+        error @ (BuildError::Lock { .. } | BuildError::LockNumber { .. }) => Failure::new(Code::Lock, error)
             .hint("`lapstrake lock` brings the lock up to date; without --locked, `build` does so too"),
         BuildError::Packages { network, .. } => Failure::new(if network { Code::Network } else { Code::Lock }, error),
         BuildError::Layer { ref source, .. } if matches!(**source, LayerError::Machine { .. }) => {

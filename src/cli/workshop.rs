@@ -10,7 +10,7 @@ use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
 use lapstrake::place::{self, Place};
 use lapstrake::recipe::{self, Recipe};
-use lapstrake::remote::RegistryImage;
+use lapstrake::remote::{RegistryImage, StoredImage};
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 use lapstrake::supply::Machine;
@@ -85,7 +85,10 @@ impl Outside for Places<'_, '_> {
     fn open(&self, place: &recipe::Place) -> Result<OutsideImage, Box<dyn std::error::Error + Send + Sync>> {
         if let recipe::Place::Registry(reference) = place {
             if self.workshop.offline {
-                return Err("--offline touches no network, and the image is in a registry".into());
+                let source = StoredImage::open(reference, &self.workshop.store).ok_or(
+                    "--offline touches no network, and the image is in a registry and not in the cache: build once without --offline",
+                )?;
+                return Ok(OutsideImage { source, pick: None, reference: Some(reference.clone()) });
             }
             let registries = self.workshop.registries.get().map_err(|failure| failure.error)?;
             return Ok(OutsideImage {

@@ -20,10 +20,9 @@ pub struct Leave<'a> {
 /// What was put where.
 #[derive(Debug, Default)]
 pub struct Unpacked {
-    /// For each package, in the order given: the paths of its list, as the package has them.
+    /// For each package, in the order given: the paths of its list, as the package has them; without those that another
+    /// package replaces.
     pub lists: Vec<Vec<TreePath>>,
-    /// For each package: paths whose contents are not the package's (another replaces them, or the base's stay).
-    pub foreign: Vec<BTreeSet<TreePath>>,
 }
 
 /// Why packages cannot be unpacked.
@@ -145,7 +144,6 @@ pub fn unpack(
             package.conffiles().map_err(|source| UnpackError::Conffiles { package: package.name.clone(), source })?;
         let conffiles: BTreeSet<TreePath> = conffiles.into_iter().map(|conffile| conffile.path).collect();
         let mut list = Vec::with_capacity(package.members.len());
-        let mut foreign = BTreeSet::new();
         // Where the files of this package went, for the hard links to them.
         let mut placed: BTreeMap<&TreePath, TreePath> = BTreeMap::new();
         let files: BTreeMap<&TreePath, &Member> = package
@@ -204,7 +202,7 @@ pub fn unpack(
                     if let Some(other) = ours.get(&path).map(|number| &packages[*number]) {
                         if !replaces(package, other) {
                             if replaces(other, package) {
-                                foreign.insert(member.path.clone());
+                                list.pop();
                                 continue;
                             }
                             return Err(UnpackError::Shared {
@@ -213,15 +211,15 @@ pub fn unpack(
                                 second: package.name.clone(),
                             });
                         }
-                        if let Some(list) = ours.get(&path).and_then(|number| unpacked.foreign.get_mut(*number)) {
-                            list.insert(member.path.clone());
+                        if let Some(list) = ours.get(&path).and_then(|number| unpacked.lists.get_mut(*number)) {
+                            // By where it is: both may have been shipped under a name of their own.
+                            list.retain(|other| staging.view().resolve_parent(other).ok().as_ref() != Some(&path));
                         }
                     }
                 }
                 Some(_) => {
                     // What the administrator of the base may have changed stays, as it would under dpkg.
                     if conffiles.contains(&member.path) {
-                        foreign.insert(member.path.clone());
                         continue;
                     }
                     if let Some(other) = owners.get(&path).filter(|other| **other != package.name)
@@ -243,7 +241,6 @@ pub fn unpack(
             staging.put(path, entry);
         }
         unpacked.lists.push(list);
-        unpacked.foreign.push(foreign);
     }
     Ok(unpacked)
 }
@@ -380,6 +377,11 @@ mod tests {
         for order in [[a.clone(), replacing.clone()], [replacing, a.clone()]] {
             let found = listing(Rootfs::new(), &order, Leave::default()).unwrap();
             assert!(found.contains(&"/usr/x = b".to_owned()), "{found:?}");
+            let mut staging = Staging::new(Rootfs::new(), &no_base);
+            let unpacked = unpack(&mut staging, &order, &BTreeMap::new(), Leave::default()).unwrap();
+            for (package, list) in order.iter().zip(&unpacked.lists) {
+                assert_eq!(list.contains(&path("usr/x")), package.name == "b", "it belongs to one of them");
+            }
         }
         assert!(listing(Rootfs::new(), &[a, other("Replaces: a (<< 1)\n")], Leave::default()).is_err());
         let file_over_directory = TestTar::default().file("./usr/bin", 0o644, "");

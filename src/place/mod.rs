@@ -47,7 +47,7 @@ pub use layout::Layout;
 pub use oci_archive::OciArchive;
 pub use output::{OutputError, Written, write};
 pub use parse::PlaceError;
-pub use select::{select_image, select_root};
+pub use select::{kind_of, select_image, select_root};
 pub use source::{BlobSource, ImageSource, ListedName, Root, SourceError};
 
 use crate::oci::{Digest, Reference};

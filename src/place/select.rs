@@ -196,7 +196,7 @@ pub(super) fn read(source: &dyn ImageSource, descriptor: &Descriptor) -> Result<
         known if known.is_index() || known.is_manifest() => (known.clone(), source.document(descriptor)?),
         MediaType::Other(name) if name.is_empty() => {
             let bytes = source.document(descriptor)?;
-            match sniff(&bytes).map_err(json)? {
+            match kind_of(&bytes).map_err(json)? {
                 Some(media_type) => (media_type, bytes),
                 None => return Ok(None),
             }
@@ -221,8 +221,11 @@ pub(super) fn read(source: &dyn ImageSource, descriptor: &Descriptor) -> Result<
     Ok(Some(Document::Manifest(Box::new(Image { manifest, config }))))
 }
 
-/// What a document is that an old index lists without a media type.
-fn sniff(bytes: &[u8]) -> Result<Option<MediaType>, json::JsonError> {
+/// What a document is of which nobody says so: an old index lists some without a media type.
+///
+/// # Errors
+/// Where it is no JSON.
+pub fn kind_of(bytes: &[u8]) -> Result<Option<MediaType>, json::JsonError> {
     let value: serde_json::Value = json::parse(bytes)?;
     if let Some(name) = value.get("mediaType").and_then(|name| name.as_str()) {
         let media_type = MediaType::named(name);

@@ -1,12 +1,33 @@
 //! The command line as a user meets it: the binary itself, in an environment of its own, with what it leaves behind.
 //!
-//! No network, no root, no container runtime. What registries and runtimes make of the images is tested elsewhere.
+//! No network but loopback, no root, no container runtime. What registries and runtimes make of the images is tested elsewhere.
 
 mod bases;
+mod ca;
+mod debian;
 mod errors;
+mod fetch;
+mod fixtures;
 mod flags;
 mod intact;
+mod lock;
+mod mirror;
 mod outputs;
+mod pinned_bases;
+mod python;
 mod reproducible;
 mod semantics;
 mod support;
+
+#[path = "../support/deb.rs"]
+mod deb;
+#[path = "../support/debian_archive.rs"]
+mod debian_archive;
+#[path = "../support/fake_registry.rs"]
+mod fake_registry;
+#[path = "../support/file_server.rs"]
+mod file_server;
+#[path = "../support/python_index.rs"]
+mod python_index;
+#[path = "../support/wheel.rs"]
+mod wheel;

@@ -285,7 +285,7 @@ fn parse(content: &Content, compression: Compression) -> Result<Packages, Packag
 /// Whether the server was asked and has no such file.
 fn is_absent(error: &SupplyError) -> bool {
     match error {
-        SupplyError::Gone { .. } => true,
+        SupplyError::Gone { .. } | SupplyError::Absent { .. } => true,
         SupplyError::Fetch { source, .. } => {
             matches!(**source, FetchError::Refused { status: 403 | 404 | 410, .. })
         }

@@ -210,19 +210,16 @@ impl PinError {
             | PinError::LocalDeb { .. }
             | PinError::Local { .. }
             | PinError::Keyring { .. }
-            | PinError::NoSuite { .. }
+            | PinError::Solve(SolveError::Contradiction(_)) => Fault::Recipe,
+            PinError::NoSuite { .. }
             | PinError::NoComponent { .. }
             | PinError::NoArchitecture { .. }
             | PinError::Scripts(_)
-            | PinError::Strict { .. } => Fault::Recipe,
-            PinError::Solve(error) => match error {
-                SolveError::Unknown { .. }
-                | SolveError::Ambiguous { .. }
-                | SolveError::NotAvailable { .. }
-                | SolveError::Contradiction(_) => Fault::Recipe,
-                _ => Fault::Unresolvable,
-            },
-            PinError::Below(_) | PinError::Accounts(_) | PinError::Unpack(_) => Fault::Unresolvable,
+            | PinError::Strict { .. }
+            | PinError::Solve(_)
+            | PinError::Below(_)
+            | PinError::Accounts(_)
+            | PinError::Unpack(_) => Fault::Unresolvable,
             PinError::Package(FileError::Supply(error)) | PinError::Supply(error) => fault_of(error),
             PinError::Package(FileError::Read { .. } | FileError::Another { .. }) => Fault::Recipe,
             PinError::Release { .. } | PinError::Index { .. } | PinError::Deb { .. } => Fault::Network,

@@ -1,0 +1,321 @@
+//! Bases and other images in a registry: pinned to digests, and not read where the lock knows enough of them.
+
+use std::collections::BTreeMap;
+
+use super::deb::Deb;
+use super::fake_registry::FakeRegistry;
+use super::mirror::Mirrored;
+use super::support::{Base, Project, Run, Stored, Tar};
+use super::wheel::Wheel;
+
+/// Puts a base under a tag; gives the digest of its manifest.
+fn push(registry: &FakeRegistry, repository: &str, tag: &str, base: &Base) -> String {
+    let mut blobs = BTreeMap::new();
+    let descriptor = base.blobs(&mut blobs);
+    let (digest, media) = (descriptor["digest"].as_str().unwrap(), descriptor["mediaType"].as_str().unwrap());
+    for (name, bytes) in &blobs {
+        match name == digest {
+            true => drop(registry.put_manifest(repository, Some(tag), media, bytes)),
+            false => drop(registry.put_blob(repository, bytes)),
+        }
+    }
+    digest.to_owned()
+}
+
+/// A system, and one file that tells which it is.
+fn base(version: &str) -> Base {
+    let mut base = Base::debian();
+    base.layers.push((Tar::new().dir("etc/", 0o755, 0, 0).file("etc/version", 0o644, version).end(), Stored::Gzip));
+    base
+}
+
+fn recipe(registry: &FakeRegistry, more: &str) -> String {
+    format!("[images.app]\nfrom = \"{}/library/base:1\"\n{more}", registry.name())
+}
+
+const FILES: &str = "[[images.app.layers]]\nfiles = { \"/lib/x\" = \"new\" }\n";
+
+fn lock(project: &Project) -> String {
+    std::fs::read_to_string(project.path("lapstrake.lock")).unwrap()
+}
+
+#[test]
+fn a_tag_may_move_and_a_lock_does_not() {
+    let registry = FakeRegistry::plain();
+    let one = push(&registry, "library/base", "1", &base("one"));
+    let project = Project::new(&recipe(&registry, FILES));
+    let printed = project.run(&["lock"]).ok().stdout();
+    assert!(printed.starts_with("+ image library/base:1 ") && printed.ends_with("(linux/amd64)\n"), "{printed}");
+    let text = lock(&project);
+    assert!(text.contains(&one) && text.contains("name     = \"library/base:1\""), "{text}");
+    assert!(!text.contains(&registry.name()) && !text.contains("127.0.0.1"), "{text}");
+    let two = push(&registry, "library/base", "1", &base("two"));
+    assert_ne!(one, two);
+    for more in [&["--locked"][..], &[], &["--no-cache"]] {
+        assert_eq!(project.build_with(more).image("app").file("etc/version"), "one", "{more:?}");
+    }
+    assert_eq!(project.run(&["lock"]).ok().stdout(), "");
+    assert_eq!(lock(&project), text);
+    let printed = project.run(&["lock", "--update", "library/base:1"]).ok().stdout();
+    assert!(printed.starts_with("~ image library/base:1 "), "{printed}");
+    assert!(lock(&project).contains(&two));
+    assert_eq!(project.build_with(&["--locked"]).image("app").file("etc/version"), "two");
+    assert_eq!(registry.violations(), [""; 0]);
+}
+
+/// What the image is called does not depend on whether it is pinned: neither does any byte.
+#[test]
+fn a_pinned_base_gives_the_same_bytes() {
+    let registry = FakeRegistry::plain();
+    push(&registry, "library/base", "1", &base("one"));
+    let project = Project::new(&recipe(&registry, FILES));
+    let build = |cache: &str, more: &[&str]| -> Run {
+        project.run(&[&["build", "-o", "oci:out", "--cache-dir", cache], more].concat()).ok()
+    };
+    let implicit = build("cache-1", &[]);
+    assert!(implicit.told().contains("there was no lock"), "{}", implicit.told());
+    let locked = build("cache-2", &["--locked"]);
+    assert_eq!(implicit.digests(), locked.digests());
+    let image = project.layout("out").image("app");
+    let annotations = &image.manifest["annotations"];
+    assert_eq!(annotations["org.opencontainers.image.base.name"], format!("{}/library/base:1", registry.name()));
+    std::fs::remove_file(project.path("lapstrake.lock")).unwrap();
+    project.run(&["lock", "--cache-dir", "cache-3"]).ok();
+    assert_eq!(build("cache-3", &["--locked"]).digests(), implicit.digests());
+}
+
+/// A recipe that needs something of its base in every way there is.
+fn demanding(registry: &FakeRegistry) -> String {
+    format!(
+        "[users.app]\nuid = 1001\ngroups = [\"video\"]\nhome = \"/srv/app\"\ncreate_home = true\n\
+         [images.app]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/app\"\nusers = [\"app\"]\nuser = \"app\"\n\
+         workdir = \"/opt/app\"\nenv = {{ PATH = \"/opt/bin:${{PATH}}\" }}\n\
+         [[images.app.layers]]\nfiles = {{ \"/lib/x\" = \"new\", \"/var/run/y\" = \"y\", \"/opt/z\" = \"z\" }}\nowner = \"www-data\"\n\
+         [[images.app.layers]]\ndirs = {{ \"/srv\" = {{ mode = \"0755\" }} }}\nsymlinks = {{ \"/bin/short\" = \"tool\" }}\n\
+         [[images.app.layers]]\nremove = [\"/usr/lib/libold.so\"]\n",
+        name = registry.name()
+    )
+}
+
+/// Layers of a base as they are stored.
+fn stored(base: &Base) -> Vec<String> {
+    base.layers.iter().map(|(tar, _)| super::support::sha256(&super::support::gzip(tar))).collect()
+}
+
+/// Which of these blobs were asked for.
+fn read(registry: &FakeRegistry, blobs: &[String]) -> Vec<String> {
+    let log = registry.log().into_iter().filter(|logged| logged.method == "GET").map(|logged| logged.target);
+    log.filter(|target| blobs.iter().any(|blob| target.contains(blob))).collect()
+}
+
+fn pushed(project: &Project, cache: &str, more: &[&str]) -> Run {
+    project.run(&[&["build", "--push", "--cache-dir", cache], more].concat())
+}
+
+#[test]
+fn with_a_lock_no_layer_of_the_base_is_read() {
+    let registry = FakeRegistry::plain();
+    let mut system = base("one");
+    system.config["config"]["Env"] = serde_json::json!(["PATH=/usr/bin:/bin"]);
+    push(&registry, "library/base", "1", &system);
+    let layers = stored(&system);
+    let project = Project::new(&demanding(&registry));
+    // Without a lock, everything is read.
+    let first = pushed(&project, "cache-1", &[]).ok();
+    assert!(!read(&registry, &layers).is_empty());
+    registry.clear_log();
+    let run = pushed(&project, "cache-2", &["--locked"]).ok();
+    assert_eq!(run.digests(), first.digests());
+    assert_eq!(read(&registry, &layers), [""; 0], "{:?}", registry.lines());
+    assert!(!run.told().contains("lock again"), "{}", run.told());
+    // The same for a lock that `lock` made, on a machine that never saw the base.
+    let implicit = lock(&project);
+    std::fs::remove_file(project.path("lapstrake.lock")).unwrap();
+    project.run(&["lock", "--cache-dir", "cache-3"]).ok();
+    assert_eq!(lock(&project), implicit, "what `build` learns is what `lock` learns");
+    registry.clear_log();
+    assert_eq!(pushed(&project, "cache-4", &["--locked", "-j1"]).ok().digests(), first.digests());
+    assert_eq!(read(&registry, &layers), [""; 0], "{:?}", registry.lines());
+    // To a place on this machine, the layers have to go too; and it is the same image.
+    registry.clear_log();
+    let local = project.run(&["build", "--locked", "--cache-dir", "cache-5", "-o", "oci:out"]).ok();
+    assert_eq!(local.digests(), first.digests());
+    assert_eq!(read(&registry, &layers).len(), 2, "{:?}", registry.lines());
+    project.layout("out");
+    assert_eq!(registry.violations(), [""; 0]);
+}
+
+/// Wheels for the interpreter of a base that is not read.
+#[test]
+fn the_python_of_a_base_is_known() {
+    let registry = FakeRegistry::plain();
+    let system = super::python::debian_python("amd64");
+    push(&registry, "library/base", "1", &system);
+    let layers = stored(&system);
+    let wheel = Wheel::new("tool", "1.0").file("tool.py", "x = 1\n").script("tool", "tool:x");
+    let layer = "[[images.app.layers]]\npython = { wheels = [\"tool-1.0-py3-none-any.whl\"] }\n";
+    let project = Project::new(&recipe(&registry, &format!("repository = \"{}/team/app\"\n{layer}", registry.name())));
+    project.write("ctx/tool-1.0-py3-none-any.whl", wheel.build());
+    let first = pushed(&project, "cache-1", &[]).ok();
+    registry.clear_log();
+    let run = pushed(&project, "cache-2", &["--locked"]).ok();
+    assert_eq!(run.digests(), first.digests());
+    assert_eq!(read(&registry, &layers), [""; 0], "{}\n{:?}", run.told(), registry.lines());
+    project.run(&["build", "--locked", "-o", "oci:out"]).ok();
+    let image = project.layout("out").image(&format!("{}/team/app:latest", registry.name()));
+    assert!(image.top().contains("usr/local/lib/python3.13/dist-packages/tool.py"), "{}", image.top());
+}
+
+/// Debian packages on a pinned base: whatever is read for them, the images are the same.
+#[test]
+fn packages_on_a_pinned_base() {
+    let registry = FakeRegistry::plain();
+    push(&registry, "library/base", "1", &base("one"));
+    let mirrored = Mirrored::with([Deb::new("tool", "1").program("usr/bin/packaged", "x")]);
+    mirrored.recipe(&recipe(
+        &registry,
+        "[[images.app.layers]]\ndebian = [\"tool\"]\n[[images.app.layers]]\nfiles = { \"/lib/x\" = \"\" }\n",
+    ));
+    mirrored.lock(&["--cache-dir", "cache-1"]);
+    let text = mirrored.locked();
+    let first = mirrored.digests_of("cache-2", &["--locked"]);
+    assert_eq!(mirrored.digests_of("cache-1", &["--locked"]), first);
+    std::fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
+    assert_eq!(mirrored.digests_of("cache-3", &[]), first);
+    assert_eq!(mirrored.locked(), text);
+    assert_eq!(mirrored.digests_of("cache-2", &["--locked", "--offline", "--no-cache"]), first);
+}
+
+/// A recipe that asks more than was locked reads the base, and says what would avoid it.
+#[test]
+fn what_the_lock_does_not_know_is_read() {
+    let registry = FakeRegistry::plain();
+    push(&registry, "library/base", "1", &base("one"));
+    let named = |more: &str| {
+        format!(
+            "[images.app]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/app\"\n{more}",
+            name = registry.name()
+        )
+    };
+    let project = Project::new(&named(FILES));
+    project.run(&["lock", "--cache-dir", "cache-1"]).ok();
+    let before = lock(&project);
+    project.recipe(&named("[[images.app.layers]]\nfiles = { \"/var/run/deep/x\" = \"new\", \"/srv/y\" = \"y\" }\n"));
+    registry.clear_log();
+    let run = project.run(&["build", "--push", "--locked", "--cache-dir", "cache-2"]).ok();
+    assert!(run.told().contains("lock again"), "{}", run.told());
+    assert_eq!(lock(&project), before);
+    let reference = project.run(&["build", "-o", "oci:out", "--cache-dir", "cache-3"]).ok();
+    assert_eq!(reference.digests(), run.digests());
+    let image = project.layout("out").image(&format!("{}/team/app:latest", registry.name()));
+    assert!(image.top().contains("f 0644 0:0 run/deep/x 3"), "{}", image.top());
+    // Now it knows.
+    project.run(&["lock"]).ok();
+    let run = project.run(&["build", "--push", "--locked", "--cache-dir", "cache-4"]).ok();
+    assert!(!run.told().contains("lock again"), "{}", run.told());
+    assert_eq!(run.digests(), reference.digests());
+}
+
+/// A bot that updates digests edits one line (semantics 24): what the lock knew of the old base is not believed of the new.
+#[test]
+fn an_edited_digest_is_followed() {
+    let registry = FakeRegistry::plain();
+    let one = push(&registry, "library/base", "1", &base("one"));
+    let project = Project::new(&recipe(&registry, "[[images.app.layers]]\nfiles = { \"/lib/x\" = \"new\" }\n"));
+    project.run(&["lock"]).ok();
+    // In the new one, /lib is a directory.
+    let other = Tar::new().dir("lib/", 0o755, 0, 0).dir("etc/", 0o755, 0, 0).file("etc/version", 0o644, "two").end();
+    let two = push(&registry, "library/base", "1", &Base::of(other));
+    project.write("lapstrake.lock", lock(&project).replace(&one, &two));
+    for more in [&["--locked"][..], &[]] {
+        let image = project.build_with(more).image("app");
+        assert_eq!(image.file("etc/version"), "two", "{more:?}");
+        assert_eq!(image.top(), "f 0644 0:0 lib/x 3\n", "{more:?}");
+    }
+    // A digest that there is not.
+    project.write("lapstrake.lock", lock(&project).replace(&two, &format!("sha256:{}", "0".repeat(64))));
+    let told = project.run(&["build", "--locked", "-o", "oci:out"]).fails(5);
+    assert!(told.contains("library/base"), "{told}");
+}
+
+#[test]
+fn images_that_are_copied_from_are_pinned_too() {
+    let registry = FakeRegistry::plain();
+    let tools = |text: &str| Base::of(Tar::new().dir("usr/", 0o755, 0, 0).file("usr/tool", 0o755, text).end());
+    push(&registry, "team/tools", "1", &tools("one"));
+    let layer =
+        format!("image = {{ image = \"{}/team/tools:1\", copy = [\"/usr/tool\"] }}\nto = \"/bin\"\n", registry.name());
+    let project = Project::new(&format!("[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\n{layer}"));
+    let told = project.run(&["build", "--locked", "-o", "oci:out"]).fails(4);
+    assert!(told.contains("lapstrake lock"), "{told}");
+    let printed = project.run(&["lock"]).ok().stdout();
+    assert!(printed.starts_with("+ image team/tools:1 "), "{printed}");
+    push(&registry, "team/tools", "1", &tools("two"));
+    assert_eq!(project.build_with(&["--locked"]).image("app").file("bin/tool"), "one");
+    assert_eq!(project.build_with(&["--cache-dir", "cold"]).image("app").file("bin/tool"), "one");
+    project.run(&["lock", "--update"]).ok();
+    assert_eq!(project.build_with(&["--locked"]).image("app").file("bin/tool"), "two");
+}
+
+#[test]
+fn each_platform_of_an_index_is_pinned() {
+    let registry = FakeRegistry::plain();
+    let put = |text: &str| {
+        let mut entries = Vec::new();
+        for architecture in ["amd64", "arm64"] {
+            let mut base = Base::of(Tar::new().file("arch", 0o644, &format!("{architecture} {text}")).end());
+            base.config["architecture"] = serde_json::json!(architecture);
+            let mut blobs = BTreeMap::new();
+            let mut descriptor = base.blobs(&mut blobs);
+            let digest = descriptor["digest"].as_str().unwrap().to_owned();
+            for (name, bytes) in &blobs {
+                match *name == digest {
+                    true => drop(registry.put_manifest(
+                        "library/base",
+                        None,
+                        descriptor["mediaType"].as_str().unwrap(),
+                        bytes,
+                    )),
+                    false => drop(registry.put_blob("library/base", bytes)),
+                }
+            }
+            descriptor["platform"] = serde_json::json!({ "os": "linux", "architecture": architecture });
+            entries.push(descriptor);
+        }
+        let media = "application/vnd.oci.image.index.v1+json";
+        let index = serde_json::json!({ "schemaVersion": 2, "mediaType": media, "manifests": entries });
+        registry.put_manifest("library/base", Some("1"), media, &serde_json::to_vec(&index).unwrap());
+    };
+    put("one");
+    let project = Project::new(&format!(
+        "[defaults]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n{}",
+        recipe(&registry, "[[images.app.layers]]\nfiles = { \"/x\" = \"x\" }\n")
+    ));
+    let printed = project.run(&["lock"]).ok().stdout();
+    assert_eq!(printed.lines().count(), 2, "{printed}");
+    put("two");
+    let images = project.build_with(&["--locked"]).platforms("app");
+    for architecture in ["amd64", "arm64"] {
+        assert_eq!(images[&format!("linux/{architecture}")].file("arch"), format!("{architecture} one"));
+    }
+    // One platform alone leaves the pin of the other.
+    let before = lock(&project);
+    project.run(&["build", "--platform", "linux/arm64", "-o", "oci:out"]).ok();
+    assert_eq!(lock(&project), before);
+}
+
+#[test]
+fn a_locked_build_without_network_takes_what_it_has() {
+    let registry = FakeRegistry::plain();
+    push(&registry, "library/base", "1", &base("one"));
+    let project = Project::new(&recipe(&registry, FILES));
+    let told = project.run(&["build", "--offline", "-o", "oci:out"]).fails(5);
+    assert!(told.contains("--offline"), "{told}");
+    let digests = project.run(&["build", "-o", "oci:out"]).ok().digests();
+    registry.clear_log();
+    let run = project.run(&["build", "--locked", "--offline", "-o", "oci:again"]).ok();
+    assert_eq!(run.digests(), digests);
+    assert_eq!(registry.log().len(), 0, "{:?}", registry.lines());
+    let told = project.run(&["build", "--locked", "--offline", "--cache-dir", "cold", "-o", "oci:out"]).fails(5);
+    assert!(told.contains("--offline"), "{told}");
+}

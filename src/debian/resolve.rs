@@ -193,17 +193,17 @@ pub enum SolveError {
     #[error("{first} and {second} cannot be together: {package} {word} {relation}")]
     Conflict {
         /// How the one came in.
-        first: String,
+        first: Box<str>,
         /// How the other did.
-        second: String,
+        second: Box<str>,
         /// The one that says so.
-        package: String,
+        package: Box<str>,
         /// The other one.
-        other: String,
+        other: Box<str>,
         /// `conflicts with` or `breaks`.
         word: &'static str,
         /// What it says.
-        relation: String,
+        relation: Box<str>,
     },
     /// A field of a package is wrong.
     #[error("a relation of package {package} is refused")]
@@ -224,7 +224,7 @@ impl SolveError {
                 let names = wanted.iter().flat_map(|dependency| &dependency.alternatives);
                 vec![names.map(|atom| atom.name.to_string()).collect(), vec![package.clone()]]
             }
-            SolveError::Conflict { package, other, .. } => vec![vec![other.clone()], vec![package.clone()]],
+            SolveError::Conflict { package, other, .. } => vec![vec![other.to_string()], vec![package.to_string()]],
             _ => Vec::new(),
         }
     }
@@ -647,12 +647,12 @@ impl<'a> Solver<'a> {
                             [package.name(), other.name()].iter().any(|name| self.solution.chosen.contains_key(name));
                         if new && other.name() != package.name() && atom_hits(&atom, *other) {
                             return Err(SolveError::Conflict {
-                                first: self.chain(package.name()),
-                                second: self.chain(other.name()),
-                                package: package.name().to_owned(),
-                                other: other.name().to_owned(),
+                                first: self.chain(package.name()).into(),
+                                second: self.chain(other.name()).into(),
+                                package: package.name().into(),
+                                other: other.name().into(),
                                 word,
-                                relation: atom.to_string(),
+                                relation: atom.to_string().into(),
                             });
                         }
                     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::containers::{Container, RESTRICTED, podman, pull};
-use crate::support::{self, Image, checkout, commit, ok, registry, strings, text, tool};
+use crate::support::{self, Image, Layer, checkout, commit, ok, registry, strings, text, tool};
 
 /// Name, port, and what it logs on SIGTERM.
 const SERVICES: [(&str, u16, &str); 4] = [
@@ -147,15 +147,13 @@ fn archon_variants_differ_only_where_the_recipe_says() {
         assert!(!strings(&k8s.config["config"]["Cmd"]).contains(&"sh".to_owned()), "{service}");
 
         // The operating system and the dependencies are the same blobs in both.
-        let archives = |image: &Image| {
-            image.layers().into_iter().filter(|layer| layer.made_by.contains("archive ")).collect::<Vec<_>>()
-        };
-        assert_eq!(archives(&docker), archives(&k8s), "{service}");
-        assert_eq!(archives(&docker).len(), if service == "frontend" { 1 } else { 2 }, "{service}");
+        let packages = |image: &Image| image.layers().into_iter().filter(Layer::is_of_packages).collect::<Vec<_>>();
+        assert_eq!(packages(&docker), packages(&k8s), "{service}");
+        assert_eq!(packages(&docker).len(), if service == "frontend" { 1 } else { 2 }, "{service}");
 
         // And of the rest, all files but the tests.
         let files = |image: &Image| {
-            let own = image.layers().into_iter().filter(|layer| !layer.made_by.contains("archive "));
+            let own = image.layers().into_iter().filter(|layer| !layer.is_of_packages());
             own.flat_map(|layer| layout.entries(&layer.digest)).collect::<BTreeSet<_>>()
         };
         let (docker, k8s) = (files(&docker), files(&k8s));
@@ -189,8 +187,8 @@ fn nothing_of_the_checkout_that_must_stay_out_is_in_any_layer() {
                 let script = r#"gzip -dc "$1" | { grep -a -c -F bait-that-must-not-leave-the-checkout || true; }"#;
                 let found = ok(tool("sh").args(["-c", script, "sh"]).arg(layout.blob(&layer.digest)));
                 assert_eq!(found.trim(), "0", "bait in {layer:?}");
-                // Archives hold what distributions and wheels hold, compiled Python included.
-                if layer.made_by.contains("archive ") {
+                // Packages hold what they hold, compiled Python included.
+                if layer.is_of_packages() {
                     continue;
                 }
                 own += 1;

@@ -2,7 +2,8 @@
 //!
 //! Everything is built and pushed once and pulled once for all tests, into one temporary directory with its own registry
 //! and its own container storage; nothing of it is left when the tests end. A program that is missing is a failure that
-//! says which: `tests/setup test` installs them all, and `testdata/bases/make` makes what the recipes stand on.
+//! says which: `tests/setup test` installs them all. Packages and wheels come from the mirror and the index that this machine is set
+//! up for, by the locks of the recipes; what was downloaded stays in one cache below target/, for the next run.
 
 mod archon;
 mod containers;

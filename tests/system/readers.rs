@@ -8,9 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::containers::podman_in;
-use crate::support::{
-    self, Built, Layout, checkout, directory, json, lapstrake, ok, registry, scratch, strings, text, tool,
-};
+use crate::support::{self, Built, Layout, checkout, directory, json, ok, registry, scratch, strings, text, tool};
 
 /// The same place, as the transports of containers/image call it: our hybrid is two of theirs.
 const READINGS: [(&str, &str); 5] = [
@@ -101,8 +99,8 @@ fn podman_loads_every_image_of_a_hybrid_archive_under_its_names() {
 fn podman_loads_every_image_of_a_docker_archive_under_its_names() {
     support::archon();
     let directory = directory("frontend");
-    let mut build = lapstrake();
-    build.args(["build", "frontend", "-f"]).arg(checkout().join("recipes/archon.toml"));
+    let mut build = support::build("archon");
+    build.args(["frontend", "--platform", "linux/amd64"]);
     for (kind, file) in [("oci", "layout"), ("docker-archive", "docker.tar")] {
         build.arg("-o").arg(format!("{kind}:{}", directory.join(file).display()));
     }

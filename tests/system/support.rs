@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -107,11 +107,42 @@ fn plain(command: &mut Command) {
         .stdin(Stdio::null());
 }
 
-/// The binary under test, with a cache that all tests share.
+/// What of this machine's environment says where mirrors and indexes are and how they are reached; its files are looked
+/// for by lapstrake itself.
+const SUPPLY: [&str; 14] = [
+    "LAPSTRAKE_DEBIAN_MIRROR",
+    "LAPSTRAKE_DEBIAN_SNAPSHOT",
+    "LAPSTRAKE_PYTHON_INDEX",
+    "PIP_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
+/// The cache of all tests and of all runs: what mirrors and indexes once gave is not asked for again.
+pub(crate) fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("system-cache")
+}
+
+/// The binary under test, with [`cache`].
 pub(crate) fn lapstrake() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lapstrake"));
     plain(&mut command);
-    command.env("LAPSTRAKE_CACHE_DIR", scratch().join("cache"));
+    let uv =
+        std::env::var_os("LAPSTRAKE_UV").map_or_else(|| checkout().join("testdata/build/uv/bin/uv"), PathBuf::from);
+    command.env("LAPSTRAKE_CACHE_DIR", cache()).env("LAPSTRAKE_UV", uv);
+    for name in SUPPLY {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
     command
 }
 
@@ -284,6 +315,96 @@ pub(crate) struct Built {
     directory: PathBuf,
 }
 
+/// A recipe of recipes/ with a lock that mirrors and indexes still have everything of, built anew for all its platforms.
+pub(crate) struct Recipe {
+    /// Where it is; its lock is beside it.
+    pub(crate) file: PathBuf,
+    /// NAME or NAME:VARIANT → digest of the image, or of the index where there are several platforms
+    pub(crate) digests: BTreeMap<String, String>,
+    directory: PathBuf,
+}
+
+/// What lapstrake says of a file that has left its mirror.
+const GONE: &str = "is gone from its mirror";
+
+/// The recipe of that name, built once. Where a package of its lock has left its mirror, a copy of the recipe beside a new
+/// lock takes its place, and that is said on standard error: the tests are about what is built, not about mirrors.
+pub(crate) fn recipe(name: &str) -> &'static Recipe {
+    static RECIPES: Mutex<BTreeMap<String, &'static OnceLock<Recipe>>> = Mutex::new(BTreeMap::new());
+    let recipe = {
+        let mut recipes = RECIPES.lock().unwrap_or_else(PoisonError::into_inner);
+        *recipes.entry(name.to_owned()).or_insert_with(|| Box::leak(Box::default()))
+    };
+    recipe.get_or_init(|| Recipe::new(name))
+}
+
+impl Recipe {
+    fn new(name: &str) -> Recipe {
+        let directory = directory(&format!("all/{name}"));
+        let build = |file: &Path| {
+            let mut command = build_from(name, file);
+            // What earlier runs made is no proof of anything; what they downloaded is.
+            command.arg("--no-cache").arg("-o").arg(format!("oci:{}", directory.join("layout").display()));
+            command
+        };
+        let file = checkout().join(format!("recipes/{name}.toml"));
+        let output = run(&mut build(&file));
+        if !output.status.success() && String::from_utf8_lossy(&output.stderr).contains(GONE) {
+            eprintln!("{name}: something of the lock has left its mirror; going on with a new lock");
+            let file = relocked(name, &directory);
+            let digests = digests(&ok(&mut build(&file)));
+            return Recipe { file, digests, directory };
+        }
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "building {name} failed: {}\n{talk}", output.status);
+        Recipe { file, digests: digests(&String::from_utf8_lossy(&output.stdout)), directory }
+    }
+
+    /// The layout with all platforms.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout { directory: self.directory.join("layout") }
+    }
+
+    /// The image of one platform.
+    pub(crate) fn image(&self, image: &str, architecture: &str) -> Image {
+        let layout = self.layout();
+        layout.image(&layout.of_platform(&self.digests[image], architecture))
+    }
+
+    /// The lock, as text.
+    pub(crate) fn lock(&self) -> String {
+        fs::read_to_string(self.file.with_extension("lock")).expect("the lock")
+    }
+}
+
+/// A copy of a recipe, in no checkout, and locked anew.
+fn relocked(name: &str, directory: &Path) -> PathBuf {
+    let text = fs::read_to_string(checkout().join(format!("recipes/{name}.toml"))).expect("the recipe");
+    let context = "context    = \"../";
+    assert!(text.contains(context), "{name}: the context is not beside the recipes");
+    let text = text.replace(context, &format!("context    = \"{}/", checkout().display()));
+    let file = directory.join(format!("{name}.toml"));
+    fs::write(&file, text.replace("{git.short}", &commit())).expect("the copy of the recipe");
+    ok(lapstrake().arg("lock").arg("-f").arg(&file));
+    file
+}
+
+/// The start of a build of a recipe of recipes/ under names of the registry of this run; options may follow.
+pub(crate) fn build(name: &str) -> Command {
+    build_from(name, &recipe(name).file)
+}
+
+fn build_from(name: &str, file: &Path) -> Command {
+    let mut command = lapstrake();
+    command.arg("build").arg("-f").arg(file);
+    // A recipe without packages has no lock.
+    if file.with_extension("lock").exists() {
+        command.arg("--locked");
+    }
+    command.args(["--set", &format!("repository={}/{name}/{{image}}", registry().host)]);
+    command
+}
+
 /// The kinds of places that a file or directory can be, with the name that [`Built`] gives it.
 pub(crate) const PLACES: [(&str, &str); 4] =
     [("oci", "layout"), ("oci-archive", "oci.tar"), ("docker-archive", "docker.tar"), ("archive", "hybrid.tar")];
@@ -291,20 +412,18 @@ pub(crate) const PLACES: [(&str, &str); 4] =
 impl Built {
     fn new(name: &str) -> Built {
         let directory = directory(name);
-        for output in ["python-base.tar", "nginx-base.tar", "eveai-deps.tar", "archon-server-deps.tar", "hello/hello"] {
-            let path = checkout().join("testdata/build").join(output);
-            assert!(path.exists(), "{} is missing: run testdata/bases/make", path.display());
-        }
-        let mut command = lapstrake();
-        command.arg("build").arg("-f").arg(checkout().join(format!("recipes/{name}.toml"))).args([
-            "--set",
-            &format!("repository={}/{name}/{{image}}", registry().host),
-            "--push",
-        ]);
+        let recipe = recipe(name);
+        let mut command = build(name);
+        command.args(["--platform", "linux/amd64", "--push"]);
         for (kind, file) in PLACES {
             command.args(["-o", &format!("{kind}:{}", directory.join(file).display())]);
         }
         let digests = digests(&ok(&mut command));
+        // Built by itself, found again or made anew, an image of one platform is what it is in the index of all.
+        let all = recipe.layout();
+        for (image, digest) in &digests {
+            assert_eq!(all.of_platform(&recipe.digests[image], "amd64"), *digest, "{name}: {image}");
+        }
         let built = Built { digests, directory };
         for (kind, _) in PLACES {
             assert_sound(&built.place(kind));
@@ -352,6 +471,7 @@ built_once!(eveai, "eveai");
 built_once!(archon, "archon");
 built_once!(hello, "hello");
 built_once!(static_site, "static-site");
+built_once!(distroless, "python-distroless");
 
 /// The validator finds nothing at all: no error and no warning.
 pub(crate) fn assert_sound(place: &str) {
@@ -403,6 +523,14 @@ impl Layout {
         entries.iter().map(entry).collect()
     }
 
+    /// The image for an architecture that an index names; the image itself where it is no index.
+    pub(crate) fn of_platform(&self, digest: &str, architecture: &str) -> String {
+        let document = self.read(digest);
+        let Some(manifests) = document["manifests"].as_array() else { return digest.to_owned() };
+        let found = manifests.iter().find(|manifest| manifest["platform"]["architecture"] == architecture);
+        text(&found.unwrap_or_else(|| panic!("nothing for {architecture}: {document}"))["digest"]).to_owned()
+    }
+
     pub(crate) fn image(&self, digest: &str) -> Image {
         let manifest = self.read(digest);
         let config = self.read(text(&manifest["config"]["digest"]));
@@ -415,6 +543,14 @@ impl Layout {
             .lines()
             .map(str::to_owned)
             .collect()
+    }
+}
+
+impl Layer {
+    /// Whether Debian's packages or Python's wheels are what is in it.
+    pub(crate) fn is_of_packages(&self) -> bool {
+        let what = self.made_by.rsplit(": ").next().unwrap_or_default().split(' ').next();
+        matches!(what, Some("debian" | "python"))
     }
 }
 

@@ -169,17 +169,17 @@ fn what_cannot_be_is_told_with_the_way_out() {
     .collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
         Recipe: nothing says which suites of Debian the packages come from: write `suites = ["trixie", "trixie-updates", "trixie-security"]` in `[debian]`
-        Recipe!: the archive `debian` has no suite `trixy` (is it `trixie`?): downloading https://mirror.example.com/debian/dists/trixy/InRelease: GET https://mirror.example.com/debian/dists/trixy/InRelease answered 404 (tried 1×)
-        Recipe!: the suite `trixie` of the archive `debian` has no component `contrib`: it has main
-        Recipe!: no suite has a package ap (is it app?)
-        Recipe!: app=2 is not available: there is 1 (amd64, trixie)
-        Recipe!: app/trixie-backports is not available: there is 1 (amd64, trixie)
+        Unresolvable!: the archive `debian` has no suite `trixy` (is it `trixie`?): downloading https://mirror.example.com/debian/dists/trixy/InRelease: GET https://mirror.example.com/debian/dists/trixy/InRelease answered 404 (tried 1×)
+        Unresolvable!: the suite `trixie` of the archive `debian` has no component `contrib`: it has main
+        Unresolvable!: no suite has a package ap (is it app?)
+        Unresolvable!: app=2 is not available: there is 1 (amd64, trixie)
+        Unresolvable!: app/trixie-backports is not available: there is 1 (amd64, trixie)
         Recipe!: reading gone.deb, which the recipe names: No such file or directory (os error 2)
         Recipe!: the package app is both asked for and in `without`
-        Recipe: what these packages do when they are installed is not known, and nothing of it is run: postinst of helper calls make-something (odd → helper); where the image works without it, write `skip_scripts = ["helper"]`
+        Unresolvable: what these packages do when they are installed is not known, and nothing of it is run: postinst of helper calls make-something (odd → helper); where the image works without it, write `skip_scripts = ["helper"]`
         Unresolvable: needs needs gone, which cannot be had: no suite has gone
         Unresolvable: left and right cannot be together: left conflicts with right
-        Recipe: `strict` is on, and of what packages do when they are installed this is left out: links that start services (known)
+        Unresolvable: `strict` is on, and of what packages do when they are installed this is left out: links that start services (known)
         "#);
     let skipped = written(&signer, "suites = [\"forky\"]", "{ packages = [\"odd\"], skip_scripts = [\"helper\"] }");
     let pins = skipped.pin(&fake).unwrap();

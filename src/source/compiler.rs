@@ -206,7 +206,9 @@ fn write(root: &Path, path: &TreePath, deb: &Deb, file: &Member) -> Result<(), U
 /// # Errors
 /// [`UnpackError::None`].
 pub fn interpreter_in(directory: &Path, version: PythonVersion) -> Result<Program, UnpackError> {
-    let none = || UnpackError::None { directory: directory.to_owned(), version };
+    // It is started elsewhere.
+    let directory = std::path::absolute(directory).map_err(failed("finding", directory))?;
+    let none = || UnpackError::None { directory: directory.clone(), version };
     let usr = directory.join("usr");
     let python = usr.join(format!("bin/python{}", version.short()));
     let lib = usr.join("lib");

@@ -104,7 +104,8 @@ impl Resolving<'_> {
                 picks.into_iter().map(|pick| Found::of(pick, &|_| true)).collect()
             }
             What::UvLock(project, requested) => {
-                let input = uv::Input::UvLock(absolute(self.ask.context, project)?);
+                let project = absolute(self.ask.context, project)?;
+                let input = uv::Input::UvLock(project.parent().unwrap_or(&project).to_owned());
                 let directory = self.temporary()?;
                 let mut run = Run::new(input, &list, directory.path());
                 (run.extras, run.groups) = (self.inputs.extras.clone(), self.inputs.groups.clone());
@@ -386,7 +387,8 @@ impl Resolving<'_> {
         };
         let invocation = request.invocation(self.ask.environment)?;
         let resolved = uv::run(&program, &invocation)?;
-        for warning in &resolved.warnings {
+        // That it has no interpreter of the image's version matters only to who builds something.
+        for warning in resolved.warnings.iter().filter(|text| !text.starts_with("The requested Python version")) {
             self.reporter.warn(format!("uv: {warning}"));
         }
         let lock = || -> Result<Vec<Pick>, crate::python::PylockError> {

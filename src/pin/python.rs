@@ -85,7 +85,7 @@ pub enum Error {
         /// The file.
         path: String,
         /// What is wrong.
-        source: PylockError,
+        source: Box<PylockError>,
     },
     /// A `uv.lock` by another name.
     #[error("{0} must be called `uv.lock` and lie beside its `pyproject.toml`: `uv` finds it nowhere else")]
@@ -213,7 +213,7 @@ pub enum Error {
         /// The index, by its name in the lock.
         index: String,
         /// What is wrong.
-        source: IndexError,
+        source: Box<IndexError>,
     },
     /// A document or file cannot be had.
     #[error(transparent)]

@@ -177,10 +177,7 @@ pub fn wheels(
     let task = reporter.task(Phase::Unpack, format!("{} wheels", pinned.len()), Some(total));
     let mut wheels = Vec::with_capacity(pinned.len());
     for (pin, content) in pinned.iter().zip(contents) {
-        let direct_url = match direct(pin)? {
-            Some(url) => Some(direct_url(&url, &pin.sha256)),
-            None => None,
-        };
+        let direct_url = direct(pin)?.map(|url| direct_url(&url, &pin.sha256));
         wheels.push(Wheel { name: name_of(pin)?, content, requested: pin.requested, direct_url });
     }
     let options =
@@ -283,18 +280,15 @@ fn place(pin: &WheelPin, ask: &Ask<'_>, supply: &dyn Supply, list: &OnceLock<Ind
         own.add(&pin.index, supply.python_index(&pin.index, said)?, false);
     }
     let index = list.get(&pin.index).or_else(|| own.get(&pin.index)).ok_or_else(unknown)?;
-    let wrong = |source: IndexError| SupplyError::Index {
-        what: pin.file.clone(),
-        package: package.clone(),
-        source: Box::new(source),
-    };
+    let wrong =
+        |source: Box<IndexError>| SupplyError::Index { what: pin.file.clone(), package: package.clone(), source };
     let page = pin::page(supply, index, &package).map_err(|error| match error {
         pin::Error::Supply(error) => error,
         pin::Error::Index { source, .. } => wrong(source),
         _ => unknown(),
     })?;
-    let page = page.ok_or_else(|| wrong(IndexError::Absent(Shown::new(pin.file.as_bytes()))))?;
-    let file = page.find(&pin.file, &pin.sha256).map_err(wrong)?;
+    let page = page.ok_or_else(|| wrong(IndexError::Absent(Shown::new(pin.file.as_bytes())).into()))?;
+    let file = page.find(&pin.file, &pin.sha256).map_err(|error| wrong(Box::new(error)))?;
     Ok(file.url.clone())
 }
 

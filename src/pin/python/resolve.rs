@@ -100,7 +100,7 @@ impl Resolving<'_> {
                 let groups = Some(&self.inputs.groups[..]).filter(|groups| !groups.is_empty());
                 let lock = lock.without(&named);
                 let picks = lock.select(&self.inputs.target, &self.inputs.extras, groups);
-                let picks = picks.map_err(|source| Error::Pylock { path: path.clone(), source })?;
+                let picks = picks.map_err(|error| Error::Pylock { path: path.clone(), source: Box::new(error) })?;
                 picks.into_iter().map(|pick| Found::of(pick, &|_| true)).collect()
             }
             What::UvLock(project, requested) => {
@@ -398,7 +398,8 @@ impl Resolving<'_> {
         let lock = || -> Result<Vec<Pick>, crate::python::PylockError> {
             resolved.pylock.parse::<Pylock>()?.without(without).select(&self.inputs.target, &[], None)
         };
-        let picks = lock().map_err(|source| Error::Pylock { path: "what `uv` resolved".to_owned(), source })?;
+        let picks =
+            lock().map_err(|error| Error::Pylock { path: "what `uv` resolved".to_owned(), source: Box::new(error) })?;
         Ok(picks.into_iter().map(|pick| Found::of(pick, requested)).collect())
     }
 
@@ -610,5 +611,9 @@ pub(crate) fn page(supply: &dyn Supply, index: &NamedIndex, name: &PackageName) 
         Err(error) => return Err(error.into()),
     };
     let page = Page::parse(name, &document.content_type, &document.bytes, &document.address);
-    page.map(Some).map_err(|source| Error::Index { package: name.clone(), index: index.name.clone(), source })
+    page.map(Some).map_err(|error| Error::Index {
+        package: name.clone(),
+        index: index.name.clone(),
+        source: Box::new(error),
+    })
 }

@@ -15,10 +15,11 @@ use std::path::Path;
 use url::Url;
 
 use self::inputs::{Inputs, What};
+pub(crate) use self::resolve::page;
 pub use self::resolve::pin;
-pub(crate) use self::resolve::{page, with_user_of};
 use crate::lock::Asked;
 use crate::oci::Platform;
+use crate::python::requirements::Item;
 use crate::python::{
     IndexError, IndexList, InstallError, Interpreter, Libc, MarkerError, PackageName, PylockError, PythonVersion,
     RequirementsError, TagsError, Target, WheelNameError, uv,
@@ -84,7 +85,7 @@ pub enum Error {
         /// The file.
         path: String,
         /// What is wrong.
-        source: PylockError,
+        source: Box<PylockError>,
     },
     /// A `uv.lock` by another name.
     #[error("{0} must be called `uv.lock` and lie beside its `pyproject.toml`: `uv` finds it nowhere else")]
@@ -212,7 +213,7 @@ pub enum Error {
         /// The index, by its name in the lock.
         index: String,
         /// What is wrong.
-        source: IndexError,
+        source: Box<IndexError>,
     },
     /// A document or file cannot be had.
     #[error(transparent)]
@@ -333,6 +334,17 @@ fn links(mut list: IndexList, links: &[String]) -> Result<IndexList, Error> {
     Ok(list)
 }
 
+/// The URL of a wheel that a lock names by it, with the user and password that the requirements file has for it.
+pub(crate) fn with_login(ask: &Ask<'_>, url: &Url) -> Url {
+    let Ok(Inputs { what: What::Requirements(requirements), .. }) = Inputs::read(ask) else { return url.clone() };
+    let urls = requirements.entries.iter().filter_map(|line| match &line.item {
+        Item::Wheel(text, _) => Some(text),
+        Item::Package(requirement) => requirement.url.as_ref(),
+    });
+    let found = urls.filter_map(|text| text.parse::<Url>().ok()).find(|own| resolve::without_user(own.clone()) == *url);
+    found.unwrap_or_else(|| url.clone())
+}
+
 /// A wheel of the context that a lock names by its path, with its digest.
 pub(crate) fn open_local(context: &Path, path: &str) -> Result<crate::content::Content, Error> {
     Ok(self::local::LocalWheel::open(context, path)?.content)
@@ -342,3 +354,8 @@ pub(crate) fn open_local(context: &Path, path: &str) -> Result<crate::content::C
 pub fn compiler_packages(version: PythonVersion) -> Vec<String> {
     vec![format!("python{}-minimal", version.short())]
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -386,24 +386,24 @@ fn io_error(action: &'static str) -> impl FnOnce(io::Error) -> Reason {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::super::zip::tests::zip_of;
     use super::*;
     use crate::tree::Kind;
 
     /// A wheel that the test makes: its files, and the ones that say what it is. Files given in `files` win.
-    pub(in crate::python) struct Fixture {
+    pub(crate) struct Fixture {
         name: &'static str,
         files: Vec<(String, Vec<u8>, u32)>,
         record: Option<Vec<u8>>,
     }
 
     impl Fixture {
-        pub(in crate::python) fn new(name: &'static str) -> Self {
+        pub(crate) fn new(name: &'static str) -> Self {
             Fixture { name, files: Vec::new(), record: None }
         }
 
-        pub(in crate::python) fn file(mut self, path: &str, bytes: impl AsRef<[u8]>, mode: u32) -> Self {
+        pub(crate) fn file(mut self, path: &str, bytes: impl AsRef<[u8]>, mode: u32) -> Self {
             self.files.push((path.to_owned(), bytes.as_ref().to_vec(), mode));
             self
         }
@@ -446,7 +446,7 @@ pub(super) mod tests {
             Record::write(rows.iter().map(|(path, row)| (path.as_str(), row)).chain([(own.as_str(), &Row::EMPTY)]))
         }
 
-        pub(in crate::python) fn wheel(&self) -> Wheel {
+        pub(crate) fn wheel(&self) -> Wheel {
             let mut files = self.all();
             files.push((
                 format!("{}/RECORD", self.dist_info()),

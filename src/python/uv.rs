@@ -99,6 +99,11 @@ pub enum UvError {
         "resolving Python packages needs the program `uv`, and this machine has none: install it, or give a `pylock.toml` or a requirements file with hashes"
     )]
     None,
+    /// It may not look things up, and does not know enough.
+    #[error(
+        "--offline downloads nothing, and the cache does not know enough of the Python packages to resolve them: lock once without --offline"
+    )]
+    Offline,
     /// It took too long.
     #[error("`uv` did not end within {} minutes", PATIENCE.as_secs() / 60)]
     TooLong,
@@ -364,6 +369,9 @@ fn explain(talk: &str) -> UvError {
     if talk.contains("No interpreter found") {
         return UvError::NoPython;
     }
+    if talk.contains("the network was disabled") || talk.contains("Network connectivity is disabled") {
+        return UvError::Offline;
+    }
     if let Some(package) = without_wheel(talk) {
         let (name, version) = package.split_once("==").map_or((package, None), |(name, version)| (name, Some(version)));
         if let Ok(name) = name.parse::<PackageName>() {
@@ -546,6 +554,8 @@ mod tests {
             "the Python requirements cannot be resolved: Because a was not found in the package registry,; it is unsatisfiable."
         );
         assert!(matches!(explain("error: No interpreter found for Python 3.11.2 in …"), UvError::NoPython));
+        let text = "  × No solution found\n  ╰─▶ Because a was not found in the cache\n\n      hint: Packages were unavailable because the network was disabled.\n";
+        assert!(matches!(explain(text), UvError::Offline));
         assert_eq!(explain("").to_string(), "`uv` failed: it gave no reason");
         assert_eq!(explain("error: \u{1b}[31mbad").to_string(), "`uv` failed: \\u{1b}[31mbad");
         for (text, expected) in [

@@ -770,6 +770,20 @@ pub(super) mod tests {
         zip_of(&[("a.txt", b"hello", 0o644), ("bin/run", &b"echo ".repeat(999), 0o755)])
     }
 
+    #[test]
+    fn times_are_dates_that_somebody_meant() {
+        let modified = |date: u32, time: u32| {
+            let archive = open(&sample()).unwrap();
+            Member { time: date << 16 | time, ..archive.members()[0].clone() }.modified()
+        };
+        let date = |year: u32, month: u32, day: u32| (year - 1980) << 9 | month << 5 | day;
+        assert_eq!(modified(date(2024, 2, 29), 12 << 11 | 30 << 5 | 5), Some(1_709_209_810));
+        assert_eq!(modified(date(2024, 2, 29), 31 << 11 | 63 << 5 | 31), Some(1_709_251_199));
+        for nothing in [date(1980, 1, 1), 0, date(2023, 2, 29), date(2100, 1, 1), date(2107, 12, 31)] {
+            assert_eq!(modified(nothing, 0), None, "{nothing}");
+        }
+    }
+
     fn at(bytes: &[u8], what: &[u8]) -> usize {
         bytes.windows(what.len()).position(|window| window == what).unwrap()
     }

@@ -206,7 +206,9 @@ fn write(root: &Path, path: &TreePath, deb: &Deb, file: &Member) -> Result<(), U
 /// # Errors
 /// [`UnpackError::None`].
 pub fn interpreter_in(directory: &Path, version: PythonVersion) -> Result<Program, UnpackError> {
-    let none = || UnpackError::None { directory: directory.to_owned(), version };
+    // It is started elsewhere.
+    let directory = std::path::absolute(directory).map_err(failed("finding", directory))?;
+    let none = || UnpackError::None { directory: directory.clone(), version };
     let usr = directory.join("usr");
     let python = usr.join(format!("bin/python{}", version.short()));
     let lib = usr.join("lib");
@@ -228,5 +230,92 @@ pub fn interpreter_in(directory: &Path, version: PythonVersion) -> Result<Progra
     match (python.is_file(), loaders.into_iter().next()) {
         (true, Some(loader)) => Ok(Program::new(python).with_loader(loader, libraries, usr)),
         _ => Err(none()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::debian::deb::tests::{FIELDS, TestTar, control, deb};
+    use crate::debian::decode::Compression;
+    use crate::source::bytecode::{CompilersError, find_compilers};
+
+    /// A loader that is a script, and answers as the interpreter would.
+    const LOADER: &str = "#!/bin/sh\nhere=${0%/*}\n[ \"$PYTHONHOME $1\" = \"${here%/lib/*} --inhibit-cache\" ] && [ -f \"$4\" ] || exit 1\nprintf 'h\\040\\000\\000\\000\\000\\000\\000\\0003.99.5 final cpython cpython-399'\nread x\n";
+
+    fn package(name: &str, data: TestTar) -> (String, Content) {
+        let fields = FIELDS.replace("Package: a", &format!("Package: {name}"));
+        (name.to_owned(), Content::inline(deb(control(&fields), data, Compression::Plain)))
+    }
+
+    fn packages() -> Vec<(String, Content)> {
+        let libc = TestTar::default()
+            .file("./lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", 0o755, LOADER)
+            .symlink("./lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
+            .file("./lib/x86_64-linux-gnu/gconv/X.so", 0o644, "")
+            .file("./etc/passwd", 0o644, "no")
+            .symlink("./usr/lib/x86_64-linux-gnu/out.so", "../../../../../etc/passwd")
+            .symlink("./usr/lib/x86_64-linux-gnu/loop.so", "loop.so");
+        let python = TestTar::default()
+            .file("./usr/bin/python3.99", 0o755, "python")
+            .symlink("./usr/bin/python3", "python3.99")
+            .file("./usr/lib/python3.99/os.py", 0o644, "x")
+            .hardlink("./usr/lib/python3.99/os2.py", "./usr/lib/python3.99/os.py")
+            .file("./usr/share/doc/x", 0o644, "no");
+        vec![package("libc6", libc), package("python3.99-minimal", python)]
+    }
+
+    #[test]
+    fn regular_files_below_usr_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = unpack(directory.path(), "abc", || Ok::<_, UnpackError>(packages())).unwrap();
+        assert_eq!(made, directory.path().join("python-abc"));
+        let mut found: Vec<String> = walkdir::WalkDir::new(&made)
+            .into_iter()
+            .map(Result::unwrap)
+            .filter(|entry| !entry.file_type().is_dir())
+            .map(|entry| {
+                assert!(entry.file_type().is_file(), "{entry:?}");
+                entry.path().strip_prefix(&made).unwrap().display().to_string()
+            })
+            .collect();
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "usr/bin/python3",
+                "usr/bin/python3.99",
+                "usr/lib/python3.99/os.py",
+                "usr/lib/python3.99/os2.py",
+                "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+                "usr/lib/x86_64-linux-gnu/out.so",
+            ]
+        );
+        // A link out of the packages' root leads to their own root, as in an image.
+        assert_eq!(fs::read_to_string(made.join("usr/lib/x86_64-linux-gnu/out.so")).unwrap(), "no");
+        // The second time nobody asks for packages.
+        let again: Result<_, UnpackError> = unpack(directory.path(), "abc", || panic!("asked again"));
+        assert_eq!(again.unwrap(), made);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let bad = vec![("x.deb".to_owned(), Content::inline(*b"no package"))];
+        let error = unpack(directory.path(), "bad", || Ok::<_, UnpackError>(bad)).unwrap_err();
+        assert!(error.to_string().contains("x.deb"), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn it_is_started_through_its_own_loader() {
+        let directory = tempfile::tempdir().unwrap();
+        let version: PythonVersion = "3.99.5".parse().unwrap();
+        let made = || unpack::<CompilersError>(directory.path(), "abc", || Ok(packages()));
+        let found = find_compilers(version, None, None, 1, Some(&made)).unwrap();
+        assert_eq!(found.version(), version);
+        let other: PythonVersion = "3.99.6".parse().unwrap();
+        let error = find_compilers(other, None, None, 1, Some(&made)).err().unwrap().to_string();
+        assert!(error.contains("CPython 3.99.6") && error.contains("only 3.99.5"), "{error}");
+        let error = find_compilers(other, None, None, 1, None).err().unwrap().to_string();
+        assert!(error.contains("CPython 3.99.6"), "{error}");
+        fs::remove_dir_all(made().unwrap().join("usr/lib/x86_64-linux-gnu")).unwrap();
+        assert!(matches!(interpreter_in(&made().unwrap(), version), Err(UnpackError::None { .. })));
     }
 }

@@ -177,10 +177,7 @@ pub fn wheels(
     let task = reporter.task(Phase::Unpack, format!("{} wheels", pinned.len()), Some(total));
     let mut wheels = Vec::with_capacity(pinned.len());
     for (pin, content) in pinned.iter().zip(contents) {
-        let direct_url = match direct(pin)? {
-            Some(url) => Some(direct_url(&url, &pin.sha256)),
-            None => None,
-        };
+        let direct_url = direct(pin)?.map(|url| direct_url(&url, &pin.sha256));
         wheels.push(Wheel { name: name_of(pin)?, content, requested: pin.requested, direct_url });
     }
     let options =
@@ -234,7 +231,7 @@ fn contents(pinned: &[&WheelPin], ask: &Ask<'_>, supply: &dyn Supply) -> Result<
         found.push(None);
         let list = &list;
         places.push(match url {
-            Some(url) => Box::new(move || Ok(vec![url.clone()])),
+            Some(url) => Box::new(move || Ok(vec![pin::with_login(ask, &url)])),
             None => Box::new(move || Ok(vec![place(pin, ask, supply, list)?])),
         });
     }
@@ -267,32 +264,32 @@ fn place(pin: &WheelPin, ask: &Ask<'_>, supply: &dyn Supply, list: &OnceLock<Ind
     let list = match list.get() {
         Some(list) => list,
         None => {
-            let found = pin::indexes(ask, supply).map_err(|error| match error {
-                pin::Error::Supply(error) => error,
-                _ => unknown(),
-            })?;
+            let found = match pin::indexes(ask, supply) {
+                Ok(found) => found,
+                Err(pin::Error::Supply(error)) => return Err(error),
+                // What asked for it is no longer as it was: then the recipe and the machine know the place.
+                Err(_) => IndexList::new(),
+            };
             list.get_or_init(|| found)
         }
     };
     let package: PackageName = pin.name.parse().map_err(|_| unknown())?;
     let mut own = IndexList::new();
     if list.get(&pin.index).is_none() {
-        own.add(&pin.index, supply.python_index(&pin.index, None)?, false);
+        let said = ask.source.indexes.iter().find(|index| index.name == pin.index).map(|index| &index.url.value);
+        own.add(&pin.index, supply.python_index(&pin.index, said)?, false);
     }
     let index = list.get(&pin.index).or_else(|| own.get(&pin.index)).ok_or_else(unknown)?;
-    let wrong = |source: IndexError| SupplyError::Index {
-        what: pin.file.clone(),
-        package: package.clone(),
-        source: Box::new(source),
-    };
+    let wrong =
+        |source: Box<IndexError>| SupplyError::Index { what: pin.file.clone(), package: package.clone(), source };
     let page = pin::page(supply, index, &package).map_err(|error| match error {
         pin::Error::Supply(error) => error,
         pin::Error::Index { source, .. } => wrong(source),
         _ => unknown(),
     })?;
-    let page = page.ok_or_else(|| wrong(IndexError::Absent(Shown::new(pin.file.as_bytes()))))?;
-    let file = page.find(&pin.file, &pin.sha256).map_err(wrong)?;
-    Ok(pin::with_user_of(&file.url, &index.address))
+    let page = page.ok_or_else(|| wrong(IndexError::Absent(Shown::new(pin.file.as_bytes())).into()))?;
+    let file = page.find(&pin.file, &pin.sha256).map_err(|error| wrong(Box::new(error)))?;
+    Ok(file.url.clone())
 }
 
 impl PythonLayer {
@@ -390,6 +387,9 @@ impl PythonLayer {
     fn outdated(&self, below: &Rootfs, read: ReadBelow<'_>) -> Result<BTreeSet<TreePath>, PythonError> {
         let mut gone = BTreeSet::new();
         let library = below.resolve(&self.library).map_err(PlaceError::from)?;
+        if !below.is_directory(&library) {
+            return Ok(gone);
+        }
         for directory in metadata_directories(below, &library) {
             let Some(name) = directory.file_name().and_then(package_of) else { continue };
             let new = self.library.child(directory.file_name().unwrap_or_default())?.child(b"RECORD")?;
@@ -399,6 +399,10 @@ impl PythonLayer {
             let record = directory.child(b"RECORD")?;
             // What has no such list is another package manager's.
             let Some((path, _, located)) = below.file(&record).map_err(PlaceError::from)? else { continue };
+            if let Located::Unknown { path, .. } = located {
+                below.needs_contents(path);
+                return Ok(gone);
+            }
             let text = read(located).map_err(|source| PythonError::Read { path: path.clone(), source })?;
             let rows = Record::parse(&text).map_err(|source| PythonError::Record { path, source })?;
             for (row, _) in rows.iter() {
@@ -450,3 +454,6 @@ fn listed(library: &TreePath, row: &str) -> Option<TreePath> {
     }
     at.join(&TreePath::parse(rest).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,8 @@ impl Inputs {
             PythonInput::Pylock(file) => {
                 let path = beside("", file.value.resolve(arch)?.as_str());
                 let text = self.text(ask, "pylock", &path)?;
-                let lock = text.parse().map_err(|source| Error::Pylock { path: path.clone(), source })?;
+                let lock =
+                    text.parse().map_err(|error| Error::Pylock { path: path.clone(), source: Box::new(error) })?;
                 What::Pylock(path, Box::new(lock))
             }
             PythonInput::UvLock(file) => {

@@ -100,11 +100,12 @@ impl Resolving<'_> {
                 let groups = Some(&self.inputs.groups[..]).filter(|groups| !groups.is_empty());
                 let lock = lock.without(&named);
                 let picks = lock.select(&self.inputs.target, &self.inputs.extras, groups);
-                let picks = picks.map_err(|source| Error::Pylock { path: path.clone(), source })?;
+                let picks = picks.map_err(|error| Error::Pylock { path: path.clone(), source: Box::new(error) })?;
                 picks.into_iter().map(|pick| Found::of(pick, &|_| true)).collect()
             }
             What::UvLock(project, requested) => {
-                let input = uv::Input::UvLock(absolute(self.ask.context, project)?);
+                let project = absolute(self.ask.context, project)?;
+                let input = uv::Input::UvLock(project.parent().unwrap_or(&project).to_owned());
                 let directory = self.temporary()?;
                 let mut run = Run::new(input, &list, directory.path());
                 (run.extras, run.groups) = (self.inputs.extras.clone(), self.inputs.groups.clone());
@@ -211,13 +212,12 @@ impl Resolving<'_> {
             },
         };
         let [sha256] = line.hashes[..] else { return Err(Error::Hashes { place: place() }) };
-        let url = lockable(url, line)?;
-        let wheel: WheelName = wheel_of(&url)?;
+        let wheel: WheelName = wheel_of(&lockable(url, line)?)?;
         if self.inputs.tags.rank(&wheel).is_none() {
             let target = describe(&self.inputs.target);
             return Err(Error::Unfit { path: Shown::new(wheel.to_string().as_bytes()), target });
         }
-        let place = Place::Url(url.to_string());
+        let place = Place::Url(url.clone());
         Ok(Some(Found { wheel, place, size: None, sha256, direct: true, index: None, requested: true }))
     }
 
@@ -231,9 +231,10 @@ impl Resolving<'_> {
         if let Some(wheel) = self.inputs.links.iter().find(link) {
             return Ok(Found::local(wheel));
         }
-        let mut sdist = false;
+        let (mut sdist, mut known) = (false, false);
         for index in list.iter() {
             let Some(page) = page(self.supply, index, name)? else { continue };
+            known = true;
             if let Some((wheel, file)) = page.best(version, &line.hashes, tags, target.version) {
                 let Some(sha256) = file.sha256 else { continue };
                 return Ok(Found {
@@ -251,6 +252,9 @@ impl Resolving<'_> {
             });
         }
         let version = version.to_string();
+        if !known {
+            return Err(Error::Nowhere { file: name.to_string(), looked: Vec::new() });
+        }
         Err(Error::NoWheel {
             package: format!("{name} {version}"),
             target: describe(target),
@@ -337,9 +341,10 @@ impl Resolving<'_> {
         let mut indexes = crate::python::requirements::Indexes { none: run.list.is_empty(), ..Default::default() };
         let mut addresses: Vec<String> = Vec::new();
         for index in run.list.iter() {
+            let address = self.supply.with_login(&index.address).to_string();
             match index.flat {
-                true => indexes.find_links.push(index.address.to_string()),
-                false => addresses.push(index.address.to_string()),
+                true => indexes.find_links.push(address),
+                false => addresses.push(address),
             }
         }
         indexes.none = addresses.is_empty();
@@ -386,13 +391,15 @@ impl Resolving<'_> {
         };
         let invocation = request.invocation(self.ask.environment)?;
         let resolved = uv::run(&program, &invocation)?;
-        for warning in &resolved.warnings {
+        // That it has no interpreter of the image's version matters only to who builds something.
+        for warning in resolved.warnings.iter().filter(|text| !text.starts_with("The requested Python version")) {
             self.reporter.warn(format!("uv: {warning}"));
         }
         let lock = || -> Result<Vec<Pick>, crate::python::PylockError> {
             resolved.pylock.parse::<Pylock>()?.without(without).select(&self.inputs.target, &[], None)
         };
-        let picks = lock().map_err(|source| Error::Pylock { path: "what `uv` resolved".to_owned(), source })?;
+        let picks =
+            lock().map_err(|error| Error::Pylock { path: "what `uv` resolved".to_owned(), source: Box::new(error) })?;
         Ok(picks.into_iter().map(|pick| Found::of(pick, requested)).collect())
     }
 
@@ -468,7 +475,7 @@ impl Resolving<'_> {
                 ));
             }
             let size = found.size.or(file.size);
-            let size = size.map_or_else(|| size_of(&with_user_of(&file.url, &index.address)), Ok)?;
+            let size = size.map_or_else(|| size_of(&file.url), Ok)?;
             return Ok(pin(&index.name, name, size));
         }
         Err(Error::Nowhere { file: name, looked })
@@ -584,21 +591,11 @@ fn wheel_of(url: &Url) -> Result<WheelName, Error> {
     Ok(file_name(url.path()).replace("%2B", "+").replace("%2b", "+").parse()?)
 }
 
-fn without_user(mut url: Url) -> Url {
+pub(super) fn without_user(mut url: Url) -> Url {
     // Where a URL can hold none of them there is nothing to take away.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_fragment(None);
-    url
-}
-
-/// A file's URL with the user and password of its index, where both are on the same server.
-pub(crate) fn with_user_of(file: &Url, index: &Url) -> Url {
-    let mut url = file.clone();
-    if file.origin() == index.origin() && file.username().is_empty() && file.password().is_none() {
-        let _ = url.set_username(index.username());
-        let _ = url.set_password(index.password());
-    }
     url
 }
 
@@ -610,19 +607,13 @@ fn absolute(context: &Path, path: &str) -> Result<std::path::PathBuf, Error> {
 pub(crate) fn page(supply: &dyn Supply, index: &NamedIndex, name: &PackageName) -> Result<Option<Page>, Error> {
     let document = match supply.document(&index.page(name), Some(ACCEPT), MAX_PAGE as u64) {
         Ok(document) => document,
-        Err(error) if is_absent(&error) => return Ok(None),
+        Err(SupplyError::Absent { .. } | SupplyError::Gone { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let page = Page::parse(name, &document.content_type, &document.bytes, &document.address);
-    page.map(Some).map_err(|source| Error::Index { package: name.clone(), index: index.name.clone(), source })
-}
-
-/// Whether the server says that there is no such page.
-fn is_absent(error: &SupplyError) -> bool {
-    use crate::net::FetchError;
-    match error {
-        SupplyError::Gone { .. } => true,
-        SupplyError::Fetch { source, .. } => matches!(**source, FetchError::Refused { status: 404 | 410, .. }),
-        _ => false,
-    }
+    page.map(Some).map_err(|error| Error::Index {
+        package: name.clone(),
+        index: index.name.clone(),
+        source: Box::new(error),
+    })
 }

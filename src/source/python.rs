@@ -428,10 +428,8 @@ fn starts_with(path: &TreePath, directory: &TreePath) -> bool {
 
 /// The `.dist-info` directories right below a directory.
 fn metadata_directories(below: &Rootfs, library: &TreePath) -> Vec<TreePath> {
-    let depth = library.components().count() + 1;
-    let names = below.below(library).filter(|(path, _)| {
-        path.components().count() == depth && path.file_name().is_some_and(|name| name.ends_with(b".dist-info"))
-    });
+    let is_metadata = |path: &TreePath| path.file_name().is_some_and(|name| name.ends_with(b".dist-info"));
+    let names = below.children(library).filter(|(path, _)| is_metadata(path));
     names.map(|(path, _)| path.clone()).filter(|path| below.is_directory(path)).collect()
 }
 

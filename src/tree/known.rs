@@ -124,6 +124,16 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Whether it is known what a directory holds itself.
+    pub(super) fn knows_children(&self, path: &TreePath) -> bool {
+        match self.is_directory(path) {
+            true => self.complete.contains(path),
+            false => self.answer(path) != Answer::Unknown,
+        }
+    }
+}
+
 /// The directories above a path, the outermost first and without the root, then the path itself.
 pub(super) fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);

@@ -206,6 +206,14 @@ impl Rootfs {
         known::below(&self.nodes, path)
     }
 
+    /// What a directory holds, itself and not deeper, in byte order.
+    pub fn children<'a>(&'a self, path: &TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Node)> + use<'a> {
+        if let Some(under) = &self.under {
+            under.asked_children(path);
+        }
+        known::children(&self.nodes, path)
+    }
+
     /// Whether that very path is a directory; the root always is.
     pub fn is_directory(&self, path: &TreePath) -> bool {
         path.is_root() || matches!(self.get(path), Some(Node { kind: NodeKind::Directory, .. }))
@@ -418,5 +426,26 @@ mod tests {
         assert!(rootfs.get(&path("run/lock")).is_none());
         assert!(rootfs.get(&path("run")).is_none());
         assert!(rootfs.is_directory(&path("tmp")));
+    }
+
+    #[test]
+    fn what_a_directory_holds_is_known_without_what_is_deeper() {
+        let mut base = debian();
+        for deep in ["usr/lib/a/b", "usr/lib/a/c", "usr/lib/d"] {
+            base.put(path(deep), node(NodeKind::Directory));
+        }
+        base.watch();
+        let names = |rootfs: &Rootfs, directory: &str| {
+            rootfs.children(&path(directory)).map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+        };
+        let all = names(&base, "usr/lib");
+        assert_eq!(all, ["/usr/lib/a", "/usr/lib/d"]);
+        let known = base.learned().unwrap();
+        assert!(!known.nodes().contains_key(&path("usr/lib/a/b")));
+        let partial = Rootfs::partial(known);
+        assert_eq!(names(&partial, "usr/lib"), all);
+        assert!(partial.missed().is_none());
+        assert!(names(&partial, "usr/lib/a").is_empty());
+        assert_eq!(partial.missed().map(|missed| missed.path().clone()), Some(path("usr/lib/a")));
     }
 }

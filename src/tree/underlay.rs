@@ -72,6 +72,8 @@ struct Asked {
     paths: BTreeSet<TreePath>,
     /// Directories of which it matters what is below them, all of it.
     below: BTreeSet<TreePath>,
+    /// Directories of which it matters what they hold themselves.
+    children: BTreeSet<TreePath>,
 }
 
 /// A base of which a part is known, and what was asked that is not.
@@ -122,6 +124,18 @@ impl Underlay {
             Base::Partial(base) if !base.known.knows_below(path, &|path| self.is_cut(path.as_bytes())) => {
                 base.miss(Missed::Path(path.clone()));
             }
+            Base::Partial(_) => {}
+        }
+    }
+
+    /// Somebody asks what a directory holds, itself and not deeper.
+    pub(super) fn asked_children(&self, path: &TreePath) {
+        if self.is_cut(path.as_bytes()) {
+            return;
+        }
+        match &self.base {
+            Base::Watched(base) => base.asked_children(path),
+            Base::Partial(base) if !base.known.knows_children(path) => base.miss(Missed::Path(path.clone())),
             Base::Partial(_) => {}
         }
     }
@@ -215,6 +229,15 @@ impl Watched {
         }
     }
 
+    fn asked_children(&self, path: &TreePath) {
+        match self.is_directory(path.as_bytes()) {
+            true => self.note(|asked| {
+                asked.children.insert(path.clone());
+            }),
+            false => self.asked(path),
+        }
+    }
+
     fn learned(&self) -> Known {
         let mut learned = Learning::default();
         self.note(|asked| {
@@ -223,6 +246,9 @@ impl Watched {
             }
             for directory in &asked.below {
                 learned.below(self, directory);
+            }
+            for directory in &asked.children {
+                learned.children(self, directory);
             }
         });
         learned.shorten(self);
@@ -268,6 +294,15 @@ impl Learning {
             if node.kind == NodeKind::Directory {
                 self.complete.insert(path.clone());
             }
+        }
+    }
+
+    fn children(&mut self, base: &Watched, directory: &TreePath) {
+        self.path(base, directory);
+        if known::children(&base.nodes, directory).nth(MAX_BELOW).is_none() {
+            self.complete.insert(directory.clone());
+            let children = known::children(&base.nodes, directory);
+            self.nodes.extend(children.map(|(path, node)| (path.clone(), node.clone())));
         }
     }
 

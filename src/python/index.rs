@@ -118,6 +118,10 @@ impl Page {
         if let Some(file) = same.or_else(|| named.iter().find(|file| file.sha256.is_none())) {
             return Ok(file);
         }
+        // By another name, as some tools write them: the digest says which file is meant.
+        if let Some(file) = self.files.iter().find(|file| file.sha256 == Some(*sha256) && file.name.ends_with(".whl")) {
+            return Ok(file);
+        }
         match named.first().and_then(|file| file.sha256) {
             Some(found) => Err(IndexError::Digest { name: shown(), wanted: *sha256, found }),
             None => Err(IndexError::Absent(shown())),
@@ -480,6 +484,14 @@ mod tests {
         assert!(matches!(page.find("x-1.zip", &b), Err(IndexError::Digest { .. })));
         assert!(page.find("y-1.zip", &b).is_ok());
         assert!(matches!(page.find("z-1.zip", &a), Err(IndexError::Absent(_))));
+        // Tools write names in forms of their own.
+        let page = json(&format!(
+            "{{\"filename\": \"My.Pkg-1-py3-none-any.whl\", \"url\": \"x\", \"hashes\": {{\"sha256\": \"{}\"}}}}",
+            hex('a')
+        ))
+        .unwrap();
+        assert_eq!(page.find("my_pkg-1-py3-none-any.whl", &a).unwrap().name, "My.Pkg-1-py3-none-any.whl");
+        assert!(page.find("my_pkg-1-py3-none-any.whl", &b).is_err());
     }
 
     #[test]

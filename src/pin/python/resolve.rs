@@ -527,9 +527,16 @@ impl<'a> Run<'a> {
 
 impl Found {
     fn of(pick: Pick, requested: &dyn Fn(&PackageName) -> bool) -> Self {
+        // `uv` writes names in a form of its own, and an index knows its files by theirs.
+        let one = |wheel: &WheelName| wheel.to_string().to_ascii_lowercase().replace(['.', '-'], "_");
+        let named = match &pick.place {
+            Place::Url(url) => url.parse::<Url>().ok().and_then(|url| wheel_of(&url).ok()),
+            Place::Path(_) => None,
+        };
+        let wheel = named.filter(|named| one(named) == one(&pick.wheel)).unwrap_or(pick.wheel);
         Found {
-            requested: requested(pick.wheel.name()),
-            wheel: pick.wheel,
+            requested: requested(wheel.name()),
+            wheel,
             place: pick.place,
             size: pick.size,
             sha256: pick.sha256,

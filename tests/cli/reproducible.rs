@@ -7,7 +7,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use super::deb::Deb;
+use super::file_server::FileServer;
+use super::mirror::Mirrored;
 use super::support::{BINARY, Base, Project, Run, Tar, gzip};
+use super::wheel::Wheel;
 
 /// Every source that needs no network, in layers of every compression, two variants, a base and an image on an image.
 const EVERYTHING: &str = r#"
@@ -316,76 +320,74 @@ fn layers_are_held_to_the_form() {
     }
 }
 
-/// The repository, as far as the recipes of the two systems need it: contexts copied, archives linked.
-fn copy_of_the_repository(backwards: bool) -> Project {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let project = Project::empty();
-    fs::create_dir(project.path("recipes")).unwrap();
-    fs::create_dir_all(project.path("testdata/build")).unwrap();
-    for name in ["eveai", "archon"] {
-        let recipe = fs::read_to_string(repository.join(format!("recipes/{name}.toml"))).unwrap();
-        // A copy is no checkout of git.
-        project.write(&format!("recipes/{name}.toml"), recipe.replace("{git.short}", "0123abc"));
-        copy(&repository.join("testdata").join(name), &project.path("testdata").join(name), backwards);
+/// A checkout with layers of every kind that comes from elsewhere, and the servers of where it is built.
+fn with_packages(lock: Option<&str>) -> (Mirrored, FileServer) {
+    let mut mirrored = Mirrored::new();
+    let postinst = "#!/bin/sh\nset -e\n# Automatically added by dh_installsysusers/13.24.2\nsystemd-sysusers x.conf\n\
+                    # End automatically added section\n";
+    let deb = |name: &str| Deb::new(name, "1:1.0~rc1+b2").program(&format!("usr/bin/{name}"), name);
+    for deb in [
+        deb("dpkg"),
+        deb("tool").depends("libtool1").conffile("etc/tool.conf", "x\n").hardlink("usr/bin/again", "usr/bin/tool"),
+        deb("libtool1").field("Multi-Arch", "same").symlink("usr/lib/libtool.so", "libtool.so.1"),
+        deb("daemon").file("usr/lib/sysusers.d/d.conf", "u daemond - \"x\" /var/lib/d\n").script("postinst", postinst),
+        deb("base-passwd")
+            .file("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/sh\n")
+            .file("usr/share/base-passwd/group.master", "root:*:0:\n"),
+    ] {
+        mirrored.archive.add("trixie", deb);
     }
-    for name in
-        ["python-base", "nginx-base", "eveai-deps", "archon-server-deps", "archon-mcp-deps", "archon-agents-deps"]
-    {
-        let archive = repository.join(format!("testdata/build/{name}.tar"));
-        assert!(archive.is_file(), "{} is missing: testdata/bases/make makes it", archive.display());
-        symlink(&archive, project.path(&format!("testdata/build/{name}.tar"))).unwrap();
+    mirrored.archive.publish();
+    let mut requirements = String::new();
+    for name in ["alpha", "beta"] {
+        let module = format!("{name} = 1\n");
+        let wheel = Wheel::new(name, "1.0").file(&format!("{name}.py"), &module).data(&format!("data/{name}"), &module);
+        requirements.push_str(&format!("{name}==1.0 --hash=sha256:{}\n", wheel.sha256()));
+        mirrored.index.add(&wheel);
     }
-    project
+    mirrored.index.publish();
+    mirrored.project.write("ctx/requirements.txt", requirements);
+    mirrored.project.write("ctx/company.pem", include_str!("../support/certificates/company.pem"));
+    let downloads = FileServer::start();
+    let archive = gzip(&Tar::new().dir("d/", 0o755, 0, 0).file("d/unpacked", 0o644, "x").end());
+    downloads.put("/d.tar.gz", "", archive.clone());
+    mirrored.recipe(&format!(
+        "[images.base]\nfrom = \"scratch\"\n[[images.base.layers]]\ndebian = [\"tool\", \"daemon\", \"base-passwd\", \"dpkg\"]\n\
+         [[images.base.layers]]\nca = \"company.pem\"\n\
+         [images.app]\nfrom = \"base\"\ncreated = \"2024-01-01\"\n[[images.app.layers]]\n\
+         python = {{ requirements = \"requirements.txt\", target = \"/site\", version = \"3.13\" }}\n\
+         [[images.app.layers]]\nfetch = {{ url = \"{}\", sha256 = \"{}\", unpack = true, to = \"/opt\" }}\n",
+        downloads.url("/d.tar.gz"),
+        &super::support::sha256(&archive)["sha256:".len()..]
+    ));
+    if let Some(lock) = lock {
+        mirrored.project.write("lapstrake.lock", lock);
+    }
+    (mirrored, downloads)
 }
 
-fn copy(from: &Path, to: &Path, backwards: bool) {
-    fs::create_dir(to).unwrap();
-    let mut entries: Vec<_> = fs::read_dir(from).unwrap().map(|entry| entry.unwrap()).collect();
-    entries.sort_by_key(fs::DirEntry::file_name);
-    if backwards {
-        entries.reverse();
-    }
-    for entry in entries {
-        let to = to.join(entry.file_name());
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() {
-            copy(&entry.path(), &to, backwards);
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(entry.path()).unwrap(), to).unwrap();
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
+/// Two machines, each with mirrors of its own, and one lock.
 #[test]
-fn both_systems_in_two_checkouts() {
-    let (one, two) = (copy_of_the_repository(false), copy_of_the_repository(true));
-    touch(&two.path("testdata/eveai"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
-    touch(&two.path("testdata/archon"), SystemTime::now() + Duration::from_secs(86_400));
-    let build = |project: &Project| {
-        let mut results = String::new();
-        for name in ["eveai", "archon"] {
-            let (recipe, output) = (format!("recipes/{name}.toml"), format!("oci:{name}"));
-            results.push_str(&project.run(&["build", "-f", &recipe, "-o", &output]).ok().stdout());
-        }
-        results
-    };
-    let first = build(&one);
-    assert_eq!(first.lines().count(), 12, "{first}");
-    assert_eq!(build(&two), first);
+fn packages_in_two_checkouts() {
+    let (one, _one) = with_packages(None);
+    let first = one.run(&["build", "-o", "oci:out", "-j1"]).ok().stdout();
+    assert_eq!(first.lines().count(), 2, "{first}");
+    let (two, _two) = with_packages(Some(&one.locked()));
+    touch(&two.project.path("ctx"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    touch(&two.project.path("mirror"), SystemTime::now() + Duration::from_secs(86_400));
+    let mut command = two.command(&["build", "--locked", "-o", "oci:out", "-j8"]);
+    command.env("TZ", "Pacific/Kiritimati").env("LC_ALL", "tr_TR.UTF-8").env("SOURCE_DATE_EPOCH", "");
+    assert_eq!(two.project.end(command).ok().stdout(), first);
     // Every manifest and every layer is a blob under its digest: the same blobs, the same layers.
-    for name in ["eveai", "archon"] {
-        let blobs = |project: &Project| {
-            let entries = fs::read_dir(project.path(name).join("blobs/sha256")).unwrap();
-            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-            names.sort();
-            names
-        };
-        assert_eq!(blobs(&one), blobs(&two), "{name}");
-        assert_eq!(
-            fs::read(one.path(name).join("index.json")).unwrap(),
-            fs::read(two.path(name).join("index.json")).unwrap()
-        );
-    }
+    let blobs = |project: &Project| {
+        let entries = fs::read_dir(project.path("out").join("blobs/sha256")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(blobs(&one.project), blobs(&two.project));
+    let index = |project: &Project| fs::read(project.path("out/index.json")).unwrap();
+    assert_eq!(index(&one.project), index(&two.project));
+    let image = one.project.layout("out").image("app");
+    assert!(!image.history().join("\n").contains("127.0.0.1"), "{:?}", image.history());
 }

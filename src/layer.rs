@@ -222,6 +222,21 @@ pub fn recall_plan(store: &BlobStore, plan: Plan, form: LayerForm) -> Option<(La
     Some((finished(form, digest, size, diff_id, key, true), newest))
 }
 
+/// Whether it is remembered that a plan came to nothing that would have to be made.
+pub fn recall_nothing(store: &BlobStore, plan: Plan) -> bool {
+    read_record(store, PLANS, &plan.0.to_hex()).is_some_and(|record| record == NOTHING)
+}
+
+/// Remembers that a plan came to nothing.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn remember_nothing(store: &BlobStore, plan: Plan) -> Result<(), StoreError> {
+    write_record(store, PLANS, &plan.0.to_hex(), NOTHING)
+}
+
+const NOTHING: &[u8] = b"null";
+
 /// Remembers what a plan came to.
 ///
 /// # Errors

@@ -134,6 +134,11 @@ impl Listing {
         Ok(Listing { members, diff_id })
     }
 
+    /// Whether it deletes something of the layers below.
+    pub fn deletes(&self) -> bool {
+        self.members.iter().any(|member| matches!(member.what, What::Deleted | What::Opaque))
+    }
+
     /// The diff ID of the layer that this lists.
     pub fn diff_id(&self) -> DiffId {
         self.diff_id

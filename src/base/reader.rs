@@ -36,7 +36,11 @@ impl<'a> LayerReader<'a> {
         Ok(bytes)
     }
 
-    fn plain(&self, layer: usize) -> io::Result<Arc<File>> {
+    /// The uncompressed tar of a layer, whole and checked.
+    ///
+    /// # Errors
+    /// As [`LayerReader::read`].
+    pub(super) fn plain(&self, layer: usize) -> io::Result<Arc<File>> {
         let mut known = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = known.get(&layer) {
             return Ok(file.clone());

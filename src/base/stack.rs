@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use super::knowledge::Knowledge;
 use super::listing::{Listing, ListingError};
+use super::reader::LayerReader;
 use crate::compress::Decoder;
 use crate::content::Content;
 use crate::oci::{Compression, Descriptor, DiffId};
 use crate::place::{BlobSource, SourceError};
 use crate::report::{Phase, Reporter};
 use crate::store::{BlobStore, StoreError};
-use crate::tree::{FileTree, Located, Missed, Rootfs, TreePath};
+use crate::tree::{FileTree, Located, Missed, NodeKind, Rootfs, TreePath};
 
 /// One layer of a stack.
 #[derive(Clone)]
@@ -109,6 +110,41 @@ impl LayerStack {
     pub fn watch(&mut self) {
         Arc::make_mut(&mut self.rootfs).watch();
         self.watched = self.layers.len();
+    }
+
+    /// The same stack, where the files of its layers from that one on are at hand as those of a layer are that was just
+    /// made: whether a layer was found in the cache then plays no part in what is made of its files.
+    ///
+    /// # Errors
+    /// Where such a layer cannot be read.
+    pub fn at_hand(&self, from: usize, store: &BlobStore) -> std::io::Result<Self> {
+        let mut layers: BTreeSet<usize> = BTreeSet::new();
+        for (_, node) in self.rootfs.unwatched().iter() {
+            if let NodeKind::File(Located::Layer { layer, .. }) = &node.kind {
+                layers.insert(*layer);
+            }
+        }
+        layers.retain(|layer| *layer >= from);
+        let mut stack = self.clone();
+        if layers.is_empty() {
+            return Ok(stack);
+        }
+        let reader = LayerReader::new(self, store);
+        let mut files = BTreeMap::new();
+        for layer in layers {
+            let name: Arc<str> = self.layers.get(layer).map_or("a layer".into(), |layer| {
+                format!("layer {}", layer.descriptor.digest).into()
+            });
+            files.insert(layer, (reader.plain(layer)?, name));
+        }
+        Arc::make_mut(&mut stack.rootfs).relocate(|located| match located {
+            Located::Layer { layer, offset, length } => {
+                let (file, name) = files.get(layer)?;
+                Some(Located::Content(Content::slice(file.clone(), name.clone(), *offset, *length)))
+            }
+            _ => None,
+        });
+        Ok(stack)
     }
 
     /// Whether it is noted what is asked.

@@ -21,6 +21,8 @@ pub struct OpenBase {
     pub stack: LayerStack,
     /// The digests of its manifest and its config, where it comes from outside.
     pub documents: Option<(Digest, Digest)>,
+    /// How many of its layers are not of this recipe.
+    pub foreign: usize,
     /// Its Python, where the lock knows it; it holds until a layer on top may have brought another one.
     pub python: Option<Interpreter>,
 }
@@ -47,7 +49,7 @@ pub enum OpenError {
 impl OpenBase {
     /// No base at all.
     pub fn scratch(platform: &Platform) -> Self {
-        OpenBase { image: ImageBase::scratch(platform), stack: LayerStack::new(), documents: None, python: None }
+        OpenBase { image: ImageBase::scratch(platform), stack: LayerStack::new(), documents: None, foreign: 0, python: None }
     }
 
     /// The image of a source for that platform. `reference` is the name that others can find it by.
@@ -65,7 +67,8 @@ impl OpenBase {
         let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
         let mut stack = LayerStack::new();
         stack.push_base(layers, store, reporter)?;
-        Ok(OpenBase { image, stack, documents: digests, python: None })
+        let foreign = stack.layers().len();
+        Ok(OpenBase { image, stack, documents: digests, foreign, python: None })
     }
 
     /// The version of its Python, where its config says one, as the official images of Python do.
@@ -86,7 +89,14 @@ impl OpenBase {
         knowledge: &Knowledge,
     ) -> Result<Self, OpenError> {
         let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
-        Ok(OpenBase { image, stack: LayerStack::known(layers, knowledge), documents: digests, python: None })
+        let foreign = layers.len();
+        Ok(OpenBase {
+            image,
+            stack: LayerStack::known(layers, knowledge),
+            documents: digests,
+            foreign,
+            python: None,
+        })
     }
 }
 

@@ -186,6 +186,8 @@ impl Making<'_> {
             Source::Symlinks(items) => self.symlinks(items, tree),
             Source::Archive(items) => self.archives(items, tree),
             Source::Image(items) => self.images(items, source.span, tree),
+            // They speak of files that other layers bring, and these are not all laid out while locking.
+            Source::Caps(_) | Source::Remove(_) if self.is_locking() => Ok(()),
             Source::Caps(items) => self.caps(items, tree),
             Source::Remove(items) => self.remove(items, tree),
             Source::Fetch(items) => self.fetch(items, source.span, tree),
@@ -379,8 +381,15 @@ impl Making<'_> {
                 wanted.push(ImageItem { from: format!("/{}", what.path()), to });
             }
             let mut placer = self.placer(tree, owner, "image");
-            copy_from_image(&stack, &name, &wanted, owner, &excludes, &mode, self.builder.store, &mut placer)
-                .map_err(|error| self.diagnose(item.span, &error))?;
+            let copied =
+                copy_from_image(&stack, &name, &wanted, owner, &excludes, &mode, self.builder.store, &mut placer);
+            match copied.map_err(|error| self.diagnose(item.span, &error)) {
+                // As above.
+                Err(error) if self.is_locking() => {
+                    self.builder.reporter.note(format!("not looked at while locking: {error}"));
+                }
+                done => done?,
+            }
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ pub use base::{OpenBase, OpenError};
 pub use error::BuildError;
 pub use pins::Locking;
 
-use crate::base::{Knowledge, LayerReader, LayerStack, StackLayer};
+use crate::base::{Knowledge, LayerReader, Listing, LayerStack, StackLayer};
 use crate::debian::checks::{Missing, package_of};
 use crate::debian::staging::Below;
 use crate::image::{self, Image, ImageLayer};
@@ -143,6 +143,8 @@ struct Run {
     wanted: BTreeSet<ImageName>,
     /// Layers of packages that were made; they are remembered when the whole run is good.
     planned: RefCell<Vec<(Plan, Layer, Option<i64>)>>,
+    /// What turned out to need nothing; remembered with them.
+    proofs: RefCell<Vec<Plan>>,
 }
 
 /// What a run is for.
@@ -211,6 +213,7 @@ impl Builder<'_> {
             purpose,
             wanted: wanted.clone(),
             planned: RefCell::default(),
+            proofs: RefCell::default(),
         };
         let mut needed: BTreeMap<ImageName, Vec<Platform>> = BTreeMap::new();
         // Backwards: what stands on something comes after it, and needs it for its own platforms.
@@ -236,12 +239,13 @@ impl Builder<'_> {
                 built.push(self.artifact(image, &run.finished)?);
             }
         }
-        for (plan, layer, newest) in run.planned.take() {
-            layer::remember_plan(self.store, plan, &layer, newest).map_err(|source| BuildError::Layer {
-                image: "-".to_owned(),
-                layer: "-".to_owned(),
-                source: Box::new(source.into()),
-            })?;
+        // What cannot be remembered is made again: that is no reason to fail.
+        let remembered = run.planned.take().iter().try_for_each(|(plan, layer, newest)| {
+            layer::remember_plan(self.store, *plan, layer, *newest)
+        });
+        let proven = run.proofs.take().into_iter().try_for_each(|proof| layer::remember_nothing(self.store, proof));
+        if let Err(error) = remembered.and(proven) {
+            self.reporter.warn(format!("the cache does not remember this build: {}", with_causes(&error)));
         }
         self.learn(&run);
         let whole = self.platforms.is_none() && self.recipe.images.iter().all(|image| needed.contains_key(&image.name));
@@ -280,8 +284,13 @@ impl Builder<'_> {
     fn one(&self, image: &recipe::Image, platform: &Platform, run: &Run) -> Result<Finished, BuildError> {
         let (mut open, below) = self.open(&image.from, platform, run)?;
         if open.stack.is_unread() && open.stack.missed().is_none() {
+            let before = (run.pins.now(), run.planned.borrow().clone(), run.proofs.borrow().clone());
             let done = self.on(image, platform, run, open.clone(), below.clone());
             let Some(missed) = open.stack.missed() else { return done };
+            // Nothing of that attempt is to be believed.
+            run.pins.restore(before.0);
+            run.planned.replace(before.1);
+            run.proofs.replace(before.2);
             self.reporter.note(format!("{}: the base is read: {missed}", image.name));
         }
         open.stack.read_base(self.store, &self.reporter).map_err(|source| {
@@ -311,7 +320,8 @@ impl Builder<'_> {
         let mut newest = open.image.config.created.as_deref().and_then(|created| created.parse::<Timestamp>().ok());
         let seconds = |seconds: Option<i64>| seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
 
-        let mut libraries = false;
+        // Whether libraries may have come or gone, and whether anything of the layers below is gone.
+        let (mut libraries, mut deletes) = (false, false);
         // Each tree stands on the ones before it.
         for number in 0..image.layers.len() + 2 {
             let mut plan = None;
@@ -334,6 +344,8 @@ impl Builder<'_> {
                             read.map_err(|source| {
                                 self.caused(layer.span, "reading a layer of the cache".to_owned(), source)
                             })?;
+                            let listing = Listing::load(self.store, found.descriptor.digest, found.diff_id);
+                            deletes |= listing.is_none_or(|listing| listing.deletes());
                             for (path, _) in alone.rootfs().iter() {
                                 libraries |= may_be_library(path);
                                 open.python = open.python.filter(|_| !may_be_python(path));
@@ -348,13 +360,29 @@ impl Builder<'_> {
                         }
                         Some(layer_tree::make(making)?)
                     }
-                    None if libraries => self.last_layer(image, &open, platform)?,
-                    None => None,
+                    None if !(libraries || deletes) || !self.has_packages(image) => None,
+                    None => {
+                        // That there is nothing to write is remembered as what comes to something is.
+                        let known = self.proof(&open, form, "libraries", platform);
+                        plan = Some(known);
+                        let recall = run.reuse == Reuse::Allowed && run.purpose == Purpose::Images;
+                        match recall && layer::recall_nothing(self.store, known) {
+                            true => None,
+                            false => {
+                                let tree = self.last_layer(image, &open, platform)?;
+                                if tree.is_none() && run.purpose == Purpose::Images {
+                                    run.proofs.borrow_mut().push(known);
+                                }
+                                tree
+                            }
+                        }
+                    }
                 },
             };
             let Some(tree) = tree else { continue };
             for (path, entry) in tree.tree.iter() {
-                libraries |= may_be_library(path) || matches!(entry.kind, Kind::Whiteout);
+                libraries |= may_be_library(path);
+                deletes |= matches!(entry.kind, Kind::Whiteout);
                 open.python = open.python.filter(|_| !may_be_python(path));
             }
             newest = newest.max(seconds(tree.newest));
@@ -376,7 +404,7 @@ impl Builder<'_> {
         }
         // Of a base that is not read it is not known what is there: its packages were looked over when it was.
         if run.purpose == Purpose::Images && self.has_packages(image) && !open.stack.is_unread() {
-            self.check(image, &open, platform, run)?;
+            self.check(image, &open, form, deletes, platform, run)?;
         }
 
         let created = self.created(image, newest);
@@ -390,7 +418,7 @@ impl Builder<'_> {
             self.reporter.warn(warning);
         }
         let name = image.publish.then(|| self.references(image).first().map(ToString::to_string)).flatten();
-        let open = OpenBase { image: assembled.as_base(name), stack: open.stack, documents: None, python: open.python };
+        let open = OpenBase { image: assembled.as_base(name), stack: open.stack, documents: None, foreign: open.foreign, python: open.python };
         Ok(Finished { open, layers: made, image: assembled })
     }
 
@@ -422,14 +450,14 @@ impl Builder<'_> {
         open: &OpenBase,
         platform: &Platform,
     ) -> Result<Option<layer_tree::LayerTree>, BuildError> {
-        if !self.has_packages(image) {
-            return Ok(None);
-        }
-        let view = open.stack.unwatched();
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+            self.caused(image.span, "writing ld.so.cache".to_owned(), source)
+        };
+        let view = open.stack.unwatched().at_hand(open.foreign, self.store).map_err(|error| failed(error.into()))?;
         let reader = LayerReader::new(&view, self.store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let tree = source::debian::ld_so_cache(&Below { rootfs: view.rootfs(), read: &read }, platform);
-        let tree = tree.map_err(|source| self.caused(image.span, "writing ld.so.cache".to_owned(), source))?;
+        let tree = tree.map_err(|error| failed(error.into()))?;
         Ok(tree.map(|tree| layer_tree::LayerTree {
             title: "ld.so.cache".to_owned(),
             created_by: "ld.so.cache".to_owned(),
@@ -438,21 +466,51 @@ impl Builder<'_> {
         }))
     }
 
-    /// Semantics 36: the libraries that programs need are there, and the interpreters that scripts name.
-    fn check(&self, image: &recipe::Image, open: &OpenBase, platform: &Platform, run: &Run) -> Result<(), BuildError> {
+    /// Stands for what was found out of the layers that an image has now.
+    fn proof(&self, open: &OpenBase, form: LayerForm, of: &str, platform: &Platform) -> Plan {
+        let below = open.stack.layers().iter().map(|layer| layer.diff_id);
+        Plan::new(form, below, [of, &platform.to_string()])
+    }
+
+    /// Semantics 36: the libraries that programs need are there, and the interpreters that scripts name. Layers that were
+    /// looked over before are not looked at again, as long as nothing of them is gone.
+    fn check(
+        &self,
+        image: &recipe::Image,
+        open: &OpenBase,
+        form: LayerForm,
+        deletes: bool,
+        platform: &Platform,
+        run: &Run,
+    ) -> Result<(), BuildError> {
         if !run.wanted.contains(&image.name) {
             return Ok(());
         }
-        let view = open.stack.unwatched();
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+            self.caused(image.span, "looking over the whole image".to_owned(), source)
+        };
+        let layers = open.stack.layers();
+        let proof = |count: usize| {
+            let below = layers.iter().take(count).map(|layer| layer.diff_id);
+            Plan::new(form, below, ["looked over", &platform.to_string()])
+        };
+        let is_proven = |count: &usize| run.reuse == Reuse::Allowed && layer::recall_nothing(self.store, proof(*count));
+        if is_proven(&layers.len()) {
+            return Ok(());
+        }
+        let proven = (open.foreign + 1..layers.len()).rev().find(is_proven).filter(|_| !deletes);
+        let from = proven.unwrap_or(open.foreign);
+        let view = open.stack.unwatched().at_hand(from, self.store).map_err(|error| failed(error.into()))?;
         let reader = LayerReader::new(&view, self.store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let missing = source::debian::check(&Below { rootfs: view.rootfs(), read: &read }, platform)
-            .map_err(|source| self.caused(image.span, "looking over the whole image".to_owned(), source))?;
+            .map_err(|error| failed(error.into()))?;
         let (fatal, notes): (Vec<_>, Vec<_>) = missing.iter().partition(|missing| missing.is_fatal());
         for note in notes {
             self.reporter.note(format!("{}: {note}", image.name));
         }
         if fatal.is_empty() {
+            run.proofs.borrow_mut().push(proof(layers.len()));
             return Ok(());
         }
         let mut lines: Vec<String> = fatal.iter().take(5).map(|missing| missing.to_string()).collect();
@@ -462,6 +520,7 @@ impl Builder<'_> {
         let advice: BTreeSet<String> = fatal
             .iter()
             .filter_map(|missing| match missing {
+                Missing::Library { library, .. } if library.as_str().starts_with("ld-linux") => Some("libc6".to_owned()),
                 Missing::Library { library, .. } => package_of(library.as_str(), &|_| true),
                 Missing::Interpreter { .. } | Missing::Machine { .. } => None,
             })
@@ -469,7 +528,7 @@ impl Builder<'_> {
         let mut text = format!("{} for {platform} would not run: {}", image.name, lines.join("; "));
         if !advice.is_empty() {
             let advice: Vec<String> = advice.into_iter().collect();
-            text.push_str(&format!("; Debian has these libraries in {}", advice.join(", ")));
+            text.push_str(&format!("; by Debian's rule for names, the packages to add are {}", advice.join(", ")));
         }
         Err(self.at(image.span, text))
     }
@@ -537,7 +596,11 @@ impl Builder<'_> {
         let knowledge = match pin.filter(|_| remote) {
             Some(pin) => {
                 let lines = pin.knowledge.iter().map(String::as_str);
-                Knowledge::parse(lines, &pin.texts).map_err(|error| stale(error.to_string()))?
+                match Knowledge::parse(lines, &pin.texts) {
+                    Err(error) if run.pins.is_locked() => return Err(stale(error.to_string())),
+                    // It is learned anew.
+                    known => known.unwrap_or_default(),
+                }
             }
             None => Knowledge::default(),
         };

@@ -60,6 +60,12 @@ impl Making<'_> {
         view
     }
 
+    /// A view in which it plays no part whether layers of this recipe were found in the cache.
+    fn at_hand(&self, view: LayerStack, span: Span) -> Result<LayerStack, BuildError> {
+        view.at_hand(self.open.foreign, self.builder.store)
+            .map_err(|error| self.caused(span, "reading layers of the cache".to_owned(), error))
+    }
+
     /// Downloads: each a file, or a tar that is unpacked.
     pub(super) fn fetch(
         &mut self,
@@ -180,7 +186,7 @@ impl Making<'_> {
     ) -> Result<(), BuildError> {
         let paths: Vec<FilePath> =
             items.iter().map(|item| self.arch(&item.value, item.span)).collect::<Result<_, _>>()?;
-        let view = self.view(tree);
+        let view = self.at_hand(self.view(tree), span)?;
         let reader = LayerReader::new(&view, self.builder.store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let below = Below { rootfs: view.rootfs(), read: &read };
@@ -192,7 +198,7 @@ impl Making<'_> {
     /// Debian packages.
     pub(super) fn debian(&mut self, source: &DebianSource, span: Span, tree: &mut FileTree) -> Result<(), BuildError> {
         // dpkg's database is read and written as a whole: what is asked of the base here is no knowledge worth keeping.
-        let view = self.view(tree).unwatched();
+        let view = self.at_hand(self.view(tree).unwatched(), span)?;
         let reader = LayerReader::new(&view, self.builder.store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let below = Below { rootfs: view.rootfs(), read: &read };
@@ -251,6 +257,10 @@ impl Making<'_> {
         };
         let failed = |error: PinError| self.unpinned(&ask, span, error);
         let asked = pin::debian::asked(&ask, below).map_err(failed)?;
+        if let Some(missed) = below.rootfs.missed() {
+            // The base is read then, and all of this begins again.
+            return Err(self.at(span, missed));
+        }
         let (layer, platform) = (self.name_in_lock(), self.platform.to_string());
         let found = self.run.pins.debian(&layer, &platform, &asked);
         match found.map_err(|stale| self.stale("`debian`", stale))? {
@@ -499,7 +509,7 @@ impl Making<'_> {
         let [At { value: source, span }] = &self.layer.sources[..] else { return Ok(None) };
         let tree = FileTree::new();
         let rules = &self.layer.rules;
-        let mut parts = vec![self.platform.to_string()];
+        let mut parts = vec![self.platform.to_string(), self.layer.replace.to_string()];
         match source {
             recipe::Source::Debian(source) => {
                 let view = self.view(&tree).unwatched();
@@ -507,6 +517,13 @@ impl Making<'_> {
                 let read = |layer, offset, length| reader.read(layer, offset, length);
                 let pins = self.debian_pins(source, *span, &Below { rootfs: view.rootfs(), read: &read })?;
                 parts.extend(["debian".to_owned(), pins.seal(), source.slim.to_string(), source.compile.to_string()]);
+                parts.push(self.open.stated_python().unwrap_or_default().to_owned());
+                if source.compile {
+                    // An interpreter for the compiler is pinned whether it is needed this time or not.
+                    for version in self.python_of(&pins) {
+                        parts.extend(self.compiler_pins(version, *span)?.iter().map(DebianPins::seal));
+                    }
+                }
             }
             recipe::Source::Python(source) => {
                 let view = self.view(&tree);
@@ -517,12 +534,26 @@ impl Making<'_> {
                 let owner = self.owner(rules.owner.as_ref())?.unwrap_or(Owner::ROOT);
                 parts.extend(["python".to_owned(), pins.seal(), owner.to_string(), source.compile.to_string()]);
                 parts.push(format!("{interpreter:?} {scheme:?} {venv:?}"));
+                if source.compile {
+                    let version = ask.target().map_err(|error| self.unresolvable(*span, &error))?.version;
+                    parts.extend(self.compiler_pins(version, *span)?.iter().map(DebianPins::seal));
+                }
             }
             _ => return Ok(None),
         }
         parts.extend(rules.exclude.iter().map(|pattern| format!("exclude {}", pattern.value)));
         let below = self.open.stack.layers().iter().map(|layer| layer.diff_id);
         Ok(Some(Plan::new(form, below, parts.iter().map(String::as_str))))
+    }
+
+    /// The version of the Python that is among packages.
+    fn python_of(&self, pins: &DebianPins) -> Option<PythonVersion> {
+        let minimal = |pin: &&crate::lock::DebPin| {
+            pin.name.strip_prefix("python3.").and_then(|name| name.strip_suffix("-minimal")).is_some()
+        };
+        let version = &pins.packages.iter().find(minimal)?.version;
+        let upstream = version.rsplit_once(':').map_or(version.as_str(), |(_, version)| version);
+        upstream.split(['-', '~', '+']).next()?.parse().ok()
     }
 
     /// Whether only pins are made.

@@ -93,6 +93,16 @@ impl Pins {
         Pins { before, now: RefCell::default(), locking }
     }
 
+    /// What is used so far, to go back to.
+    pub(super) fn now(&self) -> Lock {
+        self.now.borrow().clone()
+    }
+
+    /// Goes back to what was used then.
+    pub(super) fn restore(&self, then: Lock) {
+        self.now.replace(then);
+    }
+
     /// Whether nothing may be pinned.
     pub(super) fn is_locked(&self) -> bool {
         self.locking == Locking::Locked
@@ -143,6 +153,8 @@ impl Pins {
             return Ok(Search::Pinned(entry.clone()));
         }
         let update = self.update();
+        // What another version judged is looked at anew.
+        let fits = |entry: &&T| fits(entry) && self.before.effects == crate::debian::effects::EFFECTS;
         if let Some(entry) = of(&self.before).iter().find(fits) {
             let moves = update == Update::Everything || entry.names().any(|name| update.moves(name));
             if !moves {

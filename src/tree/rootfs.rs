@@ -214,6 +214,17 @@ impl Rootfs {
         known::children(&self.nodes, path)
     }
 
+    /// Says of files where else their bytes are, for those of which `of` knows it.
+    pub fn relocate(&mut self, of: impl Fn(&Located) -> Option<Located>) {
+        for node in self.nodes.values_mut() {
+            if let NodeKind::File(located) = &mut node.kind
+                && let Some(other) = of(located)
+            {
+                *located = other;
+            }
+        }
+    }
+
     /// Whether that very path is a directory; the root always is.
     pub fn is_directory(&self, path: &TreePath) -> bool {
         path.is_root() || matches!(self.get(path), Some(Node { kind: NodeKind::Directory, .. }))

@@ -7,11 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use super::deb::Deb;
-use super::file_server::FileServer;
-use super::mirror::Mirrored;
 use super::support::{BINARY, Base, Project, Run, Tar, gzip};
-use super::wheel::Wheel;
 
 /// Every source that needs no network, in layers of every compression, two variants, a base and an image on an image.
 const EVERYTHING: &str = r#"
@@ -318,76 +314,4 @@ fn layers_are_held_to_the_form() {
             assert_eq!(entry.unwrap().header().mtime().unwrap(), 315_619_200);
         }
     }
-}
-
-/// A checkout with layers of every kind that comes from elsewhere, and the servers of where it is built.
-fn with_packages(lock: Option<&str>) -> (Mirrored, FileServer) {
-    let mut mirrored = Mirrored::new();
-    let postinst = "#!/bin/sh\nset -e\n# Automatically added by dh_installsysusers/13.24.2\nsystemd-sysusers x.conf\n\
-                    # End automatically added section\n";
-    let deb = |name: &str| Deb::new(name, "1:1.0~rc1+b2").program(&format!("usr/bin/{name}"), name);
-    for deb in [
-        deb("dpkg"),
-        deb("tool").depends("libtool1").conffile("etc/tool.conf", "x\n").hardlink("usr/bin/again", "usr/bin/tool"),
-        deb("libtool1").field("Multi-Arch", "same").symlink("usr/lib/libtool.so", "libtool.so.1"),
-        deb("daemon").file("usr/lib/sysusers.d/d.conf", "u daemond - \"x\" /var/lib/d\n").script("postinst", postinst),
-        deb("base-passwd")
-            .file("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/sh\n")
-            .file("usr/share/base-passwd/group.master", "root:*:0:\n"),
-    ] {
-        mirrored.archive.add("trixie", deb);
-    }
-    mirrored.archive.publish();
-    let mut requirements = String::new();
-    for name in ["alpha", "beta"] {
-        let module = format!("{name} = 1\n");
-        let wheel = Wheel::new(name, "1.0").file(&format!("{name}.py"), &module).data(&format!("data/{name}"), &module);
-        requirements.push_str(&format!("{name}==1.0 --hash=sha256:{}\n", wheel.sha256()));
-        mirrored.index.add(&wheel);
-    }
-    mirrored.index.publish();
-    mirrored.project.write("ctx/requirements.txt", requirements);
-    mirrored.project.write("ctx/company.pem", include_str!("../support/certificates/company.pem"));
-    let downloads = FileServer::start();
-    let archive = gzip(&Tar::new().dir("d/", 0o755, 0, 0).file("d/unpacked", 0o644, "x").end());
-    downloads.put("/d.tar.gz", "", archive.clone());
-    mirrored.recipe(&format!(
-        "[images.base]\nfrom = \"scratch\"\n[[images.base.layers]]\ndebian = [\"tool\", \"daemon\", \"base-passwd\", \"dpkg\"]\n\
-         [[images.base.layers]]\nca = \"company.pem\"\n\
-         [images.app]\nfrom = \"base\"\ncreated = \"2024-01-01\"\n[[images.app.layers]]\n\
-         python = {{ requirements = \"requirements.txt\", target = \"/site\", version = \"3.13\" }}\n\
-         [[images.app.layers]]\nfetch = {{ url = \"{}\", sha256 = \"{}\", unpack = true, to = \"/opt\" }}\n",
-        downloads.url("/d.tar.gz"),
-        &super::support::sha256(&archive)["sha256:".len()..]
-    ));
-    if let Some(lock) = lock {
-        mirrored.project.write("lapstrake.lock", lock);
-    }
-    (mirrored, downloads)
-}
-
-/// Two machines, each with mirrors of its own, and one lock.
-#[test]
-fn packages_in_two_checkouts() {
-    let (one, _one) = with_packages(None);
-    let first = one.run(&["build", "-o", "oci:out", "-j1"]).ok().stdout();
-    assert_eq!(first.lines().count(), 2, "{first}");
-    let (two, _two) = with_packages(Some(&one.locked()));
-    touch(&two.project.path("ctx"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
-    touch(&two.project.path("mirror"), SystemTime::now() + Duration::from_secs(86_400));
-    let mut command = two.command(&["build", "--locked", "-o", "oci:out", "-j8"]);
-    command.env("TZ", "Pacific/Kiritimati").env("LC_ALL", "tr_TR.UTF-8").env("SOURCE_DATE_EPOCH", "");
-    assert_eq!(two.project.end(command).ok().stdout(), first);
-    // Every manifest and every layer is a blob under its digest: the same blobs, the same layers.
-    let blobs = |project: &Project| {
-        let entries = fs::read_dir(project.path("out").join("blobs/sha256")).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        names
-    };
-    assert_eq!(blobs(&one.project), blobs(&two.project));
-    let index = |project: &Project| fs::read(project.path("out/index.json")).unwrap();
-    assert_eq!(index(&one.project), index(&two.project));
-    let image = one.project.layout("out").image("app");
-    assert!(!image.history().join("\n").contains("127.0.0.1"), "{:?}", image.history());
 }

@@ -6,8 +6,12 @@
 //! up for, by the locks of the recipes; what was downloaded stays in one cache below target/, for the next run.
 
 mod archon;
+mod checkouts;
+mod comparison;
 mod containers;
+mod emulation;
 mod eveai;
+mod packages;
 mod plain_pod;
 mod readers;
 mod registry_base;

@@ -367,25 +367,76 @@ impl Recipe {
 
     /// The image of one platform.
     pub(crate) fn image(&self, image: &str, architecture: &str) -> Image {
-        let layout = self.layout();
-        layout.image(&layout.of_platform(&self.digests[image], architecture))
+        self.layout().image(&self.of_platform(image, architecture))
     }
 
-    /// The lock, as text.
-    pub(crate) fn lock(&self) -> String {
-        fs::read_to_string(self.file.with_extension("lock")).expect("the lock")
+    /// The digest of the image of one platform.
+    pub(crate) fn of_platform(&self, image: &str, architecture: &str) -> String {
+        self.layout().of_platform(&self.digests[image], architecture)
     }
+
+    /// The lock.
+    pub(crate) fn lock(&self) -> Value {
+        read_lock(&self.file.with_extension("lock"))
+    }
+}
+
+/// A lock.
+pub(crate) fn read_lock(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What a lock has for a layer, `IMAGE/LAYER`: packages where `kind` is `debian`, wheels where it is `python`.
+pub(crate) fn pins(lock: &Value, kind: &str, platform: &str, layer: &str) -> Vec<Value> {
+    let is_it =
+        |entry: &&Value| entry["platform"] == platform && strings(&entry["layers"]).iter().any(|name| name == layer);
+    let entries = lock[kind].as_array().unwrap_or_else(|| panic!("no {kind} in the lock"));
+    let entry = entries.iter().find(is_it).unwrap_or_else(|| panic!("no {kind} for {layer} on {platform}"));
+    let pins = if kind == "debian" { &entry["packages"] } else { &entry["wheels"] };
+    pins.as_array().expect("pins").clone()
+}
+
+/// The files of an image, unpacked by GNU tar, once.
+pub(crate) fn unpacked(layout: &Layout, digest: &str) -> PathBuf {
+    static UNPACKED: Mutex<BTreeMap<String, &'static OnceLock<()>>> = Mutex::new(BTreeMap::new());
+    let path = scratch().join("unpacked").join(digest.replace(':', "-"));
+    let once = {
+        let mut unpacked = UNPACKED.lock().unwrap_or_else(PoisonError::into_inner);
+        *unpacked.entry(digest.to_owned()).or_insert_with(|| Box::leak(Box::default()))
+    };
+    once.get_or_init(|| {
+        fs::create_dir_all(&path).expect("a directory");
+        for layer in layout.image(digest).layers() {
+            let mut tar = tool("tar");
+            tar.args(["--extract", "--gzip", "--numeric-owner", "--same-owner", "--preserve-permissions"]);
+            ok(tar
+                .args(["--keep-directory-symlink", "--directory"])
+                .arg(&path)
+                .arg("--file")
+                .arg(layout.blob(&layer.digest)));
+            let removed = layout.entries(&layer.digest).into_iter().find(|entry| entry.contains("/.wh."));
+            assert_eq!(removed, None, "tar knows no whiteouts");
+        }
+    });
+    path
 }
 
 /// A copy of a recipe, in no checkout, and locked anew.
 fn relocked(name: &str, directory: &Path) -> PathBuf {
+    let file = copy_of_recipe(name, directory);
+    ok(lapstrake().arg("lock").arg("-f").arg(&file));
+    file
+}
+
+/// A copy of a recipe without its lock, in a directory that is no checkout.
+pub(crate) fn copy_of_recipe(name: &str, directory: &Path) -> PathBuf {
     let text = fs::read_to_string(checkout().join(format!("recipes/{name}.toml"))).expect("the recipe");
     let context = "context    = \"../";
     assert!(text.contains(context), "{name}: the context is not beside the recipes");
     let text = text.replace(context, &format!("context    = \"{}/", checkout().display()));
     let file = directory.join(format!("{name}.toml"));
     fs::write(&file, text.replace("{git.short}", &commit())).expect("the copy of the recipe");
-    ok(lapstrake().arg("lock").arg("-f").arg(&file));
     file
 }
 

@@ -132,9 +132,10 @@ impl LayerStack {
         let reader = LayerReader::new(self, store);
         let mut files = BTreeMap::new();
         for layer in layers {
-            let name: Arc<str> = self.layers.get(layer).map_or("a layer".into(), |layer| {
-                format!("layer {}", layer.descriptor.digest).into()
-            });
+            let name: Arc<str> = self
+                .layers
+                .get(layer)
+                .map_or("a layer".into(), |layer| format!("layer {}", layer.descriptor.digest).into());
             files.insert(layer, (reader.plain(layer)?, name));
         }
         Arc::make_mut(&mut stack.rootfs).relocate(|located| match located {

@@ -49,7 +49,13 @@ pub enum OpenError {
 impl OpenBase {
     /// No base at all.
     pub fn scratch(platform: &Platform) -> Self {
-        OpenBase { image: ImageBase::scratch(platform), stack: LayerStack::new(), documents: None, foreign: 0, python: None }
+        OpenBase {
+            image: ImageBase::scratch(platform),
+            stack: LayerStack::new(),
+            documents: None,
+            foreign: 0,
+            python: None,
+        }
     }
 
     /// The image of a source for that platform. `reference` is the name that others can find it by.
@@ -90,13 +96,7 @@ impl OpenBase {
     ) -> Result<Self, OpenError> {
         let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
         let foreign = layers.len();
-        Ok(OpenBase {
-            image,
-            stack: LayerStack::known(layers, knowledge),
-            documents: digests,
-            foreign,
-            python: None,
-        })
+        Ok(OpenBase { image, stack: LayerStack::known(layers, knowledge), documents: digests, foreign, python: None })
     }
 }
 

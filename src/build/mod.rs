@@ -19,7 +19,7 @@ pub use base::{OpenBase, OpenError};
 pub use error::BuildError;
 pub use pins::Locking;
 
-use crate::base::{Knowledge, LayerReader, Listing, LayerStack, StackLayer};
+use crate::base::{Knowledge, LayerReader, LayerStack, Listing, StackLayer};
 use crate::debian::checks::{Missing, package_of};
 use crate::debian::staging::Below;
 use crate::image::{self, Image, ImageLayer};
@@ -240,9 +240,11 @@ impl Builder<'_> {
             }
         }
         // What cannot be remembered is made again: that is no reason to fail.
-        let remembered = run.planned.take().iter().try_for_each(|(plan, layer, newest)| {
-            layer::remember_plan(self.store, *plan, layer, *newest)
-        });
+        let remembered = run
+            .planned
+            .take()
+            .iter()
+            .try_for_each(|(plan, layer, newest)| layer::remember_plan(self.store, *plan, layer, *newest));
         let proven = run.proofs.take().into_iter().try_for_each(|proof| layer::remember_nothing(self.store, proof));
         if let Err(error) = remembered.and(proven) {
             self.reporter.warn(format!("the cache does not remember this build: {}", with_causes(&error)));
@@ -418,7 +420,13 @@ impl Builder<'_> {
             self.reporter.warn(warning);
         }
         let name = image.publish.then(|| self.references(image).first().map(ToString::to_string)).flatten();
-        let open = OpenBase { image: assembled.as_base(name), stack: open.stack, documents: None, foreign: open.foreign, python: open.python };
+        let open = OpenBase {
+            image: assembled.as_base(name),
+            stack: open.stack,
+            documents: None,
+            foreign: open.foreign,
+            python: open.python,
+        };
         Ok(Finished { open, layers: made, image: assembled })
     }
 
@@ -520,7 +528,9 @@ impl Builder<'_> {
         let advice: BTreeSet<String> = fatal
             .iter()
             .filter_map(|missing| match missing {
-                Missing::Library { library, .. } if library.as_str().starts_with("ld-linux") => Some("libc6".to_owned()),
+                Missing::Library { library, .. } if library.as_str().starts_with("ld-linux") => {
+                    Some("libc6".to_owned())
+                }
                 Missing::Library { library, .. } => package_of(library.as_str(), &|_| true),
                 Missing::Interpreter { .. } | Missing::Machine { .. } => None,
             })

@@ -520,7 +520,7 @@ impl Making<'_> {
                 parts.push(self.open.stated_python().unwrap_or_default().to_owned());
                 if source.compile {
                     // An interpreter for the compiler is pinned whether it is needed this time or not.
-                    for version in self.python_of(&pins) {
+                    if let Some(version) = self.python_of(&pins) {
                         parts.extend(self.compiler_pins(version, *span)?.iter().map(DebianPins::seal));
                     }
                 }

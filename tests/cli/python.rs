@@ -343,11 +343,11 @@ fn wheels_of_the_context_stand_beside_those_of_an_index() {
 
 /// The program that resolves. `tests/setup test` installs it.
 fn uv() -> PathBuf {
-    let named = std::env::var_os("LAPSTRAKE_UV").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        named.or_else(|| std::env::split_paths(&path).map(|directory| directory.join("uv")).find(|uv| uv.is_file()));
-    found.expect("the program uv, on PATH or in LAPSTRAKE_UV")
+    let installed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/build/uv/bin/uv");
+    let places = std::env::split_paths(&path).map(|directory| directory.join("uv")).chain([installed]);
+    let mut places = std::env::var_os("LAPSTRAKE_UV").map(PathBuf::from).into_iter().chain(places);
+    places.find(|uv| uv.is_file()).expect("the program uv: `tests/setup test` installs it")
 }
 
 /// Runs with `uv` where the machine has it.

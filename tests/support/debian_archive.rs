@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, EncryptionCaps, KeyType, SecretKeyParamsBuilder, SignedPublicKey,
@@ -20,12 +21,19 @@ use sha2::{Digest as _, Sha256};
 
 use super::deb::{Deb, Packing};
 
+static MADE_KEYS: Mutex<BTreeMap<u64, SignedSecretKey>> = Mutex::new(BTreeMap::new());
+
 /// A key that archives are signed with: a primary key that certifies, and a subkey that signs.
 pub struct ArchiveKey(SignedSecretKey);
 
 impl ArchiveKey {
-    /// Another one for each seed.
+    /// Another one for each seed; the same one wherever the process asks for that seed, since a key holds its date.
     pub fn new(seed: u64) -> Self {
+        let mut made = MADE_KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+        ArchiveKey(made.entry(seed).or_insert_with(|| Self::make(seed).0).clone())
+    }
+
+    fn make(seed: u64) -> Self {
         let subkey = SubkeyParamsBuilder::default()
             .key_type(KeyType::Ed25519Legacy)
             .can_sign(true)

@@ -1,6 +1,7 @@
 //! Directories of the machine that a build reads from, held open so that no path is looked up twice by name from `/`.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -122,6 +123,19 @@ impl HostDirectory {
     /// The path of an entry, relative to the root.
     pub fn child(&self, name: &[u8]) -> Vec<u8> {
         if self.path.is_empty() { name.to_vec() } else { [&self.path, &b"/"[..], name].concat() }
+    }
+}
+
+/// Opens a regular file that somebody names, links followed. NONBLOCK: nobody waits for the other end of a FIFO.
+///
+/// # Errors
+/// Where it cannot be opened, or is a directory, a device, a FIFO or a socket.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
     }
 }
 

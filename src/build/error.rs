@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::layer::LayerError;
+use crate::pin::debian::Fault;
 use crate::recipe::Diagnostic;
 
 /// Why images cannot be built.
@@ -51,8 +52,8 @@ pub enum BuildError {
         at: String,
         /// What was done.
         what: String,
-        /// Whether the network is at fault, and not what was asked.
-        network: bool,
+        /// Whose affair it is.
+        fault: Fault,
         /// Why it failed.
         source: Box<dyn Error + Send + Sync>,
     },

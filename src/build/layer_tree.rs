@@ -9,6 +9,7 @@ use crate::base::LayerStack;
 use crate::context::{self, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
 use crate::host::HostRoot;
 use crate::oci::Platform;
+use crate::recipe::packages::{DebianPackage, PythonInput};
 use crate::recipe::{self, At, Base, FileRules, Image, OwnerSpec, PerArch, Source, Span, Target};
 use crate::source::image::{ImageItem, Landing, copy_from_image};
 use crate::source::{archive, files};
@@ -501,7 +502,35 @@ impl Making<'_> {
                     .iter()
                     .map(|item| Ok(self.arch(&item.value, item.span)?.to_string()))
                     .collect::<Result<_, BuildError>>()?,
-                _ => Vec::new(),
+                Source::Fetch(items) => items
+                    .iter()
+                    .map(|item| Ok(item.value.file_name(&self.arch(&item.value.url.value, item.value.url.span)?)))
+                    .collect::<Result<_, BuildError>>()?,
+                Source::Ca(items) => items
+                    .iter()
+                    .map(|item| Ok(self.arch(&item.value, item.span)?.to_string()))
+                    .collect::<Result<_, BuildError>>()?,
+                Source::Debian(source) => source
+                    .packages
+                    .iter()
+                    .map(|item| match &item.value {
+                        DebianPackage::Named { name, .. } => Ok(name.clone()),
+                        DebianPackage::File(path) => Ok(self.arch(path, item.span)?.to_string()),
+                    })
+                    .collect::<Result<_, BuildError>>()?,
+                Source::Python(source) => {
+                    let files = match &source.input {
+                        PythonInput::None => &[][..],
+                        PythonInput::Requirements(files) => &files[..],
+                        PythonInput::Pylock(file) | PythonInput::UvLock(file) | PythonInput::Pyproject(file) => {
+                            std::slice::from_ref(file)
+                        }
+                    };
+                    let paths = files.iter().chain(&source.wheels);
+                    paths
+                        .map(|path| Ok(self.arch(&path.value, path.span)?.to_string()))
+                        .collect::<Result<_, BuildError>>()?
+                }
             };
             parts.push(format!("{} {}", source.value.key(), words.join(" ")));
         }

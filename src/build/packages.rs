@@ -40,9 +40,9 @@ impl Making<'_> {
 
     /// Something of packages failed: the network, what is asked, or this machine.
     fn packages(&self, span: Span, what: &str, source: impl Error + Send + Sync + 'static) -> BuildError {
-        let network = is_network(&source);
+        let fault = fault_of(&source);
         let at = self.builder.recipe.sources().position(span);
-        BuildError::Packages { at, what: what.to_owned(), network, source: Box::new(source) }
+        BuildError::Packages { at, what: what.to_owned(), fault, source: Box::new(source) }
     }
 
     /// What the recipe asks for cannot be pinned.
@@ -292,12 +292,12 @@ impl Making<'_> {
             Fault::Recipe => self.diagnose(error.span(ask).unwrap_or(span), &error),
             Fault::Unresolvable => self.unresolvable(error.span(ask).unwrap_or(span), &error),
             Fault::Network | Fault::Machine => {
-                let network = error.fault() == Fault::Network;
+                let fault = error.fault();
                 let at = self.builder.recipe.sources().position(span);
                 BuildError::Packages {
                     at,
                     what: "looking up Debian packages".to_owned(),
-                    network,
+                    fault,
                     source: Box::new(error),
                 }
             }
@@ -362,9 +362,9 @@ impl Making<'_> {
 
     /// The pins of Python packages that the layer asks for.
     pub(super) fn python_pins(&self, ask: &PythonAsk<'_>, span: Span) -> Result<PythonPins, BuildError> {
-        let failed = |error: pin::python::Error| match is_network(&error) {
-            true => self.packages(span, "looking up Python packages", error),
-            false => self.unresolvable(span, &error),
+        let failed = |error: pin::python::Error| match fault_of(&error) {
+            Fault::Network | Fault::Machine => self.packages(span, "looking up Python packages", error),
+            Fault::Recipe | Fault::Unresolvable => self.unresolvable(span, &error),
         };
         let asked = pin::python::asked(ask).map_err(failed)?;
         let (layer, platform) = (self.name_in_lock(), self.platform.to_string());
@@ -429,7 +429,14 @@ impl Making<'_> {
             Some(unpacked) => Some(unpacked),
             None => None,
         };
-        find_compilers(version, path, cache, self.builder.jobs, unpacked).map_err(failed)
+        let found = find_compilers(version, path, cache.clone(), self.builder.jobs, unpacked);
+        match (found, &pins) {
+            // What lies in the cache may have lost a part: it is unpacked once more.
+            (Err(_), Some(pins)) if compiler::forget(&directory, &pins.seal()) => {
+                find_compilers(version, path, cache, self.builder.jobs, unpacked).map_err(failed)
+            }
+            (found, _) => found.map_err(failed),
+        }
     }
 
     /// The pins of interpreters that compile, for every machine that may build: where the image's Python is Debian's.
@@ -562,19 +569,26 @@ impl Making<'_> {
     }
 }
 
-/// Whether the network is at fault, or what could be had from it.
-fn is_network(error: &(dyn Error + 'static)) -> bool {
+/// Whose affair an error is: the network's and what could be had from it, this machine's, or that of what is asked.
+fn fault_of(error: &(dyn Error + 'static)) -> Fault {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = supply_error(error) {
-            return !matches!(
-                found,
-                SupplyError::NoMirror { .. } | SupplyError::NoIndex { .. } | SupplyError::Store(_)
-            );
+            return match found {
+                SupplyError::NoMirror { .. } | SupplyError::NoIndex { .. } => Fault::Unresolvable,
+                SupplyError::Store(_) => Fault::Machine,
+                _ => Fault::Network,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+            if matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied) {
+                return Fault::Machine;
+            }
         }
         next = error.source();
     }
-    false
+    Fault::Unresolvable
 }
 
 /// What an error says of a file that could not be had. Errors that speak with the words of their cause do not have it as

@@ -9,6 +9,7 @@ use lapstrake::layer::{LayerError, Reuse};
 use lapstrake::lock::Lock;
 use lapstrake::nearest::nearest;
 use lapstrake::oci::{Digest, Platform, Reference};
+use lapstrake::pin::debian::Fault;
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
 use lapstrake::recipe::{self, ImageName, Inputs, Recipe};
 use lapstrake::registry::{Pushed, RegistryError};
@@ -243,7 +244,14 @@ pub(super) fn failure(error: BuildError) -> Failure {
         }
         error @ (BuildError::Lock { .. } | BuildError::LockNumber { .. }) => Failure::new(Code::Lock, error)
             .hint("`lapstrake lock` brings the lock up to date; without --locked, `build` does so too"),
-        BuildError::Packages { network, .. } => Failure::new(if network { Code::Network } else { Code::Lock }, error),
+        BuildError::Packages { fault, .. } => {
+            let code = match fault {
+                Fault::Network => Code::Network,
+                Fault::Machine => Code::Failed,
+                Fault::Recipe | Fault::Unresolvable => Code::Lock,
+            };
+            Failure::new(code, error)
+        }
         BuildError::Layer { ref source, .. } if matches!(**source, LayerError::Machine { .. }) => {
             Failure::new(Code::Recipe, error)
         }

@@ -213,6 +213,15 @@ impl Lock {
     }
 }
 
+impl ImagePin {
+    /// What its knowledge comes to, empty where it has none: another value says that somebody edited it.
+    pub fn seal(&self) -> String {
+        let mut text = String::new();
+        write::image_seal(self, &mut text);
+        if text.is_empty() { text } else { seal(&text) }
+    }
+}
+
 impl DebianPins {
     /// What its packages come to: another value says that somebody edited them.
     pub fn seal(&self) -> String {

@@ -13,6 +13,9 @@ use crate::tree::TreePath;
 /// The longest lock that is read, in bytes.
 pub const MAX_LOCK: u64 = 64 << 20;
 
+/// Numbers of users and groups from here on stand for nobody.
+const MAX_ID: u32 = u32::MAX - 1;
+
 /// Why a lock cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -31,9 +34,7 @@ pub enum LockError {
         found: u32,
     },
     /// Packages of an entry are not those that were written.
-    #[error(
-        "the lock was edited: the {kind} packages for {layers} on {platform} are not those that were locked; lock again"
-    )]
+    #[error("the lock was edited: the {kind} entry for {layers} on {platform} is not what was locked; lock again")]
     Edited {
         /// `debian` or `python`.
         kind: &'static str,
@@ -89,6 +90,8 @@ struct RawImage {
     texts: BTreeMap<String, String>,
     #[serde(default)]
     python: String,
+    #[serde(default)]
+    seal: String,
 }
 
 #[derive(Deserialize)]
@@ -160,8 +163,21 @@ impl RawDebian {
     fn pins(self) -> Result<DebianPins, LockError> {
         let RawDebian { platform, layers, asked, seal, archives, accounts, skipped, packages } = self;
         let packages = packages.into_iter().map(RawDeb::pin).collect::<Result<_, _>>()?;
-        let asked = asked.into_iter().collect();
+        let asked: Asked = asked.into_iter().collect();
+        if let Some((_, id)) = accounts.iter().find(|(_, id)| **id >= MAX_ID) {
+            return Err(LockError::Value {
+                what: "the number of an account",
+                value: Shown::new(id.to_string().as_bytes()),
+            });
+        }
         let pins = DebianPins { platform, layers, asked, archives, accounts, skipped, packages };
+        // Files of the context are those that the recipe names, to the byte.
+        for pin in pins.packages.iter().filter(|pin| pin.archive.is_empty()) {
+            let line = format!("file {} {}", pin.path, pin.sha256);
+            if !pins.asked.lines().any(|asked| asked == line) {
+                return Err(LockError::Value { what: "the path", value: Shown::new(pin.path.as_bytes()) });
+            }
+        }
         match pins.seal() == seal {
             true => Ok(pins),
             false => Err(LockError::Edited { kind: "Debian", layers: pins.layers.join(", "), platform: pins.platform }),
@@ -172,8 +188,10 @@ impl RawDebian {
 impl RawDeb {
     fn pin(self) -> Result<DebPin, LockError> {
         let RawDeb { name, version, architecture, archive, path, size, sha256 } = self;
-        // Whoever made the seal fit may still have written anything: it becomes part of an address.
-        if TreePath::parse(&path).is_err() || archive.is_empty() && path.starts_with('/') {
+        // It becomes part of an address: what would lead out of its root there is no path of an archive.
+        let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\".contains(&byte));
+        let clean = TreePath::parse(&path).is_ok_and(|clean| clean.as_bytes() == path.as_bytes());
+        if !(archive.is_empty() || plain && clean) {
             return Err(LockError::Value { what: "the path", value: Shown::new(path.as_bytes()) });
         }
         let sha256 = digest(&sha256)?;
@@ -197,6 +215,19 @@ impl RawPython {
 impl RawWheel {
     fn pin(self) -> Result<WheelPin, LockError> {
         let RawWheel { name, version, index, file, size, sha256, requested } = self;
+        let bad = || LockError::Value { what: "the file", value: Shown::new(file.as_bytes()) };
+        // A name in an index, an address without a login, or a path below the context.
+        match (index.is_empty(), file.split_once("://")) {
+            (false, _) if file.contains(['/', '\\']) => return Err(bad()),
+            (true, Some((scheme, rest))) => {
+                let authority = rest.split('/').next().unwrap_or_default();
+                if !matches!(scheme, "https" | "http") || authority.contains('@') {
+                    return Err(bad());
+                }
+            }
+            (true, None) if file.starts_with('/') => return Err(bad()),
+            _ => {}
+        }
         let sha256 = digest(&sha256)?;
         Ok(WheelPin { name, version, index, file, size, sha256, requested })
     }
@@ -217,8 +248,13 @@ impl FromStr for Lock {
         }
         let raw: RawLock = toml::from_str(text).map_err(wrong)?;
         let image = |raw: RawImage| {
-            let RawImage { name, platform, manifest, config, knowledge, texts, python } = raw;
-            ImagePin { name, platform, manifest, config, knowledge, texts, python }
+            let RawImage { name, platform, manifest, config, knowledge, texts, python, seal } = raw;
+            let pin = ImagePin { name, platform, manifest, config, knowledge, texts, python };
+            // Its digests may be moved by hand; what is known of its files may not.
+            match pin.seal() == seal {
+                true => Ok(pin),
+                false => Err(LockError::Edited { kind: "base's", layers: pin.name, platform: pin.platform }),
+            }
         };
         let fetch = |raw: RawFetch| -> Result<FetchPin, LockError> {
             let RawFetch { name, platform, size, sha256 } = raw;
@@ -227,7 +263,7 @@ impl FromStr for Lock {
         let mut lock = Lock {
             format: raw.format,
             effects: raw.effects,
-            images: raw.image.into_iter().map(image).collect(),
+            images: raw.image.into_iter().map(image).collect::<Result<_, _>>()?,
             debian: raw.debian.into_iter().map(RawDebian::pins).collect::<Result<_, _>>()?,
             compilers: raw.compiler.into_iter().map(RawDebian::pins).collect::<Result<_, _>>()?,
             python: raw.python.into_iter().map(RawPython::pins).collect::<Result<_, _>>()?,

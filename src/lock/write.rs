@@ -53,6 +53,14 @@ fn list<'a>(name: &str, items: impl Iterator<Item = &'a str>, out: &mut String) 
 fn image(pin: &ImagePin, out: &mut String) {
     let _ = writeln!(out, "\n[[image]]\nname     = {}\nplatform = {}", quoted(&pin.name), quoted(&pin.platform));
     let _ = writeln!(out, "manifest = \"{}\"\nconfig   = \"{}\"", pin.manifest, pin.config);
+    if !pin.seal().is_empty() {
+        let _ = writeln!(out, "seal     = \"{}\"", pin.seal());
+    }
+    image_seal(pin, out);
+}
+
+/// The part of an entry that its seal is over.
+pub(super) fn image_seal(pin: &ImagePin, out: &mut String) {
     if !pin.python.is_empty() {
         let _ = writeln!(out, "python   = {}", quoted(&pin.python));
     }

@@ -8,11 +8,10 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
-
 use crate::compress::{Decoder, detect};
 use crate::content::Content;
 use crate::debian::decode;
+use crate::host::open_regular;
 use crate::report::{Phase, Reporter};
 use crate::shown::Shown;
 use crate::tar::{MemberKind, ReadError, Reader};
@@ -246,16 +245,6 @@ fn spool(request: &ArchiveRequest<'_>, name: &str, reporter: &Reporter) -> Resul
     out.flush().map_err(unwritten)?;
     drop(out);
     Ok(spool)
-}
-
-/// A regular file; NONBLOCK: a FIFO is refused, and nobody waits for its other end.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("it is no regular file")),
-    }
 }
 
 fn read_start(file: &mut dyn Read, start: &mut [u8]) -> io::Result<usize> {

@@ -4,7 +4,6 @@
 //! and is added to every bundle that the image has; without one, Debian's is made. Nothing is executed.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use base64::Engine as _;
 
 use crate::debian::effects::ca_certificates::{self, name_hash};
 use crate::debian::staging::{Below, Staging, StagingError};
+use crate::host::open_regular;
 use crate::recipe::FilePath;
 use crate::shown::Shown;
 use crate::tree::{FileTree, Located, Node, NodeKind, Origin, Owner, TreePath};
@@ -168,7 +168,7 @@ fn read(path: &FilePath, context: &Path) -> Result<Vec<Certificate>, CaError> {
     let failed = |source| CaError::Read { path: path.to_string(), source };
     let wrong = |found: String| CaError::NoCertificate { path: path.to_string(), found };
     let mut bytes = Vec::new();
-    let file = File::open(path.in_context(context)).map_err(failed)?;
+    let file = open_regular(&path.in_context(context)).map_err(failed)?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(wrong("it has more than 4 MiB".to_owned()));

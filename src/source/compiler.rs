@@ -106,6 +106,11 @@ pub fn unpack<E: From<UnpackError>>(
     }
 }
 
+/// Removes the directory that [`unpack`] made for that seal; whether there was one.
+pub fn forget(directory: &Path, seal: &str) -> bool {
+    fs::remove_dir_all(directory.join(format!("python-{seal}"))).is_ok()
+}
+
 fn make(directory: &Path, packages: &[(String, Content)]) -> Result<tempfile::TempDir, UnpackError> {
     let fresh = tempfile::Builder::new().prefix("unfinished-").tempdir_in(directory);
     let fresh = fresh.map_err(failed("making a directory in", directory))?;

@@ -13,7 +13,7 @@ const QUESTIONS: [(&str, &[&str], &str); 4] = [
     ("uv", &["pip", "compile", "--help"], "--default-index"),
     ("pip3", &["install", "--help"], "--index-url"),
     ("pip", &["install", "--help"], "--index-url"),
-    ("python3", &["-m", "pip", "install", "--help"], "--index-url"),
+    ("python3", &["-I", "-m", "pip", "install", "--help"], "--index-url"),
 ];
 
 /// The default index of the first of these programs that is there and says one. `uv` is where it was found already; the
@@ -31,7 +31,13 @@ pub(super) fn default_index(uv: Option<&Path>, environment: &BTreeMap<OsString, 
         let output = Command::new(find(name)?)
             .args(*arguments)
             .env_clear()
-            .envs(environment)
+            .envs(
+                environment
+                    .iter()
+                    .filter(|(name, _)| ["PATH", "HOME", "VIRTUAL_ENV"].iter().any(|known| name == known)),
+            )
+            // What lies in the working directory is nobody's program.
+            .current_dir("/")
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .output()
@@ -70,13 +76,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("pip3");
-        std::fs::write(&program, "#!/bin/sh\necho \"--index-url <url> (default $WHERE)\"\n").unwrap();
+        std::fs::write(&program, "#!/bin/sh\necho \"--index-url <url> (default https://index.example.com/simple)\"\n")
+            .unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let environment: BTreeMap<OsString, OsString> = [
-            ("PATH".into(), directory.path().as_os_str().to_owned()),
-            ("WHERE".into(), "https://index.example.com/simple".into()),
-        ]
-        .into();
+        let environment: BTreeMap<OsString, OsString> =
+            [("PATH".into(), directory.path().as_os_str().to_owned())].into();
         let found = default_index(None, &environment).unwrap();
         assert_eq!(found.as_str(), "https://index.example.com/simple");
         assert_eq!(default_index(None, &BTreeMap::new()), None);

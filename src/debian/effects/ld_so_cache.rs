@@ -178,17 +178,24 @@ fn config<E>(
     Ok(())
 }
 
-/// Whether a name fits a pattern with at most a few stars.
+/// Whether a name fits a pattern with stars, in time that both lengths bound.
 fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, rest)) => {
-            let Some(left) = name.strip_prefix(start) else { return false };
-            // A star does not stand for a leading dot.
-            !(start.is_empty() && name.starts_with('.'))
-                && (0..=left.len()).any(|at| left.get(at..).is_some_and(|tail| matches(rest, tail)))
+    // A star does not stand for a leading dot.
+    if pattern.starts_with('*') && name.starts_with('.') {
+        return false;
+    }
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        // The earliest place leaves the most for what follows.
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
         }
     }
+    rest.ends_with(last)
 }
 
 /// What a cache says of files that lie in layers of a base and are still there, by the directory that they are in.

@@ -322,6 +322,22 @@ fn example(below: &Below<'_>) -> String {
     format!("[\"{codename}\", \"{codename}-updates\", \"{codename}-security\"]")
 }
 
+/// Archives that are older than when they were pinned: which, of when, and of when they were then.
+pub(super) fn older(indexes: &[Index], previous: Option<&DebianPins>) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for (archive, then) in previous.map(|previous| &previous.archives).into_iter().flatten() {
+        let dates = indexes.iter().filter(|index| index.archive == *archive).map(|index| index.date);
+        let Some(now) = dates.max().and_then(|date| jiff::Timestamp::from_second(i64::try_from(date).ok()?).ok())
+        else {
+            continue;
+        };
+        if then.parse::<jiff::Timestamp>().is_ok_and(|then| now < then) {
+            found.push((archive.clone(), now.to_string(), then.clone()));
+        }
+    }
+    found
+}
+
 /// The newest date of each archive that a package comes from; that of before where its packages are those of before.
 pub(super) fn dates(indexes: &[Index], packages: &[DebPin], previous: Option<&DebianPins>) -> BTreeMap<String, String> {
     let mut dates = BTreeMap::new();

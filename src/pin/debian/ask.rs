@@ -1,7 +1,6 @@
 //! What a layer asks of Debian's archives, and the lines that say so in the lock.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use crate::debian::deb::{Deb, Limits};
 use crate::debian::resolve::{Pin, Root};
 use crate::debian::staging::{Below, Staging};
 use crate::debian::{archive_of, database};
+use crate::host::open_regular;
 use crate::lock::Asked;
 use crate::oci::{Digest, Hasher, Platform};
 use crate::recipe::packages::{DebianPackage, DebianSettings, DebianSource};
@@ -132,7 +132,7 @@ impl<'a> Ask<'a> {
     /// A keyring of the recipe, and its digest.
     pub(super) fn keyring(&self, path: &FilePath) -> Result<(Vec<u8>, Digest), PinError> {
         let failed = |source| PinError::File { path: path.to_string(), source };
-        let file = File::open(path.in_context(self.context)).map_err(failed)?;
+        let file = open_regular(&path.in_context(self.context)).map_err(failed)?;
         let mut bytes = Vec::new();
         // One byte more than is taken tells what is too long.
         file.take((8 << 20) + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -142,6 +142,9 @@ impl<'a> Ask<'a> {
 
     pub(super) fn lines(&self, below: &Below<'_>, locals: &[Local]) -> Result<Asked, PinError> {
         let mut asked = Asked::new();
+        if self.source.strict {
+            asked.add("strict", "");
+        }
         for root in self.roots()? {
             asked.add("package", root.to_string());
         }
@@ -195,8 +198,9 @@ impl<'a> Ask<'a> {
 impl Local {
     fn read(path: &FilePath, context: &Path) -> Result<Self, PinError> {
         let failed = |source| PinError::File { path: path.to_string(), source };
-        let place = path.in_context(context);
-        let mut file = File::open(&place).map_err(failed)?;
+        // Content is opened without following links.
+        let place = path.in_context(context).canonicalize().map_err(failed)?;
+        let mut file = open_regular(&place).map_err(failed)?;
         let identity = FileIdentity::of(&rustix::fs::fstat(&file).map_err(|error| failed(error.into()))?);
         let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
         loop {

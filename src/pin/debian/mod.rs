@@ -83,6 +83,11 @@ pub fn pin(
     };
     let kept = Previous::new(ask, means, &asked, previous, update, &indexes)?;
     let (packages, chains) = choose(ask, below, means, &indexes, &locals, kept)?;
+    for (archive, now, then) in archives::older(&indexes, previous) {
+        means.reporter.warn(format!(
+            "the mirror of `{archive}` is older ({now}) than the one that was locked ({then}): it lags behind, or somebody gives out what was once true"
+        ));
+    }
     let archives = archives::dates(&indexes, &packages, previous);
     let contents = fetch(&packages, &archives, ask.settings, ask.context, means.supply)?;
     let mut debs = Vec::new();

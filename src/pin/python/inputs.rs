@@ -1,12 +1,12 @@
 //! What a layer asks for, read from the context.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::local::{LocalWheel, LocalWheels, in_directory};
 use super::{Ask, Error};
+use crate::host::open_regular;
 use crate::lock::Asked;
 use crate::oci::Digest;
 use crate::python::requirements::{Item, Line, beside};
@@ -238,10 +238,7 @@ fn merge(all: &mut Requirements, more: Requirements) {
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
+    let file = open_regular(path)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > MAX_FILE {

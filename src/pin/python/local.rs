@@ -1,7 +1,7 @@
 //! Wheels of the context: found by path or pattern, and those that fit.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 use super::Error;
 use crate::content::{Content, FileIdentity};
 use crate::context::Glob;
+use crate::host::open_regular;
 use crate::oci::{Digest, Hasher};
 use crate::python::requirements::beside;
 use crate::python::{PackageName, Tags, Target, WheelName};
@@ -95,10 +96,7 @@ impl LocalWheel {
 
 fn read_through(path: &Path) -> io::Result<(Content, Digest)> {
     let real = fs::canonicalize(path)?;
-    let mut file = File::open(&real)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
+    let mut file = open_regular(&real)?;
     let identity = FileIdentity::of(&rustix::fs::fstat(&file)?);
     let mut hasher = Hasher::new();
     io::copy(&mut file, &mut hasher)?;

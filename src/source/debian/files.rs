@@ -1,13 +1,13 @@
 //! Where the files of pinned packages are: mirrors, snapshots, the build context.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use url::Url;
 
 use crate::content::{Content, FileIdentity};
+use crate::host::open_regular;
 use crate::lock::DebPin;
 use crate::oci::Hasher;
 use crate::recipe::packages::DebianSettings;
@@ -149,7 +149,8 @@ pub fn fetch(
 fn local(pin: &DebPin, context: &Path) -> Result<Content, FileError> {
     let failed = |source| FileError::Read { path: pin.path.clone(), source };
     let place = context.join(&pin.path);
-    let mut file = File::open(&place).map_err(failed)?;
+    let place = place.canonicalize().map_err(failed)?;
+    let mut file = open_regular(&place).map_err(failed)?;
     let identity = FileIdentity::of(&rustix::fs::fstat(&file).map_err(|error| failed(error.into()))?);
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
     loop {

@@ -19,16 +19,18 @@ use std::sync::{Arc, OnceLock};
 pub use files::{FileError, Places, fetch};
 pub use libraries::{check, ld_so_cache};
 
-use crate::content::Content;
+use crate::content::{Content, ContentError};
 use crate::debian::database::{self, DatabaseError, Style};
 use crate::debian::deb::{Deb, DebError, Limits};
 use crate::debian::effects;
+use crate::debian::scripts;
 use crate::debian::staging::{Below, Staging, StagingError};
 use crate::debian::unpack::{Leave, UnpackError, in_order, merge_usr, unpack};
 use crate::lock::{DebPin, DebianPins};
 use crate::oci::Platform;
 use crate::recipe::packages::DebianSettings;
 use crate::report::{Phase, Reporter};
+use crate::shown::Shown;
 use crate::source::users::SHADOW_DAY;
 use crate::supply::Supply;
 use crate::tar::MemberKind;
@@ -91,6 +93,19 @@ pub enum LayerError {
         /// Why.
         source: DebError,
     },
+    /// A package's file is damaged.
+    #[error("reading the package {package}")]
+    Damaged {
+        /// The package, with its version.
+        package: String,
+        /// What is wrong with its bytes.
+        source: ContentError,
+    },
+    /// The lock has a package whose scripts are not known, and nobody took it all the same.
+    #[error(
+        "what {0} does when it is installed is not known, and the lock does not say that it is taken all the same: lock again"
+    )]
+    Unknown(String),
     /// A package is for another architecture.
     #[error("the package {package} is for {architecture}, and the image for {platform}")]
     Architecture {
@@ -154,6 +169,10 @@ pub fn packages(
     }
     let contents = fetch(&pins.packages, &pins.archives, options.settings, options.context, means.supply)?;
     let mut debs = decode(&pins.packages, &contents, means)?;
+    if let Some(unknown) = debs.iter().find(|deb| !pins.skipped.contains(&deb.name) && !scripts::judge(deb).is_known())
+    {
+        return Err(LayerError::Unknown(unknown.name.clone()));
+    }
     in_order(&mut debs);
     let newest = newest(&debs, &pins.archives);
 
@@ -220,7 +239,23 @@ fn read_one(
         None => spool.insert(Arc::new(tempfile::tempfile_in(means.tmp).map_err(LayerError::Spool)?)),
     };
     let reader = content.open().map_err(|error| wrong(std::io::Error::from(error).into()))?;
-    let deb = Deb::read(reader, spool, &format!("package {package}"), Limits::default()).map_err(wrong)?;
+    let deb = match Deb::read(reader, spool, &format!("package {package}"), Limits::default()) {
+        Ok(deb) => deb,
+        Err(error) => {
+            // Where the bytes are not those that are pinned, that is what is wrong: they can be had anew.
+            let whole = content.open().and_then(|mut whole| {
+                let read = std::io::copy(&mut whole, &mut std::io::sink());
+                read.map(|_| ()).map_err(|error| match error.downcast::<ContentError>() {
+                    Ok(damaged) => damaged,
+                    Err(source) => ContentError::Read { path: Shown::new(package.as_bytes()), source },
+                })
+            });
+            return Err(match whole {
+                Err(source @ ContentError::Damaged { .. }) => LayerError::Damaged { package, source },
+                _ => wrong(error),
+            });
+        }
+    };
     deb.expect(&pin.name, &pin.version, &pin.architecture).map_err(wrong)?;
     Ok(deb)
 }

@@ -532,7 +532,8 @@ impl Making<'_> {
                         .collect::<Result<_, BuildError>>()?
                 }
             };
-            parts.push(format!("{} {}", source.value.key(), words.join(" ")));
+            let words = std::iter::once(source.value.key().to_owned()).chain(words).collect::<Vec<_>>();
+            parts.push(words.join(" "));
         }
         if let Some(to) = &self.layer.to {
             parts.push(format!("to {}", self.arch(&to.value, to.span)?));

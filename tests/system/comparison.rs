@@ -92,11 +92,12 @@ fn files(pins: &[Value], name: &str) -> PathBuf {
 }
 
 /// What is not compared: it is no part of what is installed.
-const PASSED_OVER: [(&str, &str); 8] = [
+const PASSED_OVER: [(&str, &str); 9] = [
     ("dev/", "devices are the runtime's"),
     ("var/cache/debconf/", "answers to questions that nobody asks here"),
     ("var/lib/apt/", "indexes and lists of packages that apt got"),
     ("etc/apt/sources.list", "mmdebstrap's own"),
+    ("etc/dpkg/dpkg.cfg.d/99mmdebstrap", "mmdebstrap's own"),
     ("etc/fstab", "mmdebstrap's own"),
     ("etc/hostname", "mmdebstrap's own, and the runtime's"),
     ("etc/hosts", "the runtime's"),
@@ -196,10 +197,9 @@ fn record(content: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(content);
     let mut rows: Vec<String> = text
         .lines()
-        .map(|row| row.trim_end().to_owned())
-        .filter(|row| !row.contains("/REQUESTED,"))
-        // pip writes where scripts would have gone, not where `--target` puts them.
-        .filter(|row| !row.starts_with("bin/") && !row.starts_with("../../bin/"))
+        // pip writes where things would have gone, not where `--target` puts them.
+        .map(|row| row.trim_end().trim_start_matches("../../").to_owned())
+        .filter(|row| !row.contains("/REQUESTED,") && !row.starts_with("bin/"))
         .collect();
     rows.sort();
     rows

@@ -22,7 +22,10 @@ fn emulate(root: &PathBuf, arguments: &[&str]) -> Output {
     "#;
     let mut command = tool("unshare");
     command.args(["--mount", "sh", "-c", script, "sh"]).arg(root).args(arguments);
-    let output = run(command.env("PYTHONDONTWRITEBYTECODE", "1").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"));
+    let output = run(command
+        .env("LC_ALL", "C")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"));
     assert_ne!(output.status.code(), Some(99), "mounts: {}", String::from_utf8_lossy(&output.stderr));
     output
 }

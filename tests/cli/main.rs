@@ -16,6 +16,7 @@ mod outputs;
 mod pinned_bases;
 mod python;
 mod reproducible;
+mod second_builds;
 mod semantics;
 mod support;
 

@@ -161,6 +161,11 @@ impl Deb {
             tee.file.flush().map_err(DebError::Spool)?;
             members
         })?;
+        // dpkg's lists have a path a line.
+        if let Some(odd) = deb.members.iter().find(|member| member.path.as_bytes().contains(&b'\n')) {
+            let reason = "a name with a line break, which dpkg's lists cannot hold";
+            return Err(DebError::Member { member: DATA, path: odd.path.shown(), reason });
+        }
         if let Some(member) = ar_header(&mut input)? {
             return Err(DebError::Archive(format!("{} follows its data.tar", Shown::new(member.name.as_bytes()))));
         }

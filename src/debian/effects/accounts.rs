@@ -59,6 +59,11 @@ const KNOWN: [(&str, &[&str]); 5] = [
     ("openssh-client", &["g _ssh -"]),
 ];
 
+/// A number of a user or group; the last ones stand for nobody.
+fn number(text: impl AsRef<str>) -> Option<u32> {
+    text.as_ref().parse().ok().filter(|number| *number < u32::MAX - 1)
+}
+
 /// The first and last number for accounts of services (Policy 9.2.2).
 const SYSTEM: std::ops::RangeInclusive<u32> = 100..=999;
 
@@ -181,13 +186,13 @@ fn sysuser(line: &str) -> Option<Wanted> {
     let word = |at: usize| words.get(at).map(String::as_str).filter(|word| *word != "-");
     let name = word(1).filter(|name| is_name(name))?.to_owned();
     match word(0)?.trim_end_matches(['!', '-']) {
-        "g" => Some(Wanted::Group { name, gid: word(2).and_then(|id| id.parse().ok()) }),
+        "g" => Some(Wanted::Group { name, gid: word(2).and_then(number) }),
         "u" => {
             let (uid, group) = word(2)
                 .map_or((None, None), |id| id.split_once(':').map_or((Some(id), None), |(a, b)| (Some(a), Some(b))));
             Some(Wanted::User {
                 name,
-                uid: uid.and_then(|uid| uid.parse().ok()),
+                uid: uid.and_then(number),
                 group: group.filter(|group| is_name(group)).map(str::to_owned),
                 comment: word(3).unwrap_or_default().replace([':', '\n'], ""),
                 home: word(4).filter(|home| is_path(home)).unwrap_or("/").to_owned(),
@@ -245,7 +250,7 @@ fn asked(called: &str, words: &[(&str, bool)]) -> Option<Vec<Wanted>> {
             "--home" | "--home-dir" | "-d" => home = Some(value()?),
             "--shell" | "-s" => shell = Some(value()?),
             "--gecos" | "--comment" | "-c" => comment = value()?,
-            "--uid" | "-u" | "--gid" | "-g" => id = Some(value()?.parse().ok()?),
+            "--uid" | "-u" | "--gid" | "-g" => id = Some(number(value()?)?),
             "--no-create-home" | "-M" => create_home = false,
             "--quiet"
             | "--force-badname"

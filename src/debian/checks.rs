@@ -44,7 +44,8 @@ impl Missing {
     pub fn is_fatal(&self) -> bool {
         match self {
             Missing::Library { elsewhere: Some(_), .. } | Missing::Machine { .. } => false,
-            Missing::Library { file, .. } | Missing::Interpreter { file, .. } => !is_optional(file),
+            Missing::Library { file, .. } => !is_optional(file),
+            Missing::Interpreter { file, .. } => !is_optional(file) && !is_hook(file),
         }
     }
 }
@@ -64,6 +65,12 @@ impl std::fmt::Display for Missing {
             Missing::Machine { file, machine } => write!(f, "{file} is for another machine (ELF number {machine})"),
         }
     }
+}
+
+/// Whether a script lies where packages keep what an init, a cron or a login would run: an image without a shell has none
+/// of these either.
+fn is_hook(file: &TreePath) -> bool {
+    file.components().next() == Some(b"etc")
 }
 
 /// Whether a file lies where packages keep plugins, examples and modules: not among programs, libraries or what Python

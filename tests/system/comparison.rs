@@ -186,10 +186,9 @@ fn libraries(cache: &[u8]) -> Vec<(String, String)> {
         String::from_utf8_lossy(&cache[at..at + end]).into_owned()
     };
     let entries = (0..number(20)).map(|entry| 48 + 24 * entry);
-    let mut libraries: Vec<_> = entries.map(|at| (string(number(at + 4)), string(number(at + 8)))).collect();
-    // ldconfig lists the loader twice where it is found under two names.
-    libraries.dedup();
-    libraries
+    // The loader is found under a second name here, which ldconfig passes over.
+    let is_second = |library: &(String, String)| library.1 == "/lib64/ld-linux-x86-64.so.2";
+    entries.map(|at| (string(number(at + 4)), string(number(at + 8)))).filter(|library| !is_second(library)).collect()
 }
 
 /// A RECORD without what [`wheels_are_what_pip_makes_of_them`] expects to differ, sorted.

@@ -359,10 +359,8 @@ fn programs(root: &Path, below: &Path, found: &mut Vec<String>) {
         let kind = fs::symlink_metadata(&path).expect("metadata");
         if kind.is_dir() {
             programs(root, &path, found);
-        } else if kind.is_file() {
-            if fs::File::open(&path).is_ok_and(|file| is_dynamic(file)) {
-                found.push(format!("/{}", path.strip_prefix(root).expect("a path below").display()));
-            }
+        } else if kind.is_file() && fs::File::open(&path).is_ok_and(is_dynamic) {
+            found.push(format!("/{}", path.strip_prefix(root).expect("a path below").display()));
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::support::{self, checkout, digests, directory, lapstrake, ok, registry
 fn volume() -> PathBuf {
     static VOLUME: OnceLock<PathBuf> = OnceLock::new();
     let make = || {
-        (support::eveai(), support::archon());
+        support::eveai();
+        support::archon();
         let volume = scratch().join("pod-cache");
         ok(tool("cp").args(["--archive", "--reflink=auto"]).arg(support::cache()).arg(&volume));
         ok(tool("chown").args(["--recursive", "54321:54321"]).arg(&volume));

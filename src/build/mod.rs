@@ -285,7 +285,10 @@ impl Builder<'_> {
     /// begun again.
     fn one(&self, image: &recipe::Image, platform: &Platform, run: &Run) -> Result<Finished, BuildError> {
         let (mut open, below) = self.open(&image.from, platform, run)?;
-        if open.stack.is_unread() && open.stack.missed().is_none() {
+        // dpkg's database is written anew as a whole: whoever adds to it reads the base in any case.
+        let is_debian = |source: &At<recipe::Source>| matches!(source.value, recipe::Source::Debian(_));
+        let reads = image.layers.iter().flat_map(|layer| &layer.sources).any(is_debian);
+        if open.stack.is_unread() && open.stack.missed().is_none() && !reads {
             let before = (run.pins.now(), run.planned.borrow().clone(), run.proofs.borrow().clone());
             let done = self.on(image, platform, run, open.clone(), below.clone());
             let Some(missed) = open.stack.missed() else { return done };

@@ -53,9 +53,12 @@ pub(crate) fn run(global: &Global, args: &LockArgs) -> Outcome {
         return Ok(());
     }
     write_file(&path, &text)?;
-    let count = changed.len();
-    let word = if count == 1 { "change" } else { "changes" };
-    reporter.note(format!("{}: {count} {word}", path.display()));
+    let told = match changed.len() {
+        0 => "nothing moved; what was asked, or what is known of a base, is written anew".to_owned(),
+        1 => "1 change".to_owned(),
+        count => format!("{count} changes"),
+    };
+    reporter.note(format!("{}: {told}", path.display()));
     Ok(())
 }
 
@@ -123,6 +126,7 @@ pub(crate) fn keep(path: &Path, before: Option<&Lock>, now: &Lock, reporter: &Re
     }
     let count = match changes(before.unwrap_or(&Lock::default()), now).len() {
         1 => "1 pin".to_owned(),
+        0 => "no pin, but what was asked".to_owned(),
         count => format!("{count} pins"),
     };
     match write_file(path, &now.text()) {

@@ -350,7 +350,10 @@ fn run_for(program: &Path, invocation: &Invocation, patience: Duration) -> Resul
         return Err(UvError::Output);
     }
     let pylock = String::from_utf8(output).map_err(|_| UvError::Output)?;
-    let warnings = talk.lines().filter_map(|line| line.strip_prefix("warning: ")).map(str::to_owned).collect();
+    // Which Python it would build with plays no part: nothing is built.
+    let matters = |line: &&str| !line.contains("will be used to build dependencies instead");
+    let warnings = talk.lines().filter_map(|line| line.strip_prefix("warning: ")).filter(matters);
+    let warnings = warnings.map(str::to_owned).collect();
     Ok(Resolved { pylock, warnings })
 }
 

@@ -405,7 +405,9 @@ fn explain(talk: &str) -> UvError {
 
 /// The package of which `uv` says that no wheel is there.
 fn without_wheel(talk: &str) -> Option<&str> {
-    let before = talk.split(" has no usable wheels").next().filter(|before| before.len() < talk.len())?;
+    // Of one version, or of all versions of it.
+    let ends = [" has no usable wheels", " have no usable wheels"].into_iter().filter_map(|words| talk.find(words));
+    let before = &talk[..ends.min()?];
     before.rsplit(char::is_whitespace).next().filter(|word| !word.is_empty())
 }
 
@@ -548,6 +550,9 @@ mod tests {
 
     #[test]
     fn what_it_says_becomes_an_error() {
+        let all = "error: No solution found when resolving dependencies\n  cause: Because all versions of psycopg2 have no usable wheels and you require psycopg2, we can conclude that your requirements are unsatisfiable.\n";
+        let told = explain(all).to_string();
+        assert!(told.starts_with("psycopg2 has no wheel that fits") && told.contains("python3-psycopg2"), "{told}");
         let text = "error: No solution found when resolving dependencies\n  cause: Because docopt==0.6.2 has no usable wheels and you require docopt==0.6.2, we can conclude that your requirements are unsatisfiable.\n\nhint: Wheels are required\n";
         let error = explain(text).to_string();
         assert!(error.starts_with("docopt==0.6.2 has no wheel") && error.contains("python3-docopt"), "{error}");

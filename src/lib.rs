@@ -10,7 +10,6 @@ pub mod elf;
 pub mod git;
 pub mod host;
 pub mod image;
-pub mod key;
 pub mod layer;
 pub mod lock;
 pub mod machine;

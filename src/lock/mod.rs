@@ -49,7 +49,7 @@ impl Update {
 /// What a recipe's names came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
-    /// The format of layers that it was made for ([`crate::key::FORMAT`]).
+    /// The format of layers that it was made for ([`crate::layer::key::FORMAT`]).
     pub format: u32,
     /// The version of what is done natively for packages ([`crate::debian::effects::EFFECTS`]).
     pub effects: u32,
@@ -68,7 +68,7 @@ pub struct Lock {
 impl Default for Lock {
     fn default() -> Self {
         Lock {
-            format: crate::key::FORMAT,
+            format: crate::layer::key::FORMAT,
             effects: crate::debian::effects::EFFECTS,
             images: Vec::new(),
             debian: Vec::new(),

@@ -16,9 +16,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::StackLayer;
 use crate::content::Content;
-use crate::oci::{Digest, Hasher};
+use crate::oci::Digest;
 use crate::shown::Shown;
 use crate::tree::{Known, Located, MODE_MASK, Node, NodeKind, Owner, TreePath};
 
@@ -63,8 +62,9 @@ pub enum KnowledgeError {
 }
 
 impl Knowledge {
-    /// What is known of these layers. Contents are left out but for the small files of which they are kept.
-    pub fn new(layers: &[StackLayer], mut known: Known) -> Self {
+    /// What is known of layers that are `of`, as [`super::identity`] or a chain of keys says it. Contents are left out but
+    /// for the small files of which they are kept.
+    pub fn new(of: Digest, mut known: Known) -> Self {
         let mut digests = BTreeMap::new();
         for (path, node) in known.nodes_mut() {
             let NodeKind::File(located) = &mut node.kind else { continue };
@@ -79,12 +79,12 @@ impl Knowledge {
                 None => Located::Unknown { path: path.clone(), length: located.length() },
             };
         }
-        Knowledge { layers: Some(identity(layers)), known, digests }
+        Knowledge { layers: Some(of), known, digests }
     }
 
     /// Whether it is about these layers. Knowledge of others says nothing about them.
-    pub fn is_of(&self, layers: &[StackLayer]) -> bool {
-        self.layers == Some(identity(layers))
+    pub fn is_of(&self, layers: Digest) -> bool {
+        self.layers == Some(layers)
     }
 
     /// What stands where; the contents of files are those that are kept, or [`Located::Unknown`].
@@ -174,15 +174,6 @@ impl Knowledge {
             }),
         }
     }
-}
-
-/// What a stack of layers is, whatever its blobs are compressed with.
-fn identity(layers: &[StackLayer]) -> Digest {
-    let mut hasher = Hasher::new();
-    for layer in layers {
-        hasher.update(layer.diff_id.0.raw());
-    }
-    hasher.finish()
 }
 
 fn is_one_of(path: &TreePath, list: &[&str]) -> bool {
@@ -328,7 +319,7 @@ mod tests {
 
     use super::*;
     use crate::lock::{ImagePin, Lock};
-    use crate::tree::Rootfs;
+    use crate::tree::{Missed, Misses, Rootfs};
 
     fn path(bytes: impl AsRef<[u8]>) -> TreePath {
         TreePath::parse(bytes).unwrap()
@@ -348,7 +339,7 @@ mod tests {
     }
 
     fn learned(base: &Rootfs) -> Knowledge {
-        let learned = Knowledge::new(&[], base.learned().unwrap());
+        let learned = Knowledge::new(Digest::of(b""), base.learned().unwrap());
         let lines = learned.lines();
         assert_eq!(Knowledge::parse(lines.iter().map(String::as_str), &learned.texts()).as_ref(), Ok(&learned));
         learned
@@ -431,11 +422,11 @@ mod tests {
         assert_eq!(base.below(&path("much")).count(), 1001);
         assert_eq!(base.below(&path("few")).count(), 3);
         let learned = learned(&base);
-        let part = Rootfs::partial(learned.known().clone());
+        let part = Rootfs::partial(learned.known().clone(), Misses::default());
         assert_eq!(part.below(&path("few")).count(), 3);
         assert_eq!((part.below(&path("few/new")).count(), part.missed()), (0, None));
         assert_eq!(part.below(&path("much")).count(), 0);
-        assert_eq!(part.missed().map(|missed| missed.path().clone()), Some(path("much")));
+        assert_eq!(part.missed(), Some(&Missed::Path(path("much"))));
     }
 
     #[test]
@@ -458,7 +449,7 @@ mod tests {
             let learned = learned(&base);
             let kept = learned.texts().into_values().next();
             assert_eq!(kept.as_deref(), is_kept.then_some(contents), "{at} {contents}");
-            let part = Rootfs::partial(learned.known().clone());
+            let part = Rootfs::partial(learned.known().clone(), Misses::default());
             let (_, _, located) = part.file(&path(at)).unwrap().unwrap();
             assert_eq!(located.length(), contents.len() as u64);
             assert_eq!(matches!(located, Located::Unknown { .. }), !is_kept);

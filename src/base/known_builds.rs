@@ -9,8 +9,10 @@ use proptest::test_runner::TestRunner;
 
 use super::Knowledge;
 use crate::content::Content;
+use crate::oci::Digest;
 use crate::tree::{
-    Entry, FileTree, Kind, Located, Missed, NamedDirectory, Node, NodeKind, Origin, Owner, Placer, Rootfs, TreePath,
+    Entry, FileTree, Kind, Located, Missed, Misses, NamedDirectory, Node, NodeKind, Origin, Owner, Placer, Rootfs,
+    TreePath,
 };
 
 /// What stands at a path of a base.
@@ -248,7 +250,7 @@ fn listed(tree: &FileTree) -> String {
 
 /// What a run teaches, once it was written down and read again.
 fn learn(watched: &Rootfs) -> Knowledge {
-    let learned = Knowledge::new(&[], watched.learned().unwrap());
+    let learned = Knowledge::new(Digest::of(b""), watched.learned().unwrap());
     let lines = learned.lines();
     let read = Knowledge::parse(lines.iter().map(String::as_str), &learned.texts()).unwrap();
     assert_eq!(read, learned, "{lines:#?}");
@@ -256,7 +258,7 @@ fn learn(watched: &Rootfs) -> Knowledge {
 }
 
 fn partial(knowledge: &Knowledge) -> Rootfs {
-    Rootfs::partial(knowledge.known().clone())
+    Rootfs::partial(knowledge.known().clone(), Misses::default())
 }
 
 fn watch(base: &Rootfs) -> Rootfs {

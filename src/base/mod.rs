@@ -16,4 +16,4 @@ mod stack;
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use listing::{Listing, ListingError};
 pub use reader::LayerReader;
-pub use stack::{BaseError, LayerStack, StackLayer};
+pub use stack::{BaseError, LayerStack, StackLayer, identity};

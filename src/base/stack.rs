@@ -9,11 +9,11 @@ use super::listing::{Listing, ListingError};
 use super::reader::LayerReader;
 use crate::compress::Decoder;
 use crate::content::Content;
-use crate::oci::{Compression, Descriptor, DiffId};
+use crate::oci::{Compression, Descriptor, DiffId, Digest, Hasher};
 use crate::place::{BlobSource, SourceError};
 use crate::report::{Phase, Reporter};
 use crate::store::{BlobStore, StoreError};
-use crate::tree::{FileTree, Located, Missed, NodeKind, Rootfs, TreePath};
+use crate::tree::{FileTree, Located, Missed, Misses, NodeKind, Rootfs, TreePath};
 
 /// One layer of a stack.
 #[derive(Clone)]
@@ -33,8 +33,8 @@ pub struct LayerStack {
     rootfs: Arc<Rootfs>,
     /// Where the base's layers were not read.
     unread: Option<Unread>,
-    /// Where it is watched what is asked: of how many layers, the lowest.
-    watched: usize,
+    /// Whether it is noted what is asked.
+    is_watched: bool,
 }
 
 /// A base whose layers were not read.
@@ -101,15 +101,39 @@ impl LayerStack {
     /// A base of these layers, none of which is opened: what can be told of them is what an earlier build learned.
     /// Knowledge of other layers is no knowledge.
     pub fn known(layers: Vec<StackLayer>, knowledge: &Knowledge) -> Self {
-        let known = if knowledge.is_of(&layers) { knowledge.known().clone() } else { Default::default() };
-        let unread = Some(Unread { layers: layers.len(), view: Arc::default() });
-        LayerStack { layers, rootfs: Arc::new(Rootfs::partial(known)), unread, watched: 0 }
+        let known = if knowledge.is_of(identity(&layers)) { knowledge.known().clone() } else { Default::default() };
+        let mut stack = LayerStack { layers, ..LayerStack::default() };
+        stack.replace(Rootfs::partial(known, Misses::default()));
+        stack
+    }
+
+    /// Puts a layer on top that is not opened: what can be told of it and of all below it is what an earlier build learned.
+    /// What is missing is said to `misses`.
+    pub fn push_known(&mut self, layer: StackLayer, knowledge: &Knowledge, misses: &Misses) {
+        self.layers.push(layer);
+        self.replace(Rootfs::partial(knowledge.known().clone(), misses.clone()));
+    }
+
+    /// Puts a layer on top that is not opened, and puts things below these directories alone. Gives it back where all of
+    /// the layers below is known: then there is nothing to save.
+    pub fn push_hidden(&mut self, layer: StackLayer, directories: &[TreePath]) -> Option<StackLayer> {
+        let Some(rootfs) = self.rootfs.hiding(directories) else { return Some(layer) };
+        self.layers.push(layer);
+        self.replace(rootfs);
+        None
+    }
+
+    /// The view becomes one of which only a part is known.
+    fn replace(&mut self, partial: Rootfs) {
+        self.rootfs = Arc::new(partial);
+        self.unread = Some(Unread { layers: self.layers.len(), view: Arc::default() });
+        self.is_watched = false;
     }
 
     /// Notes from now on what is asked of the layers that are there now. Stacks that are made of this one share the notes.
     pub fn watch(&mut self) {
         Arc::make_mut(&mut self.rootfs).watch();
-        self.watched = self.layers.len();
+        self.is_watched = true;
     }
 
     /// The same stack, where the files of its layers from that one on are at hand as those of a layer are that was just
@@ -119,7 +143,7 @@ impl LayerStack {
     /// Where such a layer cannot be read.
     pub fn at_hand(&self, from: usize, store: &BlobStore) -> std::io::Result<Self> {
         let mut layers: BTreeSet<usize> = BTreeSet::new();
-        for (_, node) in self.rootfs.unwatched().iter() {
+        for (_, node) in self.rootfs.unwatched().on_top() {
             if let NodeKind::File(Located::Layer { layer, .. }) = &node.kind {
                 layers.insert(*layer);
             }
@@ -150,7 +174,7 @@ impl LayerStack {
 
     /// Whether it is noted what is asked.
     pub fn is_watched(&self) -> bool {
-        self.watched > 0
+        self.is_watched
     }
 
     /// Whether layers of the base were not read.
@@ -161,22 +185,27 @@ impl LayerStack {
     /// The same stack, where nobody notes what is asked: for what looks at very much, and whose results are pinned.
     #[must_use]
     pub fn unwatched(&self) -> Self {
-        LayerStack { rootfs: Arc::new(self.rootfs.unwatched()), ..self.clone() }
+        LayerStack { rootfs: Arc::new(self.rootfs.unwatched()), is_watched: false, ..self.clone() }
     }
 
     /// What answers all that was asked since [`LayerStack::watch`], of this stack and of those that were made of it; nothing
-    /// where nobody watches.
-    pub fn learned(&self) -> Knowledge {
-        let base = self.layers.get(..self.watched).unwrap_or_default();
-        self.rootfs.learned().map(|known| Knowledge::new(base, known)).unwrap_or_default()
+    /// where nobody watches. `of` is what the layers are that are watched.
+    pub fn learned(&self, of: Digest) -> Knowledge {
+        self.rootfs.learned().map(|known| Knowledge::new(of, known)).unwrap_or_default()
     }
 
-    /// The first thing that was asked and that is not known of the base, of this stack or of another on the same base.
-    ///
-    /// Where there is one, nothing is to be believed that was made since then, nor an error: [`LayerStack::read_base`] and
-    /// begin again with the stack as it was.
+    /// What was missed first: see [`LayerStack::misses`].
     pub fn missed(&self) -> Option<&Missed> {
         self.rootfs.missed()
+    }
+
+    /// Where it is said what was asked and is not known, of this stack or of another on the same base; a new place where
+    /// all is known.
+    ///
+    /// Where something was missed, nothing is to be believed that was made since then, nor an error: [`LayerStack::read_base`]
+    /// and begin again with the stack as it was.
+    pub fn misses(&self) -> Misses {
+        self.rootfs.misses().cloned().unwrap_or_default()
     }
 
     /// Reads the layers of a base that were not read; what was put on top without missing anything stays. Nothing happens
@@ -197,6 +226,14 @@ impl LayerStack {
         self.rootfs = Arc::new(self.rootfs.over(&view));
         self.unread = None;
         Ok(())
+    }
+
+    /// Whether reading layers that were not read takes nothing but what this machine has.
+    pub fn is_at_hand(&self, store: &BlobStore) -> bool {
+        let unread = self.unread.as_ref().map_or(0, |unread| unread.layers);
+        self.layers.iter().take(unread).all(|StackLayer { descriptor, diff_id, .. }| {
+            store.contains(descriptor) || Listing::load(store, descriptor.digest, *diff_id).is_some()
+        })
     }
 
     /// The layers, lowest first.
@@ -307,6 +344,15 @@ impl LayerStack {
         let missing = || BaseError::File { digest: "?".to_owned(), source: std::io::ErrorKind::NotFound.into() };
         wanted.iter().map(|located| content(located).ok_or_else(missing)).collect()
     }
+}
+
+/// What a stack of layers is, whatever its blobs are compressed with.
+pub fn identity(layers: &[StackLayer]) -> Digest {
+    let mut hasher = Hasher::new();
+    for layer in layers {
+        hasher.update(layer.diff_id.0.raw());
+    }
+    hasher.finish()
 }
 
 pub(super) fn open(layer: &StackLayer) -> Result<(Content, Compression), BaseError> {
@@ -429,7 +475,7 @@ mod tests {
         // What is made of it teaches it too; what looks at everything does so unseen.
         let made = build(&mut full.clone());
         assert!(full.unwatched().rootfs().iter().count() > 5);
-        (full.learned(), made)
+        (full.learned(identity(full.layers())), made)
     }
 
     #[test]
@@ -441,7 +487,7 @@ mod tests {
         let mut known = LayerStack::known(layers, &knowledge);
         assert_eq!(build(&mut known), made);
         assert_eq!((known.missed(), known.layers().len(), source.count()), (None, 2, 0));
-        assert!(LayerStack::new().learned().is_empty() && known.learned().is_empty());
+        assert!(LayerStack::new().learned(identity(&[])).is_empty() && known.learned(identity(&[])).is_empty());
     }
 
     #[test]
@@ -479,7 +525,7 @@ mod tests {
     fn knowledge_of_other_layers_is_none() {
         let (knowledge, _) = learn(&base("tool").1);
         let (source, layers) = base("another");
-        assert!(!knowledge.is_of(&layers) && !knowledge.is_of(&layers[..1]));
+        assert!(!knowledge.is_of(identity(&layers)) && !knowledge.is_of(identity(&layers[..1])));
         let known = LayerStack::known(layers, &knowledge);
         assert!(known.rootfs().get(&path("usr/bin/tool")).is_none());
         let missed = known.missed().unwrap();

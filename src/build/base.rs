@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{BaseError, Knowledge, LayerReader, LayerStack, StackLayer};
 use crate::image::ImageBase;
+use crate::layer::Chain;
 use crate::oci::{Digest, Platform, Reference};
 use crate::place::{BlobSource, ImageSource, Pick, SourceError, select_image};
 use crate::python::interpreter::Image;
@@ -23,6 +24,10 @@ pub struct OpenBase {
     pub documents: Option<(Digest, Digest)>,
     /// How many of its layers are not of this recipe.
     pub foreign: usize,
+    /// What its layers are; `None` where that is not known, since not all of them were made.
+    pub chain: Option<Chain>,
+    /// How many of its layers were looked over whole, with those above them.
+    pub looked_over: Option<usize>,
     /// Its Python, where the lock knows it; it holds until a layer on top may have brought another one.
     pub python: Option<Interpreter>,
 }
@@ -54,6 +59,8 @@ impl OpenBase {
             stack: LayerStack::new(),
             documents: None,
             foreign: 0,
+            chain: Some(Chain::of([])),
+            looked_over: None,
             python: None,
         }
     }
@@ -74,7 +81,8 @@ impl OpenBase {
         let mut stack = LayerStack::new();
         stack.push_base(layers, store, reporter)?;
         let foreign = stack.layers().len();
-        Ok(OpenBase { image, stack, documents: digests, foreign, python: None })
+        let chain = Some(chain(&stack));
+        Ok(OpenBase { image, stack, documents: digests, foreign, chain, looked_over: None, python: None })
     }
 
     /// The version of its Python, where its config says one, as the official images of Python do.
@@ -96,8 +104,14 @@ impl OpenBase {
     ) -> Result<Self, OpenError> {
         let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
         let foreign = layers.len();
-        Ok(OpenBase { image, stack: LayerStack::known(layers, knowledge), documents: digests, foreign, python: None })
+        let stack = LayerStack::known(layers, knowledge);
+        let chain = Some(chain(&stack));
+        Ok(OpenBase { image, stack, documents: digests, foreign, chain, looked_over: None, python: None })
     }
+}
+
+fn chain(stack: &LayerStack) -> Chain {
+    Chain::of(stack.layers().iter().map(|layer| layer.diff_id))
 }
 
 /// The Python of a view; none where there is none. `hint` is its version, where somebody says it.

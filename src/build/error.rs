@@ -15,6 +15,22 @@ pub enum BuildError {
     /// What the recipe asks for cannot be pinned; the text of the recipe is underlined.
     #[error("{}", .0.message())]
     Unresolvable(Box<Diagnostic>),
+    /// A layer that was found is not what is made of the same things.
+    #[error(
+        "the layer `{layer}` of {image} has the key {key} and the digest {found}, and what is built of the same things has {made}: do not trust who made it, and build with --no-cache"
+    )]
+    Untrue {
+        /// The image.
+        image: String,
+        /// The layer.
+        layer: String,
+        /// Its key.
+        key: String,
+        /// What was found.
+        found: String,
+        /// What was made.
+        made: String,
+    },
     /// Something outside the recipe cannot be read.
     #[error("{what} ({at})")]
     Outside {

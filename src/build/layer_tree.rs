@@ -371,6 +371,11 @@ impl Making<'_> {
         };
         for item in items {
             let (name, stack) = self.other_image(&item.value.from)?;
+            // What is copied is read in any case, and so needs no knowledge.
+            let mut stack = stack.unwatched();
+            stack
+                .read_base(self.builder.store, &self.builder.reporter)
+                .map_err(|error| self.caused(item.span, format!("reading the image {name}"), error))?;
             let mut wanted = Vec::new();
             for copy in &item.value.copy {
                 let recipe::ImageSelection(what) = self.arch(&copy.value.what, copy.span)?;
@@ -406,13 +411,8 @@ impl Making<'_> {
             }
             Base::Place(place) => {
                 let name = place.resolve(&self.platform.architecture).map_err(|error| self.at(from.span, error))?;
-                let (open, _) = self.builder.open(from, self.platform, self.run)?;
-                // What is copied is read in any case, and so needs no knowledge.
-                let mut stack = open.stack.unwatched();
-                stack
-                    .read_base(self.builder.store, &self.builder.reporter)
-                    .map_err(|error| self.caused(from.span, format!("reading the image {name}"), error))?;
-                Ok((name.to_string(), stack))
+                let opened = self.builder.open(from, self.platform, self.run)?;
+                Ok((name.to_string(), opened.open.stack))
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::lock::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, Update};
+use crate::base::Knowledge;
+use crate::lock::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, Update, ViewPin};
 use crate::recipe::Place;
 
 /// What a run may do with the lock.
@@ -134,6 +135,42 @@ impl Pins {
         self.search(list, layer, machine, asked)
     }
 
+    /// Debian packages that a layer asks for over a base that is not looked into: what is asked is known but for what is
+    /// installed below, and that is what it was when the base was pinned.
+    pub(super) fn debian_over_unread(&self, layer: &str, platform: &str, asked: &Asked) -> Option<DebianPins> {
+        let fits = |entry: &&DebianPins| {
+            entry.platform == platform && entry.is_for(layer) && entry.asked.without("installed") == *asked
+        };
+        let entry = self.before.debian.iter().find(fits)?;
+        match self.debian(layer, platform, &entry.asked) {
+            Ok(Search::Pinned(pins)) => Some(pins),
+            Ok(Search::Missing(..)) | Err(Stale(_)) => None,
+        }
+    }
+
+    /// What is known of a layer of packages and of all below it, where they are `of`.
+    pub(super) fn view(&self, layer: &str, platform: &str, of: crate::oci::Digest) -> Option<(Knowledge, String)> {
+        let pin = self.before.views.iter().find(|pin| pin.layer == layer && pin.platform == platform)?;
+        let knowledge = Knowledge::parse(pin.knowledge.iter().map(String::as_str), &pin.texts).ok()?;
+        if !knowledge.is_of(of) {
+            return None;
+        }
+        self.add_view(pin.clone());
+        Some((knowledge, pin.python.clone()))
+    }
+
+    pub(super) fn add_view(&self, pin: ViewPin) {
+        let views = &mut self.now.borrow_mut().views;
+        views.retain(|known| known.layer != pin.layer || known.platform != pin.platform);
+        views.push(pin);
+    }
+
+    /// Whether a layer's packages were pinned by this run.
+    pub(super) fn is_new(&self, pins: &DebianPins) -> bool {
+        let same = |known: &&DebianPins| known.platform == pins.platform && known.asked == pins.asked;
+        self.before.debian.iter().find(same).is_none_or(|known| known.seal() != pins.seal())
+    }
+
     fn search<T: Shared>(
         &self,
         (of, of_mut): Lists<T>,
@@ -253,6 +290,10 @@ impl Pins {
                 now.fetch.iter().map(|pin| (pin.name.clone(), pin.platform.clone())).collect();
             let unseen = |pin: &&FetchPin| !seen.contains(&(pin.name.clone(), pin.platform.clone()));
             now.fetch.extend(self.before.fetch.iter().filter(unseen).cloned());
+            let seen: BTreeSet<(String, String)> =
+                now.views.iter().map(|pin| (pin.layer.clone(), pin.platform.clone())).collect();
+            let unseen = |pin: &&ViewPin| !seen.contains(&(pin.layer.clone(), pin.platform.clone()));
+            now.views.extend(self.before.views.iter().filter(unseen).cloned());
         }
         now.sort();
         now

@@ -138,9 +138,17 @@ pub(crate) struct BuildArgs {
     /// Set a key of the recipe's [project]: KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Build every layer anew
+    /// Build every layer anew: no layer is taken from the cache, nor from a registry
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Take layers from the images at this place too (a reference, oci:DIR, …), where their keys fit; may be given several
+    /// times. With --push, the images under the tags that are pushed are looked at in any case
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) cache_from: Vec<String>,
+    /// Build the layers that the cache or a registry has all the same, and fail (exit code 6) where one is not what was
+    /// found
+    #[arg(long, conflicts_with = "no_cache")]
+    pub(crate) verify_cache: bool,
     /// Use the lock as it is: fail (exit code 4) where it would have to change
     #[arg(long)]
     pub(crate) locked: bool,

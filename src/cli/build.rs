@@ -13,6 +13,7 @@ use lapstrake::pin::debian::Fault;
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
 use lapstrake::recipe::{self, ImageName, Inputs, Recipe};
 use lapstrake::registry::{Pushed, RegistryError};
+use lapstrake::remote::{Candidates, Open, PushedLayers, Said};
 use lapstrake::report::Reporter;
 use serde_json::{Map, Value, json};
 
@@ -60,9 +61,15 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let nothing = Lock::default();
     let workshop = Workshop::new(global, args.offline, &reporter)?;
     let outside = workshop.outside(&recipe);
+    let warn = |text: String| reporter.warn(text);
+    let candidates = if args.no_cache { Vec::new() } else { candidates(args, &recipe, &plan, &outputs, &workshop)? };
+    let all_platforms = plan.iter().flat_map(|planned| planned.platforms.iter().cloned()).collect();
+    let pushed_layers = PushedLayers::new(candidates, all_platforms, super::environment::jobs(global), &warn);
     let mut builder = Builder {
         locking: if args.locked { Locking::Locked } else { Locking::AsNeeded },
         reuse: if args.no_cache { Reuse::Never } else { Reuse::Allowed },
+        verify: args.verify_cache,
+        elsewhere: &pushed_layers,
         epoch,
         platforms,
         labels,
@@ -80,7 +87,8 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         true => Ok(()),
         false => lock::keep(&path, before.as_ref(), lock, &reporter),
     };
-    let done = build_and_put(&builder, &wanted, &outputs, registries, &kept).map_err(|failure| match before {
+    let said = |repository: &Reference, blob: &Digest| pushed_layers.says_there(repository, blob);
+    let done = build_and_put(&builder, &wanted, &outputs, registries, &kept, &said).map_err(|failure| match before {
         // What pins nothing needs no lock.
         None if args.locked && failure.code == Code::Lock => {
             failure.hint(format!("{} is not there: make it with `lapstrake lock`, and commit it", path.display()))
@@ -92,7 +100,13 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
             // What is damaged in the cache is dropped and made again, once.
             Some(digest) if store.forget(&digest) => {
                 reporter.warn(format!("the blob {digest} in the cache was damaged: it is dropped and made again"));
-                build_and_put(&builder, &wanted, &outputs, registries, &kept)?
+                build_and_put(&builder, &wanted, &outputs, registries, &kept, &said)?
+            }
+            // What somebody pushed is gone, or was never there: then it is made here.
+            _ if pushed_layers.was_read() && is_gone(&*failure.error) => {
+                reporter.warn("a layer that was found in a registry is gone from there: it is built");
+                builder.elsewhere = &();
+                build_and_put(&builder, &wanted, &outputs, registries, &kept, &|_, _| false)?
             }
             _ => return Err(failure),
         },
@@ -118,6 +132,7 @@ fn build_and_put(
     outputs: &[Place],
     registries: &LazyRegistries<'_>,
     kept: &dyn Fn(&Lock) -> Outcome,
+    said: &Said<'_>,
 ) -> Outcome<Done> {
     let (built, lock) = builder.build(wanted).map_err(failure)?;
     // Before anything is pushed: what is published can be built again.
@@ -139,7 +154,7 @@ fn build_and_put(
     }
     let pushed = match to_push.is_empty() {
         true => Vec::new(),
-        false => push_all(&to_push, registries.get()?, builder.store)?,
+        false => push_all(&to_push, registries.get()?, builder.store, said)?,
     };
     Ok((built, pushed))
 }
@@ -160,6 +175,63 @@ fn damaged(error: &(dyn std::error::Error + 'static)) -> Option<Digest> {
         Some(ContentError::Damaged { expected, .. }) => Some(*expected),
         _ => None,
     })
+}
+
+/// Whether something failed since a registry does not have what it should.
+fn is_gone(error: &(dyn std::error::Error + 'static)) -> bool {
+    let missing = |error: &RegistryError| {
+        error.refusal().is_some_and(|refusal| {
+            refusal.status == 404 || refusal.says("BLOB_UNKNOWN") || refusal.says("MANIFEST_BLOB_UNKNOWN")
+        })
+    };
+    causes(error).any(|error| {
+        error.downcast_ref::<RegistryError>().is_some_and(missing)
+            || error.downcast_ref::<Box<RegistryError>>().is_some_and(|error| missing(error))
+    })
+}
+
+/// Where layers may be that were pushed before: the places of `--cache-from`; where images are pushed, what is there under
+/// their tags, those first that say no commit (semantics 26).
+fn candidates<'a>(
+    args: &BuildArgs,
+    recipe: &Recipe,
+    plan: &[Planned<'_>],
+    outputs: &[Place],
+    workshop: &'a Workshop<'_>,
+) -> Outcome<Vec<Candidates<'a>>> {
+    let mut all = Vec::new();
+    for place in &args.cache_from {
+        let parsed = Place::parse(place).or_fail(Code::Usage)?;
+        if matches!(parsed, Place::OwnNames) {
+            return Err(Failure::usage(format!("--cache-from {place} names nothing to read from")));
+        }
+        let open: Open<'a> = Box::new(move || workshop.source(&parsed));
+        all.push(Candidates { name: format!("--cache-from {place}"), places: vec![open], named: true });
+    }
+    for planned in plan {
+        let mut references: Vec<Reference> = Vec::new();
+        for output in outputs {
+            match output {
+                Place::OwnNames => references.extend(planned.references.iter().cloned()),
+                Place::Registry(reference) => references.push(reference.clone()),
+                _ => {}
+            }
+        }
+        let of_commit = |reference: &Reference| {
+            let tag = planned.image.tags.iter().find(|tag| Some(tag.value.as_str()) == reference.tag());
+            tag.is_some_and(|tag| recipe.sources().text(tag.span).contains("{git."))
+        };
+        references.sort_by_key(of_commit);
+        let place = |reference: Reference| -> Open<'a> {
+            Box::new(move || workshop.source(&Place::Registry(reference.clone())))
+        };
+        let name = planned.image.name.to_string();
+        let places: Vec<Open<'a>> = references.into_iter().map(place).collect();
+        if !places.is_empty() {
+            all.push(Candidates { name, places, named: false });
+        }
+    }
+    Ok(all)
 }
 
 /// What can be told before anything is built: names, outputs and flags that do not fit what is asked for.
@@ -242,6 +314,7 @@ pub(super) fn failure(error: BuildError) -> Failure {
         BuildError::Unresolvable(diagnostic) => {
             Failure { drawn: true, ..Failure::new(Code::Lock, diagnostic.render(style())) }
         }
+        error @ BuildError::Untrue { .. } => Failure::new(Code::Different, error),
         error @ (BuildError::Lock { .. } | BuildError::LockNumber { .. }) => Failure::new(Code::Lock, error)
             .hint("`lapstrake lock` brings the lock up to date; without --locked, `build` does so too"),
         BuildError::Packages { fault, .. } => {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lapstrake::build::{Builder, Locking, Outside, OutsideImage};
 use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
-use lapstrake::place::{self, Place};
+use lapstrake::place::{self, ImageSource, Place};
 use lapstrake::recipe::{self, Recipe};
 use lapstrake::remote::{RegistryImage, StoredImage};
 use lapstrake::report::Reporter;
@@ -44,6 +45,27 @@ impl<'a> Workshop<'a> {
         Places { workshop: self, recipe }
     }
 
+    /// The images at a place.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub(crate) fn source(
+        &self,
+        place: &Place,
+    ) -> Result<Arc<dyn ImageSource>, Box<dyn std::error::Error + Send + Sync>> {
+        match place {
+            Place::Registry(reference) if self.offline => {
+                let stored = StoredImage::open(reference, &self.store).ok_or("--offline touches no network")?;
+                Ok(stored)
+            }
+            Place::Registry(reference) => {
+                let registries = self.registries.get().map_err(|failure| failure.error)?;
+                Ok(RegistryImage::new(registries, reference, &self.store))
+            }
+            local => Ok(place::open(local, &self.store.tmp())?),
+        }
+    }
+
     /// A builder that pins what is missing, with nothing said on the command line.
     pub(crate) fn builder<'w>(
         &'w self,
@@ -64,6 +86,8 @@ impl<'a> Workshop<'a> {
             store: &self.store,
             jobs: jobs(self.global),
             reuse: Reuse::Allowed,
+            verify: false,
+            elsewhere: &(),
             epoch: None,
             platforms: None,
             labels: BTreeMap::new(),

@@ -127,17 +127,11 @@ pub fn summary(missing: &[Missing]) -> Vec<(bool, String)> {
 pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<Vec<Missing>, StagingError> {
     // A base's list of directories that cannot be read is none.
     let text = |path: &str| Ok::<_, StagingError>(staging.text(path).unwrap_or(None));
-    let directories = ld_so_cache::directories(staging.view(), architecture, &text)?;
-    let mut names: BTreeMap<Vec<u8>, TreePath> = BTreeMap::new();
-    for (path, node) in staging.view().iter() {
-        if let (Some(name), NodeKind::File(_) | NodeKind::Symlink(_)) = (path.file_name(), &node.kind)
-            && name.windows(3).any(|part| part == b".so")
-        {
-            names.entry(name.to_vec()).or_insert_with(|| path.clone());
-        }
-    }
+    // Asked only where a program needs a library.
+    let directories = std::cell::OnceCell::new();
+    let names = std::cell::OnceCell::new();
     let mut missing = Vec::new();
-    for (path, node) in staging.view().iter() {
+    for (path, node) in staging.view().on_top() {
         let NodeKind::File(located @ Located::Content(_)) = &node.kind else { continue };
         let library = || path.file_name().unwrap_or_default().windows(3).any(|part| part == b".so");
         if node.mode & 0o111 == 0 && !library() {
@@ -162,14 +156,34 @@ pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<
                 missing.push(Missing::Interpreter { file: path.clone(), interpreter: Shown::new(interpreter) });
             }
             for library in &elf.needed {
-                if !found(staging, path, &elf, library, &directories) {
-                    let elsewhere = names.get(library).cloned();
+                let directories = match directories.get() {
+                    Some(directories) => directories,
+                    None => {
+                        let found = ld_so_cache::directories(staging.view(), architecture, &text)?;
+                        directories.get_or_init(|| found)
+                    }
+                };
+                if !found(staging, path, &elf, library, directories) {
+                    let elsewhere = names.get_or_init(|| libraries(staging)).get(library).cloned();
                     missing.push(Missing::Library { file: path.clone(), library: Shown::new(library), elsewhere });
                 }
             }
         }
     }
     Ok(missing)
+}
+
+/// Files that are called like libraries, by name, wherever they are.
+fn libraries(staging: &Staging<'_>) -> BTreeMap<Vec<u8>, TreePath> {
+    let mut names: BTreeMap<Vec<u8>, TreePath> = BTreeMap::new();
+    for (path, node) in staging.view().iter() {
+        if let (Some(name), NodeKind::File(_) | NodeKind::Symlink(_)) = (path.file_name(), &node.kind)
+            && name.windows(3).any(|part| part == b".so")
+        {
+            names.entry(name.to_vec()).or_insert_with(|| path.clone());
+        }
+    }
+    names
 }
 
 fn read(staging: &Staging<'_>, path: &TreePath, located: &Located) -> Result<Option<Elf>, StagingError> {

@@ -39,7 +39,7 @@ pub fn remembers_any(store: &BlobStore) -> bool {
 }
 
 /// The layer of that key; `None` where there is none, or its blob is gone.
-pub(super) fn recall(store: &BlobStore, key: LayerKey, form: LayerForm) -> Option<Layer> {
+pub fn recall(store: &BlobStore, key: LayerKey, form: LayerForm) -> Option<Layer> {
     let found: Remembered = json::parse(&read_record(store, BUCKET, &key.hex())?).ok()?;
     let Remembered { key: of, diff_id, digest, size } = found;
     // Opened, so that its use is noted.
@@ -48,7 +48,10 @@ pub(super) fn recall(store: &BlobStore, key: LayerKey, form: LayerForm) -> Optio
 }
 
 /// The key of a tree's layer: its contents are read.
-pub(super) fn key_of(tree: &FileTree, form: LayerForm, machine: Option<u16>) -> Result<LayerKey, LayerError> {
+///
+/// # Errors
+/// Where contents cannot be read, or a program is for another machine.
+pub fn key_of(tree: &FileTree, form: LayerForm, machine: Option<u16>) -> Result<LayerKey, LayerError> {
     let mut hashing = Hashing::new(form.encoding, machine, None);
     read_tree(tree, &mut hashing)?;
     hashing.finish()

@@ -38,6 +38,17 @@ impl fmt::Debug for LayerKey {
     }
 }
 
+impl std::str::FromStr for LayerKey {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits =
+            text.strip_prefix("blake3:").filter(|digits| !digits.bytes().any(|byte| byte.is_ascii_uppercase()));
+        let hash = digits.and_then(|digits| blake3::Hash::from_hex(digits).ok()).ok_or(())?;
+        Ok(LayerKey(*hash.as_bytes()))
+    }
+}
+
 impl serde::Serialize for LayerKey {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -47,12 +58,19 @@ impl serde::Serialize for LayerKey {
 impl<'de> serde::Deserialize<'de> for LayerKey {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let hash = text.strip_prefix("blake3:").and_then(|hex| blake3::Hash::from_hex(hex).ok());
-        hash.map(|hash| LayerKey(*hash.as_bytes())).ok_or_else(|| serde::de::Error::custom("no layer key"))
+        text.parse().map_err(|()| serde::de::Error::custom("no layer key"))
     }
 }
 
 impl LayerKey {
+    pub(super) fn from_raw(raw: [u8; 32]) -> Self {
+        LayerKey(raw)
+    }
+
+    pub(super) fn raw(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The hexadecimal digits alone.
     pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()

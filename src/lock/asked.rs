@@ -24,6 +24,12 @@ impl Asked {
         self.0.iter().map(String::as_str)
     }
 
+    /// The same without the lines of one kind.
+    #[must_use]
+    pub fn without(&self, kind: &str) -> Asked {
+        self.lines().filter(|line| line.split(' ').next() != Some(kind)).collect()
+    }
+
     /// In words, what another question has that this one has not, and the other way round.
     pub fn difference(&self, now: &Asked) -> String {
         let mut parts = Vec::new();

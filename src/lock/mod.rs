@@ -63,6 +63,8 @@ pub struct Lock {
     pub python: Vec<PythonPins>,
     /// Downloads.
     pub fetch: Vec<FetchPin>,
+    /// What is known of layers of packages, so that they need not be looked into.
+    pub views: Vec<ViewPin>,
 }
 
 impl Default for Lock {
@@ -75,6 +77,7 @@ impl Default for Lock {
             compilers: Vec::new(),
             python: Vec::new(),
             fetch: Vec::new(),
+            views: Vec::new(),
         }
     }
 }
@@ -181,6 +184,21 @@ pub struct FetchPin {
     pub sha256: Digest,
 }
 
+/// What the layers above need to know of a layer of packages and of all below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewPin {
+    /// The layer: `image:variant/title`.
+    pub layer: String,
+    /// For which platform.
+    pub platform: String,
+    /// What stands where, a line each; see [`crate::base::Knowledge`].
+    pub knowledge: Vec<String>,
+    /// Contents of small files that builds write anew, by path.
+    pub texts: BTreeMap<String, String>,
+    /// Its Python, in one line; empty where nobody asked, or there is none.
+    pub python: String,
+}
+
 impl Lock {
     /// Whether nothing is pinned.
     pub fn is_empty(&self) -> bool {
@@ -210,6 +228,7 @@ impl Lock {
         }
         self.python.sort_by(|a, b| (&a.layers, &a.platform, &a.asked).cmp(&(&b.layers, &b.platform, &b.asked)));
         self.fetch.sort_by(|a, b| (&a.name, &a.platform).cmp(&(&b.name, &b.platform)));
+        self.views.sort_by(|a, b| (&a.layer, &a.platform, &a.knowledge).cmp(&(&b.layer, &b.platform, &b.knowledge)));
     }
 }
 
@@ -219,6 +238,15 @@ impl ImagePin {
         let mut text = String::new();
         write::image_seal(self, &mut text);
         if text.is_empty() { text } else { seal(&text) }
+    }
+}
+
+impl ViewPin {
+    /// What is known, in short: another value says that somebody edited it.
+    pub fn seal(&self) -> String {
+        let mut text = String::new();
+        write::view_seal(self, &mut text);
+        seal(&text)
     }
 }
 
@@ -297,6 +325,13 @@ mod tests {
                     requested: true,
                 }],
             }],
+            views: vec![ViewPin {
+                layer: "base/packages".to_owned(),
+                platform: "linux/amd64".to_owned(),
+                knowledge: vec!["d 0755 0:0 /app".to_owned()],
+                python: String::new(),
+                texts: [("etc/group".to_owned(), "root:x:0:\n".to_owned())].into(),
+            }],
             fetch: vec![FetchPin {
                 name: "x.tar.gz".to_owned(),
                 platform: "linux/amd64".to_owned(),
@@ -321,9 +356,12 @@ mod tests {
     #[test]
     fn edits_are_found_but_a_base_may_be_moved() {
         let text = lock("8.1").text();
-        for (from, to) in
-            [("version = \"8.1\"", "version = \"8.2\""), ("size = 3", "size = 4"), ("redis\" = 101", "redis\" = 102")]
-        {
+        for (from, to) in [
+            ("version = \"8.1\"", "version = \"8.2\""),
+            ("size = 3", "size = 4"),
+            ("redis\" = 101", "redis\" = 102"),
+            ("0:0 /app", "1:0 /app"),
+        ] {
             let edited = text.replacen(from, to, 1);
             assert_ne!(edited, text);
             let error = edited.parse::<Lock>().unwrap_err();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, VERSION, WheelPin};
+use super::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, VERSION, ViewPin, WheelPin};
 use crate::oci::Digest;
 use crate::shown::Shown;
 use crate::tree::TreePath;
@@ -75,6 +75,22 @@ struct RawLock {
     python: Vec<RawPython>,
     #[serde(default)]
     fetch: Vec<RawFetch>,
+    #[serde(default)]
+    view: Vec<RawView>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawView {
+    layer: String,
+    platform: String,
+    seal: String,
+    #[serde(default)]
+    knowledge: Vec<String>,
+    #[serde(default)]
+    texts: BTreeMap<String, String>,
+    #[serde(default)]
+    python: String,
 }
 
 #[derive(Deserialize)]
@@ -260,6 +276,14 @@ impl FromStr for Lock {
             let RawFetch { name, platform, size, sha256 } = raw;
             Ok(FetchPin { name, platform, size, sha256: digest(&sha256)? })
         };
+        let view = |raw: RawView| {
+            let RawView { layer, platform, seal, knowledge, texts, python } = raw;
+            let pin = ViewPin { layer, platform, knowledge, texts, python };
+            match pin.seal() == seal {
+                true => Ok(pin),
+                false => Err(LockError::Edited { kind: "view's", layers: pin.layer, platform: pin.platform }),
+            }
+        };
         let mut lock = Lock {
             format: raw.format,
             effects: raw.effects,
@@ -268,6 +292,7 @@ impl FromStr for Lock {
             compilers: raw.compiler.into_iter().map(RawDebian::pins).collect::<Result<_, _>>()?,
             python: raw.python.into_iter().map(RawPython::pins).collect::<Result<_, _>>()?,
             fetch: raw.fetch.into_iter().map(fetch).collect::<Result<_, _>>()?,
+            views: raw.view.into_iter().map(view).collect::<Result<_, _>>()?,
         };
         lock.sort();
         Ok(lock)

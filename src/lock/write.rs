@@ -1,8 +1,9 @@
 //! The lock's text: TOML, sorted, a line for each package, for people who review changes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, VERSION, WheelPin};
+use super::{DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, VERSION, ViewPin, WheelPin};
 
 /// What every lock begins with.
 const HEAD: &str = "\
@@ -31,6 +32,9 @@ impl Lock {
         }
         for pin in &lock.fetch {
             fetch(pin, &mut out);
+        }
+        for pin in &lock.views {
+            view(pin, &mut out);
         }
         out
     }
@@ -61,15 +65,30 @@ fn image(pin: &ImagePin, out: &mut String) {
 
 /// The part of an entry that its seal is over.
 pub(super) fn image_seal(pin: &ImagePin, out: &mut String) {
-    if !pin.python.is_empty() {
-        let _ = writeln!(out, "python   = {}", quoted(&pin.python));
+    known("image", &pin.python, &pin.knowledge, &pin.texts, out);
+}
+
+fn view(pin: &ViewPin, out: &mut String) {
+    let _ = writeln!(out, "\n[[view]]\nlayer    = {}\nplatform = {}", quoted(&pin.layer), quoted(&pin.platform));
+    let _ = writeln!(out, "seal     = \"{}\"", pin.seal());
+    view_seal(pin, out);
+}
+
+/// The part of an entry that its seal is over.
+pub(super) fn view_seal(pin: &ViewPin, out: &mut String) {
+    known("view", &pin.python, &pin.knowledge, &pin.texts, out);
+}
+
+fn known(table: &str, python: &str, knowledge: &[String], texts: &BTreeMap<String, String>, out: &mut String) {
+    if !python.is_empty() {
+        let _ = writeln!(out, "python   = {}", quoted(python));
     }
-    if !pin.knowledge.is_empty() {
-        list("knowledge", pin.knowledge.iter().map(String::as_str), out);
+    if !knowledge.is_empty() {
+        list("knowledge", knowledge.iter().map(String::as_str), out);
     }
-    if !pin.texts.is_empty() {
-        let _ = writeln!(out, "[image.texts]");
-        for (path, text) in &pin.texts {
+    if !texts.is_empty() {
+        let _ = writeln!(out, "[{table}.texts]");
+        for (path, text) in texts {
             let _ = writeln!(out, "{} = {}", quoted(path), quoted(text));
         }
     }

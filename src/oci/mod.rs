@@ -38,4 +38,6 @@ pub mod annotation {
     pub const LAYER_KEY: &str = "dev.lapstrake.layer.key";
     /// The diff ID of a layer, beside its descriptor, so that the layer need not be read to know it.
     pub const LAYER_DIFF_ID: &str = "dev.lapstrake.layer.diff-id";
+    /// On a layer of packages: what a build needs to know of it that does not look into it.
+    pub const LAYER_TRAITS: &str = "dev.lapstrake.layer.traits";
 }

@@ -322,7 +322,8 @@ mod tests {
     use super::*;
     use crate::base::Knowledge;
     use crate::content::Content;
-    use crate::tree::{Known, Node, Owner};
+    use crate::oci::Digest;
+    use crate::tree::{Known, Misses, Node, Owner};
 
     fn rootfs(files: &[(&str, &str)], links: &[(&str, &str)]) -> Rootfs {
         let mut rootfs = Rootfs::new();
@@ -426,17 +427,17 @@ mod tests {
         ];
         let mut rootfs = rootfs(&files, &[("usr/local/bin/python3", "python3.13")]);
         let status = "Package: libc6\nVersion: 2.41-12\n";
-        let error = find(&Rootfs::partial(Known::default()), status, Some("3.13.5")).unwrap_err();
+        let error = find(&Rootfs::partial(Known::default(), Misses::default()), status, Some("3.13.5")).unwrap_err();
         assert!(matches!(error, InterpreterError::Missed(Missed::Path(_))), "{error}");
         // What was learned tells what is there, and not what the files hold.
         rootfs.watch();
         let full = find(&rootfs, status, None).unwrap();
-        let known = Knowledge::new(&[], rootfs.learned().unwrap()).known().clone();
-        let error = find(&Rootfs::partial(known), status, None).unwrap_err();
+        let known = Knowledge::new(Digest::of(b""), rootfs.learned().unwrap()).known().clone();
+        let error = find(&Rootfs::partial(known, Misses::default()), status, None).unwrap_err();
         assert!(matches!(error, InterpreterError::Missed(Missed::Contents(_))), "{error}");
         // What layers on top have is known as ever, and a base that is known to have none has none.
         let nothing = Known::new(Default::default(), Default::default(), [TreePath::root()].into()).unwrap();
-        let mut above = Rootfs::partial(nothing);
+        let mut above = Rootfs::partial(nothing, Misses::default());
         assert!(matches!(find(&above, status, None), Err(InterpreterError::None)));
         for (path, node) in rootfs.unwatched().iter() {
             above.put(path.clone(), node.clone());

@@ -96,6 +96,11 @@ impl Scheme {
         if root_is_purelib { &self.purelib } else { &self.platlib }
     }
 
+    /// The directories that its packages' own files go to: libraries, commands, headers.
+    pub fn directories(&self) -> [&TreePath; 4] {
+        [&self.purelib, &self.platlib, &self.scripts, &self.headers]
+    }
+
     /// The directory of commands.
     pub fn scripts(&self) -> &TreePath {
         &self.scripts

@@ -49,6 +49,9 @@ pub struct PushBlob {
     pub source: BlobSource,
     /// Repositories of the same registry that are known to have it.
     pub mount_from: Vec<String>,
+    /// Whether a manifest of the repository was just read that names it: then nobody asks for it, and it is sent where the
+    /// registry misses it all the same.
+    pub is_there: bool,
 }
 
 /// An image that was sent.
@@ -231,6 +234,9 @@ impl Core {
         from: Option<&String>,
         force: bool,
     ) -> Result<How, RegistryError> {
+        if blob.is_there && !force {
+            return Ok(How::Present);
+        }
         let mut mount_from: Vec<String> = from.into_iter().chain(&blob.mount_from).cloned().collect();
         if let BlobSource::Registry { reference, .. } = &blob.source
             && reference.registry() == repository.endpoint.name

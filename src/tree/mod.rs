@@ -19,4 +19,4 @@ pub use origin::Origin;
 pub use path::{PathError, TreePath};
 pub use place::{NamedDirectory, PlaceError, Placer, nearest_path};
 pub use rootfs::{Located, Node, NodeKind, ResolveError, Rootfs};
-pub use underlay::Missed;
+pub use underlay::{Missed, Misses};

@@ -1,9 +1,9 @@
 //! What a stack of layers looks like from above: which paths are there, of what kind, whose, and where their bytes are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::known::{self, Known};
-use super::underlay::{Missed, Underlay};
+use super::underlay::{Missed, Misses, Underlay};
 use super::{Entry, FileTree, Kind, Owner, PathError, TreePath};
 use crate::content::Content;
 use crate::shown::Shown;
@@ -127,13 +127,70 @@ impl Rootfs {
 
     /// A view of which only that is known. What is asked beyond that is missed ([`Rootfs::missed`]) and answered as if
     /// nothing were there. Layers on top are known as they are put.
-    pub fn partial(known: Known) -> Self {
+    pub fn partial(known: Known, misses: Misses) -> Self {
         let mut rootfs = Rootfs::new();
         for (path, node) in known.nodes() {
             rootfs.insert(path.clone(), node.clone());
         }
-        rootfs.under = Some(Box::new(Underlay::partial(known)));
+        rootfs.under = Some(Box::new(Underlay::partial(known, misses)));
         rootfs
+    }
+
+    /// The view with a layer on top that is not looked into, and that puts things below these directories alone: what is
+    /// below them is not known any more. `None` where all of this view is known: then there is nothing to save.
+    pub fn hiding(&self, directories: &[TreePath]) -> Option<Rootfs> {
+        let under = self.under.as_deref()?;
+        let (known, misses) = under.known()?;
+        let hidden: Vec<TreePath> = directories
+            .iter()
+            // Where the directory is new, so may those above it be.
+            .map(|path| {
+                path.ancestors().chain([path.clone()]).find(|at| !self.is_known_directory(at)).unwrap_or(path.clone())
+            })
+            .collect();
+        let is_below =
+            |path: &TreePath| hidden.iter().any(|at| path.strip_prefix(at).is_some_and(|rest| !rest.is_root()));
+        let is_hidden = |path: &TreePath| is_below(path) || hidden.contains(path) && !self.is_known_directory(path);
+        let nodes: BTreeMap<TreePath, Node> = self
+            .nodes
+            .iter()
+            .filter(|(path, _)| !is_hidden(path))
+            .map(|(path, node)| (path.clone(), node.clone()))
+            .collect();
+        let is_directory =
+            |path: &TreePath| path.is_root() || matches!(nodes.get(path), Some(Node { kind: NodeKind::Directory, .. }));
+        // Of a directory that holds a hidden path it is not known any more what else it holds.
+        let opened: BTreeSet<TreePath> = hidden
+            .iter()
+            .filter_map(|at| if self.is_known_directory(at) { Some(at.clone()) } else { at.parent() })
+            .collect();
+        let cut = nodes.iter().filter(|(path, _)| under.is_cut(path.as_bytes())).map(|(path, _)| path);
+        let complete: BTreeSet<TreePath> = (known.complete().iter().chain(cut))
+            .filter(|path| is_directory(path) && !opened.contains(*path) && !is_below(path))
+            .cloned()
+            .collect();
+        let absent = (known.absent().iter().chain(under.all_settled()))
+            .filter(|path| !path.is_root() && !self.nodes.contains_key(*path) && !is_hidden(path))
+            .filter(|path| path.parent().is_some_and(|parent| is_directory(&parent) && !complete.contains(&parent)))
+            .cloned()
+            .collect();
+        // What comes out of a view cannot contradict itself.
+        let known = Known::new(nodes, absent, complete).unwrap_or_default();
+        Some(Rootfs::partial(known, misses.clone()))
+    }
+
+    /// Whether that path is known to be a directory; nobody notes that this was asked.
+    fn is_known_directory(&self, path: &TreePath) -> bool {
+        path.is_root() || matches!(self.nodes.get(path), Some(Node { kind: NodeKind::Directory, .. }))
+    }
+
+    /// What was put on top of what is watched or partly known; everything, where all is known and nobody watches. Nothing
+    /// is asked by looking at it.
+    pub fn on_top(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
+        let settled =
+            self.under.as_deref().map(|under| under.all_settled().filter_map(|path| self.nodes.get_key_value(path)));
+        let all = settled.is_none().then(|| self.nodes.iter());
+        settled.into_iter().flatten().chain(all.into_iter().flatten())
     }
 
     /// Notes from now on what is asked of what is there now; what is put on top later is not. All clones share the notes.
@@ -158,6 +215,11 @@ impl Rootfs {
     /// believed that came of asking: neither what was made, nor an error.
     pub fn missed(&self) -> Option<&Missed> {
         self.under.as_ref()?.missed()
+    }
+
+    /// Where this view says what it could not tell; `None` where all of it is known.
+    pub fn misses(&self) -> Option<&Misses> {
+        self.under.as_ref()?.known().map(|(_, misses)| misses)
     }
 
     /// Notes that the contents of a file are needed that are [`Located::Unknown`].
@@ -453,10 +515,48 @@ mod tests {
         assert_eq!(all, ["/usr/lib/a", "/usr/lib/d"]);
         let known = base.learned().unwrap();
         assert!(!known.nodes().contains_key(&path("usr/lib/a/b")));
-        let partial = Rootfs::partial(known);
+        let partial = Rootfs::partial(known, Misses::default());
         assert_eq!(names(&partial, "usr/lib"), all);
         assert!(partial.missed().is_none());
         assert!(names(&partial, "usr/lib/a").is_empty());
-        assert_eq!(partial.missed().map(|missed| missed.path().clone()), Some(path("usr/lib/a")));
+        assert_eq!(partial.missed(), Some(&Missed::Path(path("usr/lib/a"))));
+    }
+
+    #[test]
+    fn below_hidden_directories_nothing_is_known() {
+        let mut base = debian();
+        base.put(path("usr/local/bin"), node(NodeKind::Directory));
+        base.watch();
+        for asked in ["usr/local/bin/tool", "usr/lib", "app", "opt", "tmp", "srv"] {
+            let _ = base.get(&path(asked));
+        }
+        let mut partial = Rootfs::partial(base.learned().unwrap(), Misses::default());
+        partial.put(path("srv/data"), node(NodeKind::Directory));
+        partial.remove(&path("tmp"));
+        let view = || partial.hiding(&[path("usr/local/bin"), path("app/.venv")]).unwrap();
+        assert!(base.hiding(&[]).is_none(), "all of it is known");
+        let is_missed = |at: &str| {
+            // Each asks a view of its own, with its own misses.
+            let mut known = view();
+            if let Some(under) = &mut known.under {
+                let (known, _) = under.known().unwrap();
+                **under = Underlay::partial(known.clone(), Misses::default());
+            }
+            let found = known.get(&path(at)).is_some();
+            (found, known.missed().is_some())
+        };
+        for (at, found, missed) in [
+            ("usr/local/bin", true, false),
+            ("usr/local/bin/tool", false, true),
+            ("usr/lib", true, false),
+            ("app", false, true),
+            ("app/.venv/bin", false, true),
+            ("opt", false, false),
+            ("srv/data", true, false),
+            ("tmp", false, false),
+            ("var/unasked", false, true),
+        ] {
+            assert_eq!(is_missed(at), (found, missed), "{at}");
+        }
     }
 }

@@ -22,14 +22,23 @@ pub enum Missed {
     Path(TreePath),
     /// The contents of that file.
     Contents(TreePath),
+    /// Everything, for that reason.
+    Whole(&'static str),
 }
 
-impl Missed {
-    /// Which path it is about.
-    pub fn path(&self) -> &TreePath {
-        match self {
-            Missed::Path(path) | Missed::Contents(path) => path,
-        }
+/// Where views of one image say what they missed: the first of it.
+#[derive(Clone, Debug, Default)]
+pub struct Misses(Arc<OnceLock<Missed>>);
+
+impl Misses {
+    /// What was missed first.
+    pub fn first(&self) -> Option<&Missed> {
+        self.0.get()
+    }
+
+    /// Something is missing. Only the first counts: what was asked after it was asked on a wrong answer.
+    pub fn add(&self, missed: Missed) {
+        let _ = self.0.set(missed);
     }
 }
 
@@ -39,6 +48,7 @@ impl fmt::Display for Missed {
         match self {
             Missed::Path(path) => write!(f, "{path} was not known: lock again to avoid reading the base"),
             Missed::Contents(path) => write!(f, "the contents of {path} are needed, which are in the base alone"),
+            Missed::Whole(reason) => f.write_str(reason),
         }
     }
 }
@@ -80,7 +90,7 @@ struct Asked {
 #[derive(Debug)]
 struct Partial {
     known: Known,
-    missed: OnceLock<Missed>,
+    misses: Misses,
 }
 
 impl Underlay {
@@ -90,8 +100,16 @@ impl Underlay {
     }
 
     /// A base of which that is known.
-    pub(super) fn partial(known: Known) -> Self {
-        Self::new(Base::Partial(Arc::new(Partial { known, missed: OnceLock::new() })))
+    pub(super) fn partial(known: Known, misses: Misses) -> Self {
+        Self::new(Base::Partial(Arc::new(Partial { known, misses })))
+    }
+
+    /// What is known below, and where it is said what is not; `None` where everything is.
+    pub(super) fn known(&self) -> Option<(&Known, &Misses)> {
+        match &self.base {
+            Base::Watched(_) => None,
+            Base::Partial(base) => Some((&base.known, &base.misses)),
+        }
     }
 
     fn new(base: Base) -> Self {
@@ -150,7 +168,7 @@ impl Underlay {
     pub(super) fn missed(&self) -> Option<&Missed> {
         match &self.base {
             Base::Watched(_) => None,
-            Base::Partial(base) => base.missed.get(),
+            Base::Partial(base) => base.misses.first(),
         }
     }
 
@@ -185,7 +203,7 @@ impl Underlay {
     }
 
     /// Whether nothing of the base is left below that path.
-    fn is_cut(&self, path: &[u8]) -> bool {
+    pub(super) fn is_cut(&self, path: &[u8]) -> bool {
         let root: &[u8] = b"";
         !self.cut.is_empty() && std::iter::once(root).chain(known::prefixes(path)).any(|at| self.cut.contains(at))
     }
@@ -193,8 +211,7 @@ impl Underlay {
 
 impl Partial {
     fn miss(&self, missed: Missed) {
-        // Only the first counts: what was asked after it was asked on a wrong answer.
-        let _ = self.missed.set(missed);
+        self.misses.add(missed);
     }
 }
 

@@ -52,7 +52,8 @@ fn packaged(view: &Below<'_>) -> Result<BTreeSet<TreePath>, StagingError> {
     for (directory, end, skip) in
         [("var/lib/dpkg/info", &b".list"[..], 0), ("var/lib/dpkg/status.d", &b".md5sums"[..], 34)]
     {
-        for (path, node) in view.rootfs.below(&TreePath::parse(directory)?) {
+        let directory = TreePath::parse(directory)?;
+        for (path, node) in view.rootfs.on_top().filter(|(path, _)| path.strip_prefix(&directory).is_some()) {
             let NodeKind::File(located @ Located::Content(_)) = &node.kind else { continue };
             files.insert(path.clone());
             if !path.as_bytes().ends_with(end) {

@@ -1,6 +1,10 @@
 //! Registries as places: images read from one like from a layout, and artifacts pushed to one.
 
+mod pushed_layers;
+
 use std::sync::{Arc, OnceLock};
+
+pub use pushed_layers::{Candidates, Open, PushedLayers};
 
 use crate::content::Content;
 use crate::oci::{Descriptor, MediaType, Reference};
@@ -147,6 +151,9 @@ impl ImageSource for RegistryImage {
     }
 }
 
+/// Whether a repository was found to have a blob.
+pub type Said<'a> = dyn Fn(&Reference, &crate::oci::Digest) -> bool + 'a;
+
 /// What is sent for an image that goes to a repository under some tags (none: by digest alone).
 ///
 /// # Errors
@@ -156,6 +163,7 @@ pub fn push_image(
     repository: &Reference,
     tags: Vec<String>,
     store: &BlobStore,
+    said: &Said<'_>,
 ) -> Result<PushImage, SourceError> {
     let mut manifests = Vec::new();
     for document in artifact.documents() {
@@ -163,7 +171,7 @@ pub fn push_image(
             Document::Index(_) => Vec::new(),
             Document::Manifest(image) => std::iter::once(&image.manifest.config)
                 .chain(&image.manifest.layers)
-                .map(|descriptor| push_blob(artifact, descriptor, repository, store))
+                .map(|descriptor| push_blob(artifact, descriptor, repository, store, said))
                 .collect::<Result<_, _>>()?,
         };
         manifests.push(PushManifest {
@@ -180,6 +188,7 @@ fn push_blob(
     descriptor: &Descriptor,
     repository: &Reference,
     store: &BlobStore,
+    said: &Said<'_>,
 ) -> Result<PushBlob, SourceError> {
     let source = artifact.source();
     let mount_from = source
@@ -190,5 +199,11 @@ fn push_blob(
         Some(reference) => registry::BlobSource::Registry { reference, store: store.clone() },
         None => registry::BlobSource::Content(artifact.content(descriptor)?),
     };
-    Ok(PushBlob { descriptor: descriptor.clone(), source: bytes, mount_from: mount_from.into_iter().collect() })
+    let is_there = said(repository, &descriptor.digest);
+    Ok(PushBlob {
+        descriptor: descriptor.clone(),
+        source: bytes,
+        mount_from: mount_from.into_iter().collect(),
+        is_there,
+    })
 }

@@ -1,0 +1,160 @@
+//! Layers of Debian packages, and of certificates.
+
+use std::path::Path;
+
+use super::BuildError;
+use super::layer_tree::Making;
+use super::pins::Search;
+use crate::base::LayerReader;
+use crate::debian::staging::Below;
+use crate::lock::{Asked, DebianPins};
+use crate::pin;
+use crate::pin::debian::{Fault, PinError};
+use crate::recipe::packages::DebianSource;
+use crate::recipe::{At, FilePath, PerArch, Span};
+use crate::source::{ca, debian};
+use crate::tree::{FileTree, TreePath};
+
+impl Making<'_> {
+    /// Company certificates.
+    pub(super) fn ca(
+        &mut self,
+        items: &[At<PerArch<FilePath>>],
+        span: Span,
+        tree: &mut FileTree,
+    ) -> Result<(), BuildError> {
+        let paths: Vec<FilePath> =
+            items.iter().map(|item| self.arch(&item.value, item.span)).collect::<Result<_, _>>()?;
+        let view = self.at_hand(self.view(tree), span)?;
+        let reader = LayerReader::new(&view, self.builder.store);
+        let read = |layer, offset, length| reader.read(layer, offset, length);
+        let below = Below { rootfs: view.rootfs(), read: &read };
+        let certificates = ca::certificates(&paths, &self.builder.recipe.context, &below)
+            .map_err(|error| self.diagnose(span, &error))?;
+        tree.overlay(certificates).map_err(|error| self.at(span, error))
+    }
+
+    /// Debian packages.
+    pub(super) fn debian(&mut self, source: &DebianSource, span: Span, tree: &mut FileTree) -> Result<(), BuildError> {
+        // dpkg's database is read and written as a whole: what is asked of the base here is no knowledge worth keeping.
+        let view = self.at_hand(self.view(tree).unwatched(), span)?;
+        let reader = LayerReader::new(&view, self.builder.store);
+        let read = |layer, offset, length| reader.read(layer, offset, length);
+        let below = Below { rootfs: view.rootfs(), read: &read };
+        let pins = self.debian_pins(source, span, &below)?;
+        let exclude = self.patterns(&self.layer.rules.exclude)?;
+        let excludes = |path: &TreePath| exclude.matches(path.as_bytes());
+        let options = debian::Options {
+            slim: source.slim,
+            exclude: (!self.layer.rules.exclude.is_empty()).then_some(&excludes),
+            settings: &self.builder.recipe.debian,
+            context: &self.builder.recipe.context,
+        };
+        let tmp = self.builder.store.tmp();
+        let means = debian::Means {
+            supply: self.builder.supply,
+            tmp: &tmp,
+            jobs: self.builder.jobs,
+            reporter: &self.builder.reporter,
+        };
+        let layer = debian::packages(&pins, &options, &below, self.platform, &means)
+            .map_err(|error| self.packages(span, "making a layer of Debian packages", error))?;
+        self.newest = self.newest.max(layer.newest);
+        let mut packages = layer.tree;
+        if source.compile && !self.is_locking() {
+            let mut with = view.clone();
+            with.look(&packages);
+            let Some(interpreter) = self.interpreter(&with, None, span)? else {
+                return Err(self.at(span, "`compile` needs a Python in the image, and there is none"));
+            };
+            let compilers = self.compilers(interpreter.version, span)?;
+            compilers
+                .compile_tree(&mut packages, view.rootfs(), &tmp)
+                .map_err(|error| self.packages(span, "compiling Python modules", error))?;
+        } else if source.compile {
+            let mut with = view.clone();
+            with.look(&packages);
+            if let Some(interpreter) = self.interpreter(&with, None, span)? {
+                self.compiler_pins(interpreter.version, span)?;
+            }
+        }
+        tree.overlay(packages).map_err(|error| self.at(span, error))
+    }
+
+    fn debian_ask<'s>(&'s self, source: &'s DebianSource) -> pin::debian::Ask<'s> {
+        pin::debian::Ask {
+            source,
+            settings: &self.builder.recipe.debian,
+            platform: self.platform,
+            context: &self.builder.recipe.context,
+        }
+    }
+
+    /// What the layer asks of archives, and what is installed below.
+    pub(super) fn debian_asked(
+        &self,
+        source: &DebianSource,
+        span: Span,
+        below: &Below<'_>,
+    ) -> Result<Asked, BuildError> {
+        let ask = self.debian_ask(source);
+        pin::debian::asked(&ask, below).map_err(|error| self.unpinned(&ask, span, error))
+    }
+
+    /// The pins of Debian packages that the layer asks for.
+    pub(super) fn debian_pins(
+        &self,
+        source: &DebianSource,
+        span: Span,
+        below: &Below<'_>,
+    ) -> Result<DebianPins, BuildError> {
+        let ask = self.debian_ask(source);
+        let failed = |error: PinError| self.unpinned(&ask, span, error);
+        let asked = self.debian_asked(source, span, below)?;
+        if let Some(missed) = below.rootfs.missed() {
+            // The base is read then, and all of this begins again.
+            return Err(self.at(span, missed));
+        }
+        let (layer, platform) = (self.name_in_lock(), self.platform.to_string());
+        let found = self.run.pins.debian(&layer, &platform, &asked);
+        match found.map_err(|stale| self.stale("`debian`", stale))? {
+            Search::Pinned(pins) => Ok(pins),
+            Search::Missing(previous, update) => {
+                let tmp = self.builder.store.tmp();
+                let means = self.pinning(&tmp);
+                let mut pins = pin::debian::pin(&ask, below, &means, previous.as_ref(), &update).map_err(failed)?;
+                pins.layers = vec![layer];
+                self.run.pins.add_debian(pins.clone());
+                Ok(pins)
+            }
+        }
+    }
+
+    pub(super) fn pinning<'m>(&'m self, tmp: &'m Path) -> pin::debian::Means<'m> {
+        pin::debian::Means {
+            supply: self.builder.supply,
+            archives: &self.run.archives,
+            now: self.builder.now,
+            tmp,
+            jobs: self.builder.jobs,
+            reporter: &self.builder.reporter,
+        }
+    }
+
+    pub(super) fn unpinned(&self, ask: &pin::debian::Ask<'_>, span: Span, error: PinError) -> BuildError {
+        match error.fault() {
+            Fault::Recipe => self.diagnose(error.span(ask).unwrap_or(span), &error),
+            Fault::Unresolvable => self.unresolvable(error.span(ask).unwrap_or(span), &error),
+            Fault::Network | Fault::Machine => {
+                let fault = error.fault();
+                let at = self.builder.recipe.sources().position(span);
+                BuildError::Packages {
+                    at,
+                    what: "looking up Debian packages".to_owned(),
+                    fault,
+                    source: Box::new(error),
+                }
+            }
+        }
+    }
+}

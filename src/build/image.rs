@@ -1,0 +1,391 @@
+//! One image for one platform: its layers, one after the other, each found or made.
+
+use jiff::Timestamp;
+
+use super::layer_tree::{self, LayerTree, Making};
+use super::outside::Opened;
+use super::plan::{Packages, Planned};
+use super::settings::{self, Resolved};
+use super::{BuildError, Builder, Finished, Made, OpenBase, Purpose, Run, View};
+use crate::base::StackLayer;
+use crate::image::{self, ImageLayer};
+use crate::layer::{self, Chain, Found, Layer, LayerForm, LayerKey, Reuse, Traits};
+use crate::lock::ViewPin;
+use crate::oci::Platform;
+use crate::recipe::{self, At, Source};
+use crate::tree::{Missed, Misses};
+
+/// One image for one platform. Layers below that were not made just now are not looked into, as far as the lock knows what
+/// the ones above ask of them. Where more is asked, they are read, and the image begun again.
+pub(super) fn build(
+    builder: &Builder<'_>,
+    image: &recipe::Image,
+    platform: &Platform,
+    run: &Run,
+) -> Result<Finished, BuildError> {
+    let Opened { mut open, made } = builder.open(&image.from, platform, run)?;
+    let misses = open.stack.misses();
+    if misses.first().is_none() {
+        let before = (run.pins.now(), run.notes.borrow().clone());
+        let growing = Growing::new(builder, image, platform, run, open.clone(), made.clone(), Some(misses.clone()));
+        let done = growing.and_then(Growing::grow);
+        let Some(missed) = misses.first() else { return done };
+        // Nothing of that attempt is to be believed.
+        run.pins.restore(before.0);
+        run.notes.replace(before.1);
+        if !open.stack.is_at_hand(builder.store) {
+            builder.reporter.note(format!("{}: the base is read: {missed}", image.name));
+        }
+    }
+    open.stack.read_base(builder.store, &builder.reporter).map_err(|source| {
+        let at = builder.recipe.sources().position(image.from.span);
+        BuildError::Outside { at, what: "reading the base".to_owned(), remote: true, source: source.into() }
+    })?;
+    Growing::new(builder, image, platform, run, open, made, None)?.grow()
+}
+
+/// An image on its opened base, as far as it is.
+pub(super) struct Growing<'a> {
+    pub(super) builder: &'a Builder<'a>,
+    pub(super) image: &'a recipe::Image,
+    pub(super) platform: &'a Platform,
+    pub(super) run: &'a Run,
+    pub(super) form: LayerForm,
+    resolved: Resolved,
+    pub(super) open: OpenBase,
+    made: Made,
+    layers: Vec<ImageLayer>,
+    newest: Option<Timestamp>,
+    /// Whether libraries came or went since the loader's cache was written.
+    pub(super) libraries: bool,
+    /// Whether anything of the layers below is gone.
+    pub(super) deletes: bool,
+    /// Where it is said what layers that are not looked into would have to tell; `None` where all are looked into.
+    misses: Option<Misses>,
+}
+
+impl<'a> Growing<'a> {
+    /// The image as it begins: its base, which has these layers of this recipe already.
+    fn new(
+        builder: &'a Builder<'a>,
+        image: &'a recipe::Image,
+        platform: &'a Platform,
+        run: &'a Run,
+        open: OpenBase,
+        made: Made,
+        misses: Option<Misses>,
+    ) -> Result<Self, BuildError> {
+        let resolved = settings::resolve(builder, image, &open, platform)?;
+        Ok(Growing {
+            builder,
+            image,
+            platform,
+            run,
+            form: LayerForm { encoding: image.encoding, family: image.format },
+            resolved,
+            newest: open.image.config.created.as_deref().and_then(|created| created.parse().ok()),
+            open,
+            made,
+            layers: Vec::new(),
+            libraries: false,
+            deletes: false,
+            misses,
+        })
+    }
+
+    fn grow(mut self) -> Result<Finished, BuildError> {
+        if self.run.purpose == Purpose::Images {
+            for warning in &self.resolved.warnings {
+                self.builder.reporter.warn(warning);
+            }
+        }
+        if let Some(accounts) = settings::accounts_layer(self.image, &self.resolved, &self.open)? {
+            self.push_tree(accounts, None)?;
+        }
+        for layer in &self.image.layers {
+            self.layer(layer)?;
+        }
+        self.last_layer()?;
+        self.check()?;
+        self.finish()
+    }
+
+    /// One layer of the recipe: found by what it comes from, or made.
+    fn layer(&mut self, layer: &'a recipe::Layer) -> Result<(), BuildError> {
+        let is_debian = |source: &At<Source>| matches!(source.value, Source::Debian(_));
+        let making = Making::new(self.builder, self.image, layer, &self.resolved, &self.open, self.platform, self.run);
+        // While locking, only what has a view is told apart from what is not.
+        let plans = self.run.purpose == Purpose::Images || layer.sources.iter().all(is_debian);
+        let planned = match self.open.chain.filter(|_| plans) {
+            Some(below) => making.plan(self.form, below, &self.misses.clone().unwrap_or_default())?,
+            None => None,
+        };
+        let found = planned.as_ref().and_then(|planned| self.find(planned.key));
+        if let (Some(planned), Some(found), false) = (&planned, &found, self.builder.verify) {
+            let created_by = making.created_by()?;
+            return self.push_found(found.clone(), planned, layer.title(), created_by);
+        }
+        // dpkg's database is written anew as a whole: whoever adds to it needs to see all of it.
+        if let (true, Some(misses)) = (self.open.stack.is_unread(), &self.misses)
+            && let Some(source) = layer.sources.iter().find(|source| is_debian(source))
+        {
+            misses.add(Missed::Whole("packages are added to those of the base"));
+            return Err(self.builder.at(source.span, "the base was not read"));
+        }
+        let tree = layer_tree::make(making)?;
+        let is_python = |source: &At<Source>| matches!(source.value, Source::Python(_));
+        let is_whole = self.run.purpose == Purpose::Images || !layer.sources.iter().any(is_python);
+        self.push_tree(tree, planned)?;
+        if let (Some(found), Some((_, made))) = (found, self.made.last()) {
+            self.builder.compare(self.image, &layer.title(), &found.layer, made)?;
+        }
+        if !is_whole {
+            // Wheels are not laid out while locking: what is above them is told from what it turns out to be.
+            self.open.chain = None;
+        }
+        Ok(())
+    }
+
+    /// A layer of packages that was made before, by this machine or by somebody who pushed it.
+    pub(super) fn find(&self, key: LayerKey) -> Option<Found> {
+        if self.run.reuse == Reuse::Never || self.run.purpose == Purpose::Lock {
+            return None;
+        }
+        match layer::recall_plan(self.builder.store, key, self.form) {
+            Some(layer) => Some(self.builder.stored(layer)),
+            None => self.builder.elsewhere.find(key, self.form),
+        }
+    }
+
+    /// Puts a layer on top that was found by what it comes from.
+    pub(super) fn push_found(
+        &mut self,
+        found: Found,
+        planned: &Planned,
+        title: String,
+        created_by: String,
+    ) -> Result<(), BuildError> {
+        let layer = found.layer.clone();
+        self.heed(layer.traits, Some(planned));
+        self.layers.push(ImageLayer { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id, created_by });
+        let chain = self.open.chain.map(|below| below.then(layer.key));
+        self.look_at(found.stacked(), planned, &layer, &title, chain)?;
+        self.open.chain = chain;
+        self.made.push((title, layer));
+        Ok(())
+    }
+
+    /// Puts a found layer into the view: by what the lock knows of it, or as something that is not looked into, or by its
+    /// listing.
+    fn look_at(
+        &mut self,
+        stacked: StackLayer,
+        planned: &Planned,
+        layer: &Layer,
+        title: &str,
+        chain: Option<Chain>,
+    ) -> Result<(), BuildError> {
+        let mut left = Some(stacked);
+        if let (Some(misses), Some(chain)) = (&self.misses, chain) {
+            let view = planned.packages.is_debian().then(|| {
+                let name = format!("{}/{title}", self.image.name);
+                self.run.pins.view(&name, &self.platform.to_string(), chain.digest())
+            });
+            let directories = planned.packages.directories();
+            if let Some((knowledge, python)) = view.flatten()
+                && let Some(stacked) = left.take()
+            {
+                self.open.stack.push_known(stacked, &knowledge, misses);
+                self.open.python = crate::python::Interpreter::of_line(&python);
+            } else if !directories.is_empty() && !layer.traits.elsewhere {
+                left = left.and_then(|stacked| self.open.stack.push_hidden(stacked, directories));
+            }
+        }
+        let Some(stacked) = left else { return Ok(()) };
+        self.open.stack.push_base(vec![stacked], self.builder.store, &self.builder.reporter).map_err(|source| {
+            self.builder.caused(self.image.span, "reading a layer that was made before".to_owned(), source)
+        })
+    }
+
+    /// Puts a tree on top: made into a layer, unless this only locks.
+    pub(super) fn push_tree(&mut self, tree: LayerTree, planned: Option<Planned>) -> Result<(), BuildError> {
+        let own = planned.as_ref().map(|planned| planned.packages.directories()).unwrap_or_default();
+        let traits = Traits::of(&tree.tree, tree.newest, own);
+        self.heed(traits, planned.as_ref());
+        if self.run.purpose == Purpose::Lock {
+            self.open.stack.look(&tree.tree);
+            self.open.chain = self.chain_of(&tree, planned.as_ref());
+        } else {
+            let made = self.builder.layer(self.image, self.form, &tree, self.platform, self.run)?;
+            let Some(Found { mut layer, bytes }) = made else { return Ok(()) };
+            if let Some(planned) = &planned {
+                layer = layer.of_plan(planned.key, traits);
+                self.run.notes.borrow_mut().planned.push(layer.clone());
+            }
+            let found = Found { layer: layer.clone(), bytes };
+            self.open.chain = self.open.chain.map(|below| below.then(layer.key));
+            self.open.stack.push(found.stacked(), &tree.tree);
+            self.layers.push(ImageLayer {
+                descriptor: layer.descriptor.clone(),
+                diff_id: layer.diff_id,
+                created_by: tree.created_by,
+            });
+            self.made.push((tree.title.clone(), layer));
+        }
+        if let Some(Planned { packages: Packages::Debian { new }, .. }) = planned
+            && (self.run.purpose == Purpose::Lock || new)
+        {
+            self.watch(&tree.title);
+        }
+        Ok(())
+    }
+
+    /// From now on it is watched what is asked of the layers that are there, so that the lock will know it.
+    fn watch(&mut self, title: &str) {
+        let Some(of) = self.open.chain else { return };
+        let asks = |layer: &recipe::Layer| layer.sources.iter().any(|source| matches!(source.value, Source::Python(_)));
+        if self.builder.recipe.images.iter().flat_map(|image| &image.layers).any(asks) {
+            // What cannot be told is an error for the layer that needs it.
+            let found = super::base::find_python(&self.open.stack, self.builder.store, self.open.stated_python());
+            self.open.python = found.ok().flatten();
+        }
+        let python = self.open.python.as_ref().and_then(crate::python::Interpreter::line).unwrap_or_default();
+        self.open.stack.watch();
+        let pin = ViewPin {
+            layer: format!("{}/{title}", self.image.name),
+            platform: self.platform.to_string(),
+            knowledge: Vec::new(),
+            texts: Default::default(),
+            python,
+        };
+        self.run.notes.borrow_mut().views.push(View { pin, of, stack: self.open.stack.clone() });
+    }
+
+    /// What the layers are with one more that is not written; `None` where that would take too much.
+    fn chain_of(&self, tree: &LayerTree, planned: Option<&Planned>) -> Option<Chain> {
+        let below = self.open.chain?;
+        if tree.tree.is_empty() {
+            return Some(below);
+        }
+        match planned {
+            Some(planned) => Some(below.then(planned.key)),
+            None if !self.builder.has_debian_above(self.image) => None,
+            None => layer::key_of(&tree.tree, self.form, None).ok().map(|key| below.then(key)),
+        }
+    }
+
+    /// Takes note of what a layer means for what comes after it.
+    fn heed(&mut self, traits: Traits, planned: Option<&Planned>) {
+        let newest = traits.newest.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        self.newest = self.newest.max(newest);
+        self.deletes |= traits.deletes;
+        self.libraries |= traits.libraries | traits.deletes;
+        if traits.python {
+            self.open.python = None;
+        }
+        if planned.is_some_and(|planned| planned.packages.is_debian()) {
+            // It writes the loader's cache over all that is there.
+            self.libraries = false;
+        }
+    }
+
+    fn finish(mut self) -> Result<Finished, BuildError> {
+        let Growing { builder, image, platform, .. } = self;
+        let created = builder.created(image, self.newest);
+        self.resolved.labels_on_top(&builder.labels);
+        let mut annotations = self.resolved.annotations.clone();
+        annotations.extend(builder.annotations.clone());
+        let assembled = image::assemble(
+            &self.open.image,
+            &self.resolved.settings,
+            &self.layers,
+            &annotations,
+            &created,
+            image.format,
+            platform,
+        )
+        .map_err(|source| builder.at(image.from.span, source))?;
+        if let Some(warning) = settings::login_shell_warning(&image.name, &assembled.config.config)
+            && self.run.purpose == Purpose::Images
+        {
+            builder.reporter.warn(warning);
+        }
+        let name = image.publish.then(|| builder.references(image).first().map(ToString::to_string)).flatten();
+        let open = OpenBase { image: assembled.as_base(name), documents: None, ..self.open };
+        Ok(Finished { open, layers: self.made, image: assembled })
+    }
+}
+
+impl Builder<'_> {
+    /// A layer of the store.
+    pub(super) fn stored(&self, layer: Layer) -> Found {
+        Found { layer, bytes: std::sync::Arc::new(self.store.clone()) }
+    }
+
+    /// Makes or finds a layer; none where there is nothing in it.
+    fn layer(
+        &self,
+        image: &recipe::Image,
+        form: LayerForm,
+        tree: &LayerTree,
+        platform: &Platform,
+        run: &Run,
+    ) -> Result<Option<Found>, BuildError> {
+        if tree.tree.is_empty() {
+            self.reporter.warn(format!("{}: the layer `{}` holds nothing, and is left out", image.name, tree.title));
+            return Ok(None);
+        }
+        let subject = format!("{}: {}", image.name, tree.title);
+        let failed = |source| BuildError::Layer {
+            image: image.name.to_string(),
+            layer: tree.title.clone(),
+            source: Box::new(source),
+        };
+        let machine = platform.elf_machine();
+        // What the cache has of it, before it is made again.
+        let known = match self.verify {
+            true => layer::recall(self.store, layer::key_of(&tree.tree, form, machine).map_err(failed)?, form),
+            false => None,
+        };
+        if run.reuse == Reuse::Allowed && self.elsewhere.is_there() {
+            let key = layer::key_of(&tree.tree, form, machine).map_err(failed)?;
+            if layer::recall(self.store, key, form).is_none()
+                && let Some(found) = self.elsewhere.find(key, form)
+                && !self.verify
+            {
+                return Ok(Some(found));
+            }
+        }
+        let reuse = if self.verify { Reuse::Never } else { run.reuse };
+        let made = layer::make(&tree.tree, form, machine, &subject, self.store, self.jobs, reuse, &self.reporter);
+        let made = made.map_err(failed)?;
+        if self.verify {
+            let found = self.elsewhere.find(made.key, form).map(|found| found.layer);
+            let mut found = [known, found].into_iter().flatten();
+            found.try_for_each(|found| self.compare(image, &tree.title, &found, &made))?;
+        }
+        Ok(Some(self.stored(made)))
+    }
+
+    /// A layer that was found is what was made.
+    fn compare(&self, image: &recipe::Image, title: &str, found: &Layer, made: &Layer) -> Result<(), BuildError> {
+        if (found.descriptor.digest, found.diff_id) == (made.descriptor.digest, made.diff_id) {
+            return Ok(());
+        }
+        Err(BuildError::Untrue {
+            image: image.name.to_string(),
+            layer: title.to_owned(),
+            key: made.key.to_string(),
+            found: found.descriptor.digest.to_string(),
+            made: made.descriptor.digest.to_string(),
+        })
+    }
+
+    /// Whether packages of Debian come after layers of an image, in it or in one that stands on it.
+    fn has_debian_above(&self, image: &recipe::Image) -> bool {
+        let is_debian = |source: &At<Source>| matches!(source.value, Source::Debian(_));
+        let here = |image: &recipe::Image| image.layers.iter().flat_map(|layer| &layer.sources).any(is_debian);
+        let stands_on = |other: &&recipe::Image| other.needs().contains(&&image.name);
+        here(image) || self.recipe.images.iter().filter(stands_on).any(|above| self.has_debian_above(above))
+    }
+}

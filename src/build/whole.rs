@@ -1,0 +1,155 @@
+//! What is done and looked at once all layers of an image are there.
+
+use std::collections::BTreeSet;
+
+use super::image::Growing;
+use super::layer_tree::LayerTree;
+use super::plan::{Packages, Planned};
+use super::{BuildError, Builder, Purpose};
+use crate::base::LayerReader;
+use crate::debian::checks::{Missing, package_of};
+use crate::debian::staging::Below;
+use crate::layer::{self, Chain, LayerKey, Reuse};
+use crate::oci::Platform;
+use crate::recipe::{self, At, Base};
+use crate::source;
+use crate::tree::{Missed, TreePath};
+
+impl Builder<'_> {
+    /// Whether an image, or one of this recipe that it stands on, has layers of packages.
+    fn has_packages(&self, image: &recipe::Image) -> bool {
+        let is_package =
+            |source: &At<recipe::Source>| matches!(source.value, recipe::Source::Debian(_) | recipe::Source::Python(_));
+        let mut image = Some(image);
+        while let Some(here) = image {
+            if here.layers.iter().flat_map(|layer| &layer.sources).any(is_package) {
+                return true;
+            }
+            image = match &here.from.value {
+                Base::Image(name) => self.recipe.images.iter().find(|image| image.name == *name),
+                Base::Scratch | Base::Place(_) => None,
+            };
+        }
+        false
+    }
+}
+
+impl Growing<'_> {
+    /// Stands for what was found out of the first layers that the image has now; nothing is known of them where it is not
+    /// known what they are.
+    fn proof(&self, chain: Option<Chain>, of: &str) -> Option<LayerKey> {
+        Some(LayerKey::of_plan(self.form, chain?, [of, &self.platform.to_string()]))
+    }
+
+    fn is_proven(&self, proof: Option<LayerKey>) -> bool {
+        self.run.reuse == Reuse::Allowed && proof.is_some_and(|proof| layer::is_proven(self.builder.store, proof))
+    }
+
+    /// What packages need over the final tree of an image: `ld.so.cache`, where layers on top brought libraries.
+    pub(super) fn last_layer(&mut self) -> Result<(), BuildError> {
+        if !self.libraries || !self.builder.has_packages(self.image) {
+            return Ok(());
+        }
+        let title = "ld.so.cache".to_owned();
+        let images = self.run.purpose == Purpose::Images;
+        // That there is nothing to write is remembered as what comes to something is.
+        let proof = self.proof(self.open.chain, "libraries");
+        let path = TreePath::parse("etc/ld.so.cache").map_err(|error| self.builder.at(self.image.span, error))?;
+        let planned = proof.map(|key| Planned { key, packages: Packages::Last(vec![path]) });
+        if images && self.is_proven(proof) {
+            return Ok(());
+        }
+        if let Some(planned) = planned.as_ref().filter(|_| images)
+            && let Some(found) = self.find(planned.key)
+        {
+            return self.push_found(found, planned, title.clone(), title);
+        }
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+            self.builder.caused(self.image.span, "writing ld.so.cache".to_owned(), source)
+        };
+        let store = self.builder.store;
+        let view =
+            self.open.stack.unwatched().at_hand(self.open.foreign, store).map_err(|error| failed(error.into()))?;
+        let reader = LayerReader::new(&view, store);
+        let read = |layer, offset, length| reader.read(layer, offset, length);
+        let tree = source::debian::ld_so_cache(&Below { rootfs: view.rootfs(), read: &read }, self.platform);
+        match tree.map_err(|error| failed(error.into()))? {
+            Some(tree) => {
+                let tree = LayerTree { title: title.clone(), created_by: title, tree, newest: None };
+                self.push_tree(tree, planned)
+            }
+            None => {
+                self.run.notes.borrow_mut().proofs.extend(proof.filter(|_| images));
+                Ok(())
+            }
+        }
+    }
+
+    /// Semantics 36: the libraries that programs need are there, and the interpreters that scripts name. Layers that were
+    /// looked over before are not looked at again, as long as nothing of them is gone; nor are those that are not looked
+    /// into. While locking, this is done to know what it asks.
+    pub(super) fn check(&mut self) -> Result<(), BuildError> {
+        let Growing { builder, image, platform, run, .. } = *self;
+        if !builder.has_packages(image) || !run.wanted.contains(&image.name) {
+            return Ok(());
+        }
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+            builder.caused(image.span, "looking over the whole image".to_owned(), source)
+        };
+        let proof = self.proof(self.open.chain, "looked over");
+        if run.purpose == Purpose::Images && self.is_proven(proof) {
+            self.open.looked_over = Some(self.open.stack.layers().len());
+            return Ok(());
+        }
+        let stack = &self.open.stack;
+        if stack.is_unread() && self.deletes {
+            // What is left may need what is gone.
+            stack.misses().add(Missed::Whole("layers above delete something of it"));
+        }
+        let proven = self.open.looked_over.filter(|_| !self.deletes).unwrap_or(0);
+        let view = if run.purpose == Purpose::Lock { stack.clone() } else { stack.unwatched() };
+        let view = view.at_hand(proven.max(self.open.foreign), builder.store).map_err(|error| failed(error.into()))?;
+        let reader = LayerReader::new(&view, builder.store);
+        let read = |layer, offset, length| reader.read(layer, offset, length);
+        let missing = source::debian::check(&Below { rootfs: view.rootfs(), read: &read }, platform);
+        if run.purpose == Purpose::Lock {
+            // Wheels are not there, and what pipelines make may not be: nothing is to be said of it.
+            return Ok(());
+        }
+        let missing = missing.map_err(|error| failed(error.into()))?;
+        let (fatal, notes): (Vec<_>, Vec<_>) = missing.iter().partition(|missing| missing.is_fatal());
+        for note in notes {
+            builder.reporter.note(format!("{}: {note}", image.name));
+        }
+        match fatal.is_empty() {
+            true => {
+                run.notes.borrow_mut().proofs.extend(proof);
+                self.open.looked_over = Some(self.open.stack.layers().len());
+                Ok(())
+            }
+            false => Err(builder.at(image.span, would_not_run(image, platform, &fatal))),
+        }
+    }
+}
+
+/// What is missing in an image, and which packages have it by Debian's rule for names.
+fn would_not_run(image: &recipe::Image, platform: &Platform, fatal: &[&Missing]) -> String {
+    let mut lines: Vec<String> = fatal.iter().take(5).map(|missing| missing.to_string()).collect();
+    if fatal.len() > lines.len() {
+        lines.push(format!("and {} more", fatal.len() - lines.len()));
+    }
+    let advice: BTreeSet<String> = fatal
+        .iter()
+        .filter_map(|missing| match missing {
+            Missing::Library { library, .. } if library.as_str().starts_with("ld-linux") => Some("libc6".to_owned()),
+            Missing::Library { library, .. } => package_of(library.as_str(), &|_| true),
+            Missing::Interpreter { .. } | Missing::Machine { .. } => None,
+        })
+        .collect();
+    let mut text = format!("{} for {platform} would not run: {}", image.name, lines.join("; "));
+    if !advice.is_empty() {
+        let advice: Vec<String> = advice.into_iter().collect();
+        text.push_str(&format!("; by Debian's rule for names, the packages to add are {}", advice.join(", ")));
+    }
+    text
+}

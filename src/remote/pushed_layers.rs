@@ -1,0 +1,169 @@
+//! The registry as the cache: layers of images that were pushed before, found by the keys on their descriptors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+
+use crate::layer::{self, Elsewhere, Found, Layer, LayerForm, LayerKey, Traits};
+use crate::oci::{Descriptor, DiffId, Digest, Index, Manifest, MediaType, Platform, Reference, annotation, json};
+use crate::parallel;
+use crate::place::{BlobSource, ImageSource, SourceError, kind_of};
+
+/// Opens a place where an image may be that was pushed before.
+pub type Open<'a> = Box<dyn Fn() -> Result<Arc<dyn ImageSource>, OpenError> + Sync + 'a>;
+
+/// Why a place cannot be opened or read.
+type OpenError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where one image may be: places that are asked in this order, until one has it.
+pub struct Candidates<'a> {
+    /// What to call it in warnings.
+    pub name: String,
+    /// The places.
+    pub places: Vec<Open<'a>>,
+    /// Whether somebody asked for it by name, and is told where it is not there.
+    pub named: bool,
+}
+
+/// Layers of images that were pushed before. Nothing is read before the first layer is asked for; then the manifests of all
+/// candidates are, side by side, and no layer.
+pub struct PushedLayers<'a> {
+    candidates: Vec<Candidates<'a>>,
+    platforms: Vec<Platform>,
+    jobs: usize,
+    warn: &'a (dyn Fn(String) + Sync),
+    read: OnceLock<Known>,
+}
+
+/// What the manifests said.
+#[derive(Default)]
+struct Known {
+    layers: BTreeMap<LayerKey, Pushed>,
+    /// Blobs by the repository (with its registry) whose manifests name them.
+    blobs: BTreeSet<(String, Digest)>,
+}
+
+#[derive(Clone)]
+struct Pushed {
+    descriptor: Descriptor,
+    diff_id: DiffId,
+    traits: Traits,
+    bytes: Arc<dyn BlobSource>,
+}
+
+impl<'a> PushedLayers<'a> {
+    /// Layers of those images, of what is made for those platforms (all, where there is none). `warn` hears of places that
+    /// were asked for by name and cannot be read.
+    pub fn new(
+        candidates: Vec<Candidates<'a>>,
+        platforms: Vec<Platform>,
+        jobs: usize,
+        warn: &'a (dyn Fn(String) + Sync),
+    ) -> Self {
+        PushedLayers { candidates, platforms, jobs, warn, read: OnceLock::new() }
+    }
+
+    /// Whether manifests were read.
+    pub fn was_read(&self) -> bool {
+        self.read.get().is_some()
+    }
+
+    /// Whether a manifest that was read says that a repository has a blob.
+    pub fn says_there(&self, repository: &Reference, blob: &Digest) -> bool {
+        self.read.get().is_some_and(|known| known.blobs.contains(&(repository.name(), *blob)))
+    }
+
+    fn known(&self) -> &Known {
+        self.read.get_or_init(|| {
+            let all = parallel::map(&self.candidates, self.jobs.max(8), |candidates| self.manifests_of(candidates));
+            let mut known = Known::default();
+            // The first that has a key counts: candidates are in order.
+            for (source, manifest) in all.into_iter().flatten() {
+                let bytes: Arc<dyn BlobSource> = source;
+                for descriptor in std::iter::once(&manifest.config).chain(&manifest.layers) {
+                    if let Some(reference) = bytes.comes_from(descriptor) {
+                        known.blobs.insert((reference.name(), descriptor.digest));
+                    }
+                }
+                for descriptor in manifest.layers {
+                    if let Some((key, pushed)) = pushed(descriptor, &bytes) {
+                        known.layers.entry(key).or_insert(pushed);
+                    }
+                }
+            }
+            known
+        })
+    }
+
+    /// The manifests of the first place that has any.
+    fn manifests_of(&self, candidates: &Candidates<'_>) -> Vec<(Arc<dyn ImageSource>, Manifest)> {
+        let mut failed = None;
+        for open in &candidates.places {
+            match open().and_then(|source| Ok(self.manifests(&source)?)) {
+                Ok(found) => return found,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if let Some(error) = failed.filter(|_| candidates.named) {
+            (self.warn)(format!("{}: no layers are taken from there: {}", candidates.name, with_causes(&*error)));
+        }
+        Vec::new()
+    }
+
+    fn manifests(&self, source: &Arc<dyn ImageSource>) -> Result<Vec<(Arc<dyn ImageSource>, Manifest)>, SourceError> {
+        let mut found = Vec::new();
+        for root in source.roots()? {
+            let bytes = source.document(&root.descriptor)?;
+            let is_index = match &root.descriptor.media_type {
+                MediaType::Other(_) => kind_of(&bytes).ok().flatten().is_some_and(|kind| kind.is_index()),
+                media_type => media_type.is_index(),
+            };
+            if !is_index {
+                found.extend(json::parse::<Manifest>(&bytes).ok().map(|manifest| (source.clone(), manifest)));
+                continue;
+            }
+            let Ok(index) = json::parse::<Index>(&bytes) else { continue };
+            for child in index.manifests.iter().filter(|child| child.media_type.is_manifest() && self.is_for(child)) {
+                // What one platform lost is no reason to do without the others.
+                let Ok(bytes) = source.document(child) else { continue };
+                found.extend(json::parse::<Manifest>(&bytes).ok().map(|manifest| (source.clone(), manifest)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_for(&self, child: &Descriptor) -> bool {
+        let is_of = |platform: &Platform| self.platforms.is_empty() || self.platforms.contains(platform);
+        child.platform.as_ref().is_none_or(is_of)
+    }
+}
+
+/// The layer that a descriptor tells of, where it says what a layer of ours does.
+fn pushed(descriptor: Descriptor, bytes: &Arc<dyn BlobSource>) -> Option<(LayerKey, Pushed)> {
+    let annotation = |name: &str| descriptor.annotations.get(name).map(String::as_str);
+    let key: LayerKey = annotation(annotation::LAYER_KEY)?.parse().ok()?;
+    let diff_id = DiffId(annotation(annotation::LAYER_DIFF_ID)?.parse().ok()?);
+    let traits = annotation(annotation::LAYER_TRAITS).unwrap_or_default().parse().ok()?;
+    Some((key, Pushed { diff_id, traits, bytes: bytes.clone(), descriptor }))
+}
+
+impl Elsewhere for PushedLayers<'_> {
+    fn is_there(&self) -> bool {
+        !self.candidates.is_empty()
+    }
+
+    fn find(&self, key: LayerKey, form: LayerForm) -> Option<Found> {
+        let Pushed { descriptor, diff_id, traits, bytes } = self.known().layers.get(&key)?.clone();
+        // A key says how a layer is compressed; whose media type it has is the image's affair.
+        let wanted = form.encoding.compression();
+        if descriptor.media_type.compression() != Some(wanted) {
+            return None;
+        }
+        let layer: Layer = layer::pushed(form, descriptor.digest, descriptor.size, diff_id, key, traits);
+        Some(Found { layer, bytes })
+    }
+}
+
+/// An error with its causes in one text.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

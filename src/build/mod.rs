@@ -384,7 +384,9 @@ impl Builder<'_> {
                     }
                 },
             };
-            let Some(tree) = tree else { continue };
+            let Some(mut tree) = tree else { continue };
+            let span = number.checked_sub(1).and_then(|number| image.layers.get(number)).map_or(image.span, |l| l.span);
+            tree.tree.repeat_parents(open.stack.rootfs()).map_err(|error| self.at(span, error))?;
             for (path, entry) in tree.tree.iter() {
                 libraries |= may_be_library(path);
                 deletes |= matches!(entry.kind, Kind::Whiteout);

@@ -24,7 +24,7 @@ impl Plan {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
-        add(b"lapstrake plan 1");
+        add(b"lapstrake plan 2");
         add(&FORMAT.to_le_bytes());
         add(&EFFECTS.to_le_bytes());
         add(form.encoding.id().as_bytes());

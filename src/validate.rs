@@ -677,7 +677,7 @@ mod tests {
         let layers = || {
             vec![
                 layer_of(&tar_of(&[("app/", ""), ("app/a", "one")]), Family::Oci, Compression::Gzip),
-                layer_of(&tar_of(&[("app/b", "two")]), Family::Oci, Compression::Gzip),
+                layer_of(&tar_of(&[("app/", ""), ("app/b", "two")]), Family::Oci, Compression::Gzip),
             ]
         };
         let mut blobs = Blobs::new();
@@ -698,7 +698,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_found() {
-        let cases: [(&str, Change); 33] = [
+        let cases: [(&str, Change); 34] = [
             ("error: x: the config has 1 diff IDs, and the manifest 2 layers", |c, _| {
                 c.rootfs.diff_ids.pop();
             }),
@@ -757,12 +757,15 @@ mod tests {
             }),
             (" has 3 bytes, and its descriptor says", |_, layers| layers[0].bytes = b"abc".to_vec()),
             ("has bytes of another digest", |_, layers| layers[0].bytes[15] ^= 1),
+            ("layer 1: /app/b has no entry for /app before it in this layer", |c, layers| without_parent(c, layers)),
             ("/app/b has no parent directory, here or in a lower layer", |c, layers| {
+                without_parent(c, layers);
                 layers.remove(0);
                 c.rootfs.diff_ids.remove(0);
                 c.history.remove(0);
             }),
             ("/app/b lies below /app, which is a symlink in a lower layer", |c, layers| {
+                without_parent(c, layers);
                 use crate::tree::{Entry, FileTree, Origin, Owner};
                 let mut tree = FileTree::new();
                 let link = Entry::symlink(*b"srv", Owner::ROOT, Origin::new("test"));
@@ -779,7 +782,7 @@ mod tests {
                 retar(c, layers, |tar| tar.truncate(tar.len() - 512));
             }),
             ("512 bytes follow the end of its tar", |c, layers| retar(c, layers, |tar| tar.extend([0; 512]))),
-            ("bytes other than zeros after a member's data", |c, layers| retar(c, layers, |tar| tar[512 + 3] = 1)),
+            ("bytes other than zeros after a member's data", |c, layers| retar(c, layers, |tar| tar[1024 + 3] = 1)),
         ];
         for (said, change) in cases {
             let (mut config, mut layers, mut blobs) = good();
@@ -795,9 +798,14 @@ mod tests {
         }
     }
 
+    /// Takes the entry of a directory out of the second layer.
+    fn without_parent(config: &mut ImageConfig, layers: &mut [Layer]) {
+        retar(config, layers, |tar| drop(tar.drain(..512)));
+    }
+
     /// Changes the tar of the second layer, and everything that names it.
     fn retar(config: &mut ImageConfig, layers: &mut [Layer], change: fn(&mut Vec<u8>)) {
-        let mut tar = tar_of(&[("app/b", "two")]);
+        let mut tar = tar_of(&[("app/", ""), ("app/b", "two")]);
         change(&mut tar);
         layers[1] = layer_of(&tar, Family::Oci, Compression::Gzip);
         config.rootfs.diff_ids[1] = layers[1].diff_id;

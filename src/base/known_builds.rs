@@ -136,6 +136,8 @@ fn run(base: &Rootfs, acts: &[Act]) -> Done {
     for act in acts.iter().chain([&Act::Next(false)]) {
         let said = match act {
             Act::Next(next) => {
+                // As what builds does with every tree; paths that are too many are not tried here.
+                tree.repeat_parents(&done.view).unwrap();
                 done.view.apply(&tree);
                 done.trees.push(std::mem::take(&mut tree));
                 replace = *next;
@@ -248,6 +250,14 @@ fn listed(tree: &FileTree) -> String {
     tree.iter().map(line).collect()
 }
 
+/// Whether a tree says anything of a path but what it is already: names it, or takes the place of something above it.
+fn is_touched(tree: &FileTree, path: &TreePath) -> bool {
+    let below = Origin::new("the layers below");
+    let said = |path: &TreePath| tree.get(path).filter(|entry| entry.origin != below);
+    said(path).is_some()
+        || path.ancestors().any(|above| said(&above).is_some_and(|entry| !matches!(entry.kind, Kind::Directory)))
+}
+
 /// What a run teaches, once it was written down and read again.
 fn learn(watched: &Rootfs) -> Knowledge {
     let learned = Knowledge::new(Digest::of(b""), watched.learned().unwrap());
@@ -349,6 +359,32 @@ proptest! {
         for acts in [&first, &second] {
             let missed = check_other(&knowledge, &base, acts);
             prop_assert!(!matches!(missed, Some(Missed::Path(_))), "{:?}", missed);
+        }
+    }
+
+    #[test]
+    fn a_layer_unpacked_alone_changes_nothing_of_what_is_below(base in any_base(), mut acts in any_acts()) {
+        acts.retain(|act| !matches!(act, Act::Foreign(_)));
+        let base = base_of(&base);
+        let mut view = base.clone();
+        for tree in run(&base, &acts).trees {
+            let mut merged = view.clone();
+            merged.apply(&tree);
+            // What the recipe never spoke of stays as it was.
+            for (path, node) in view.iter().filter(|(path, _)| !is_touched(&tree, path)) {
+                prop_assert_eq!(merged.get(path), Some(node), "{}", path);
+            }
+            // In a directory of its own, missing parents become root's and 0755; then the whole lies over what is below.
+            let mut alone = Rootfs::new();
+            alone.apply(&tree);
+            for (path, _) in tree.iter().filter(|(_, entry)| matches!(entry.kind, Kind::Whiteout)) {
+                view.remove(path);
+            }
+            for (path, node) in alone.iter() {
+                view.put(path.clone(), node.clone());
+            }
+            prop_assert!(same(&view, &merged), "{}", listed(&tree));
+            view = merged;
         }
     }
 

@@ -208,7 +208,9 @@ impl<'a> Growing<'a> {
     }
 
     /// Puts a tree on top: made into a layer, unless this only locks.
-    pub(super) fn push_tree(&mut self, tree: LayerTree, planned: Option<Planned>) -> Result<(), BuildError> {
+    pub(super) fn push_tree(&mut self, mut tree: LayerTree, planned: Option<Planned>) -> Result<(), BuildError> {
+        let below = self.open.stack.rootfs();
+        tree.tree.repeat_parents(below).map_err(|error| self.builder.at(tree.span, error))?;
         let own = planned.as_ref().map(|planned| planned.packages.directories()).unwrap_or_default();
         let traits = Traits::of(&tree.tree, tree.newest, own);
         self.heed(traits, planned.as_ref());

@@ -21,6 +21,8 @@ pub(super) struct LayerTree {
     pub title: String,
     /// Its line of history.
     pub created_by: String,
+    /// Where the recipe asks for it.
+    pub span: Span,
     /// What it holds.
     pub tree: FileTree,
     /// The newest time inside of what it came from, seconds since 1970.
@@ -84,7 +86,7 @@ pub(super) fn make(mut making: Making<'_>) -> Result<LayerTree, BuildError> {
         making.source(source, &mut tree)?;
     }
     let created_by = making.created_by()?;
-    Ok(LayerTree { title: layer.title(), created_by, tree, newest: making.newest })
+    Ok(LayerTree { title: layer.title(), span: layer.span, created_by, tree, newest: making.newest })
 }
 
 impl Making<'_> {

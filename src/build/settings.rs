@@ -307,5 +307,11 @@ pub(super) fn accounts_layer(
         placer.named_directory(&workdir.value, &named).map_err(|error| failed(&error))?;
     }
     let title = "accounts".to_owned();
-    Ok((!tree.is_empty()).then(|| LayerTree { title, created_by: resolved.accounts_line(), tree, newest: None }))
+    Ok((!tree.is_empty()).then(|| LayerTree {
+        title,
+        span: image.span,
+        created_by: resolved.accounts_line(),
+        tree,
+        newest: None,
+    }))
 }

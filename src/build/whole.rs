@@ -75,7 +75,8 @@ impl Growing<'_> {
         let tree = source::debian::ld_so_cache(&Below { rootfs: view.rootfs(), read: &read }, self.platform);
         match tree.map_err(|error| failed(error.into()))? {
             Some(tree) => {
-                let tree = LayerTree { title: title.clone(), created_by: title, tree, newest: None };
+                let tree =
+                    LayerTree { title: title.clone(), created_by: title, span: self.image.span, tree, newest: None };
                 self.push_tree(tree, planned)
             }
             None => {

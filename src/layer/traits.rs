@@ -25,7 +25,7 @@ impl Traits {
     /// The traits of a tree. `own` are the directories of its packages, where it is one of packages that have such.
     pub fn of(tree: &FileTree, newest: Option<i64>, own: &[TreePath]) -> Self {
         let mut traits = Traits { newest, ..Traits::default() };
-        for (path, entry) in tree.iter() {
+        for (path, entry) in tree.iter().filter(|(_, entry)| !matches!(entry.kind, Kind::Directory)) {
             traits.libraries |= may_be_library(path);
             traits.python |= may_be_python(path);
             traits.deletes |= matches!(entry.kind, Kind::Whiteout);

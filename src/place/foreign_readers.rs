@@ -49,7 +49,7 @@ fn two_layers(family: Family) -> Artifact {
     let mut blobs = Blobs::new();
     let layers = vec![
         layer_of(&tar_of(&[("usr/", ""), ("usr/lib/", ""), ("usr/lib/x", "one\n")]), family, Compression::None),
-        layer_of(&tar_of(&[("usr/lib/y", "two\n")]), family, Compression::Gzip),
+        layer_of(&tar_of(&[("usr/", ""), ("usr/lib/", ""), ("usr/lib/y", "two\n")]), family, Compression::Gzip),
     ];
     let image = image_of("linux/amd64", family, layers, &mut blobs);
     artifact(image, &[], &blobs)

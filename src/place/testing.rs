@@ -125,7 +125,7 @@ pub(crate) fn base_and_service(family: Family, compression: Compression) -> Vec<
         ]
     };
     let mut service = base();
-    service.push(layer_of(&tar_of(&[("app/main.py", "print()\n")]), family, compression));
+    service.push(layer_of(&tar_of(&[("app/", ""), ("app/main.py", "print()\n")]), family, compression));
     let base = image_of("linux/amd64", family, base(), &mut blobs);
     let service = image_of("linux/amd64", family, service, &mut blobs);
     vec![

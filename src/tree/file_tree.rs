@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::{Capabilities, Entry, Kind, PathError, Rootfs, TreePath};
+use super::{Capabilities, Entry, Kind, Node, NodeKind, Origin, PathError, Rootfs, TreePath};
 
 /// The entries of a layer in byte order of path, each path once, parents before what they hold.
 ///
@@ -155,6 +155,33 @@ impl FileTree {
         Ok(())
     }
 
+    /// Says again what the directories of `below` are that hold what this tree writes or deletes, and so changes nothing of
+    /// them: whoever unpacks a layer alone makes a parent that it does not have anew, root's and 0755, and that would hide the
+    /// one below. To be done when everything else is in the tree.
+    ///
+    /// # Errors
+    /// [`TreeError::TooLarge`].
+    pub fn repeat_parents(&mut self, below: &Rootfs) -> Result<(), TreeError> {
+        let origin = Origin::new("the layers below");
+        let mut parents: BTreeMap<TreePath, Entry> = BTreeMap::new();
+        for path in self.entries.keys() {
+            // What is in the tree has its own turn for what is above it.
+            let mut parent = path.parent();
+            while let Some(directory) = parent.filter(|directory| {
+                !directory.is_root() && !self.entries.contains_key(directory) && !parents.contains_key(directory)
+            }) {
+                parent = directory.parent();
+                if let Some(Node { kind: NodeKind::Directory, mode, owner }) = below.get(&directory) {
+                    parents.insert(directory, Entry::directory(*mode, *owner, origin.clone()));
+                }
+            }
+        }
+        for (path, entry) in parents {
+            self.put(path, entry, Weight::Implied)?;
+        }
+        Ok(())
+    }
+
     fn put(&mut self, path: TreePath, entry: Entry, weight: Weight) -> Result<(), TreeError> {
         path.refuse_whiteout()?;
         // The innermost that is there tells: nothing lies below what is no directory, so all above it are directories.
@@ -278,7 +305,7 @@ impl FileTree {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Origin, Owner};
+    use super::super::Owner;
     use super::*;
     use crate::content::Content;
 
@@ -312,6 +339,50 @@ mod tests {
         tree.insert(path("b-c"), file("", "t")).unwrap();
         assert!(matches!(tree.insert(path("b"), file("", "t")), Err(TreeError::BelowNonDirectory { .. })));
         assert!(matches!(tree.insert(path("b/.wh.x"), file("", "t")), Err(TreeError::Path(_))));
+    }
+
+    #[test]
+    fn promise_4_parents_of_below_are_said_again() {
+        let mut below = Rootfs::new();
+        for (at, mode, owner) in [
+            ("tmp", 0o1777, Owner::ROOT),
+            ("app", 0o750, Owner::new(10001, 10001)),
+            ("app/data", 0o2770, Owner::new(10001, 50)),
+            ("srv", 0o711, Owner::ROOT),
+        ] {
+            below.put(path(at), Node { kind: NodeKind::Directory, mode, owner });
+        }
+        let mut tree = FileTree::new();
+        tree.insert(path("app/data/x/y"), file("y", "copy")).unwrap();
+        tree.insert_parents(&path("app/data/x/y"), &below, &directory(0o700)).unwrap();
+        tree.insert(path("app/z"), Entry { kind: Kind::Hardlink(path("app/data/x/y")), ..file("", "deb") }).unwrap();
+        tree.insert(path("tmp/gone"), Entry { kind: Kind::Whiteout, ..directory(0) }).unwrap();
+        tree.insert_named(path("srv"), directory(0o755)).unwrap();
+        tree.insert(path("srv/x"), file("x", "copy")).unwrap();
+        tree.insert(path("top"), file("", "copy")).unwrap();
+        for _ in 0..2 {
+            tree.repeat_parents(&below).unwrap();
+            let line = |(path, entry): (&TreePath, &Entry)| {
+                format!("{} {path} {:o} {}", entry.kind.word(), entry.mode, entry.owner)
+            };
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(tree.iter().map(line).collect::<Vec<_>>().join("\n"), @r"
+                directory /app 750 10001:10001
+                directory /app/data 2770 10001:50
+                directory /app/data/x 700 0:0
+                file /app/data/x/y 644 0:0
+                hard link /app/z 644 0:0
+                directory /srv 755 0:0
+                file /srv/x 644 0:0
+                directory /tmp 1777 0:0
+                deletion /tmp/gone 0 0:0
+                file /top 644 0:0
+                ");
+            }
+        }
+        let mut nothing = FileTree::new();
+        nothing.repeat_parents(&below).unwrap();
+        assert!(nothing.is_empty());
     }
 
     #[test]

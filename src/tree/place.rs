@@ -1,9 +1,10 @@
 //! The one way by which sources put things into a layer, so that the base stays intact:
 //!
 //! - A path resolves through the symlinks of the base: on a merged-usr base, `/lib/x` lands at `/usr/lib/x`.
-//! - A directory that the base has is not written, and so keeps its mode and owner; only what names it changes it, that
-//!   entry alone. A symlink of the base that leads to a directory counts as the directory.
-//! - Parents that are missing are made; those that exist are left alone.
+//! - A directory that the base has keeps its mode and owner; only what names it changes it, that entry alone. A symlink of
+//!   the base that leads to a directory counts as the directory.
+//! - Parents that are missing are made; those that exist are left alone here, and said again as they are when the tree is
+//!   finished ([`FileTree::repeat_parents`]).
 //! - A directory of the base, or a symlink to one, does not become something else, nor something else a directory, unless
 //!   the recipe says `replace = true`.
 //! - What the layer itself has comes before what the base has. A path that leads through a symlink of the same layer is an

@@ -85,10 +85,13 @@ fn place(said: &Said, findings: &mut Findings) -> Result<TreePath, String> {
 
 /// What does not show in the bytes of a header alone.
 fn rules(said: &Said, path: &TreePath, kinds: &BTreeMap<TreePath, u8>, findings: &mut Findings) {
-    if let Some(parent) = path.parent()
-        && kinds.get(&parent).is_some_and(|kind| *kind != b'5')
-    {
-        findings.add(format!("{path} lies below {parent}, which is no directory of this layer"));
+    if let Some(parent) = path.parent().filter(|parent| !parent.is_root()) {
+        match kinds.get(&parent) {
+            Some(b'5') => {}
+            Some(_) => findings.add(format!("{path} lies below {parent}, which is no directory of this layer")),
+            // Who unpacks the layer alone would make that directory anew, and hide the one below.
+            None => findings.add(format!("{path} has no entry for {parent} before it in this layer")),
+        }
     }
     if said.mode > 0o7777 {
         findings.add(format!("{path} has the mode {:o}", said.mode));
@@ -358,7 +361,7 @@ mod tests {
 
     use super::*;
     use crate::content::Content;
-    use crate::tree::{Capabilities, Entry, FileTree, Kind, Origin, Owner};
+    use crate::tree::{Capabilities, Entry, FileTree, Kind, Origin, Owner, Rootfs, TreeError};
 
     fn findings(tree: &FileTree) -> Vec<String> {
         let mut tar = Vec::new();
@@ -375,12 +378,19 @@ mod tests {
         TreePath::parse(text).unwrap()
     }
 
+    /// Puts an entry into a tree, with its parents.
+    fn add(tree: &mut FileTree, path: TreePath, entry: Entry) -> Result<(), TreeError> {
+        let parent = Entry::directory(0o755, entry.owner, entry.origin.clone());
+        tree.insert_parents(&path, &Rootfs::new(), &parent)?;
+        tree.insert(path, entry)
+    }
+
     #[test]
     fn everything_that_the_writer_can_say() {
         let mut tree = FileTree::new();
         let origin = || Origin::new("test");
         let owner = Owner::new(3_000_000_000, 4_000_000_000);
-        let mut add = |name: &str, entry: Entry| tree.insert(path(name), entry).unwrap();
+        let mut add = |name: &str, entry: Entry| add(&mut tree, path(name), entry).unwrap();
         let file = |text: &'static str| Entry::file(Content::inline(text.as_bytes()), 0o4755, owner, origin());
         add("a", Entry::directory(0o1777, owner, origin()));
         add("a/file", file("x"));
@@ -423,7 +433,7 @@ mod tests {
                     continue;
                 }
                 let entry = Entry::file(Content::inline(name.as_bytes()), mode, Owner::new(uid, uid / 2), Origin::new("test"));
-                let _ = tree.insert(path, entry);
+                let _ = add(&mut tree, path, entry);
             }
             prop_assert_eq!(findings(&tree), Vec::<String>::new());
         }

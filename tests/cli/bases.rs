@@ -58,7 +58,7 @@ fn every_kind_of_place() {
         assert_eq!(image.layers[0], base.layers[0].0, "{place}");
         tops.push((image.top(), image.layer_digests()[1].clone()));
     }
-    assert_eq!(tops[0].0, "f 0644 0:0 usr/lib/x 3\n");
+    assert_eq!(tops[0].0, "d 0755 0:0 usr/\nd 0755 0:0 usr/lib/\nf 0644 0:0 usr/lib/x 3\n");
     assert!(tops.iter().all(|top| *top == tops[0]), "{tops:?}");
 }
 
@@ -80,8 +80,8 @@ fn layers_of_every_compression_and_both_families() {
         for (read, (written, stored)) in image.layers.iter().zip(&base.layers) {
             assert_eq!(read, written, "{stored:?}");
         }
-        // The parent is there with its own mode and owner, so it is not written again.
-        assert_eq!(image.top(), "f 0644 0:0 app/x 3\n");
+        // The parent is there with its own mode and owner, and keeps them.
+        assert_eq!(image.top(), "d 0750 5:6 app/\nf 0644 0:0 app/x 3\n");
         let media = |n: usize| image.manifest["layers"][n]["mediaType"].as_str().unwrap().to_owned();
         assert_eq!(media(count), "application/vnd.oci.image.layer.v1.tar+gzip");
         assert_eq!(media(0), "application/vnd.oci.image.layer.v1.tar+gzip", "the family is the recipe's");

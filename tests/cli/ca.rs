@@ -67,7 +67,7 @@ fn a_debian_base_keeps_what_it_has() {
     let tar = Tar::new()
         .dir("etc/", 0o755, 0, 0)
         .dir("etc/ssl/", 0o755, 0, 0)
-        .dir("etc/ssl/certs/", 0o755, 0, 0)
+        .dir("etc/ssl/certs/", 0o750, 0, 50)
         .file(BUNDLE, 0o644, OTHER)
         .dir("usr/", 0o755, 0, 0)
         .end();
@@ -79,7 +79,7 @@ fn a_debian_base_keeps_what_it_has() {
     assert!(image.top().contains("etc/ssl/certs/1f9ab3fe.0 -> "), "{}", image.top());
     assert!(believed(&project, &image, "-CAfile", BUNDLE));
     assert!(believed(&project, &image, "-CApath", "etc/ssl/certs"));
-    assert!(!image.top().contains("d 0755 0:0 etc/\n"), "parents are the base's: {}", image.top());
+    assert!(image.top().contains("d 0750 0:50 etc/ssl/certs/\n"), "parents are the base's: {}", image.top());
     // Once is enough.
     project.recipe(&format!("{}[[images.app.layers]]\nca = \"company.pem\"\n", recipe("oci:base", "\"company.pem\"")));
     let image = project.build().image("app");

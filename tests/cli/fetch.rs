@@ -164,5 +164,5 @@ fn the_base_stays_as_it_is() {
     Base::debian().layout(&project.path("ctx/base"));
     let fetch = format!("fetch = {{ url = \"{}\", sha256 = \"{}\", to = \"/lib\" }}", server.url("/f"), pin(&file));
     project.recipe(&format!("[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\n{fetch}\n"));
-    assert_eq!(project.build().image("app").top(), "f 0644 0:0 usr/lib/f 1\n");
+    assert_eq!(project.build().image("app").top(), "d 0755 0:0 usr/\nd 0755 0:0 usr/lib/\nf 0644 0:0 usr/lib/f 1\n");
 }

@@ -26,8 +26,14 @@ fn refused(layer: &str) -> String {
 
 #[test]
 fn destinations_go_through_the_bases_links() {
-    insta::assert_snapshot!(top("copy = [\"x\"]\nto = \"/lib\""), @"f 0644 0:0 usr/lib/x 1");
+    insta::assert_snapshot!(top("copy = [\"x\"]\nto = \"/lib\""), @"
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/lib/
+        f 0644 0:0 usr/lib/x 1
+    ");
     insta::assert_snapshot!(top("copy = [\"dir/\"]\nto = \"/lib/deep/er\""), @"
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/lib/
         d 0755 0:0 usr/lib/deep/
         d 0755 0:0 usr/lib/deep/er/
         d 0755 0:0 usr/lib/deep/er/sub/
@@ -35,19 +41,30 @@ fn destinations_go_through_the_bases_links() {
         f 0644 0:0 usr/lib/deep/er/z 3
     ");
     insta::assert_snapshot!(top("copy = [\"dir\"]\nto = \"/var/run\""), @"
+        d 0755 0:0 run/
         d 0755 0:0 run/dir/
         d 0755 0:0 run/dir/sub/
         f 0644 0:0 run/dir/sub/y 2
         f 0644 0:0 run/dir/z 3
     ");
     insta::assert_snapshot!(top("files = { \"/bin/run\" = \"1\", \"/var/run/a/b\" = \"2\" }"), @"
+        d 0755 0:0 run/
         d 0755 0:0 run/a/
         f 0644 0:0 run/a/b 1
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/bin/
         f 0644 0:0 usr/bin/run 1
     ");
-    insta::assert_snapshot!(top("symlinks = { \"/lib/libnew.so\" = \"libold.so\" }"), @"l 0777 0:0 usr/lib/libnew.so -> libold.so");
+    insta::assert_snapshot!(top("symlinks = { \"/lib/libnew.so\" = \"libold.so\" }"), @"
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/lib/
+        l 0777 0:0 usr/lib/libnew.so -> libold.so
+    ");
     insta::assert_snapshot!(top("dirs = [\"/lib/plugins\", \"/var/run/app\"]"), @"
+        d 0755 0:0 run/
         d 0755 0:0 run/app/
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/lib/
         d 0755 0:0 usr/lib/plugins/
     ");
 }
@@ -68,22 +85,28 @@ fn an_archive_lands_through_them_too() {
     insta::assert_snapshot!(project.build().image("app").top(), @"
         d 0750 3:4 new/
         f 4755 0:0 new/f 1
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/lib/
         f 0644 0:0 usr/lib/a.so 1
         h 0644 0:0 usr/lib/b.so => usr/lib/a.so
     ");
 }
 
 #[test]
-fn parents_and_directories_that_are_there_are_not_written() {
-    // /tmp is 1777, /opt 0750 7:8, /srv 2775 0:50, /root 0700: none of them is in the layer.
+fn parents_are_written_as_they_are_below() {
+    // /tmp is 1777, /opt 0750 7:8, /srv 2775 0:50, /root 0700, whatever is copied to them and whoever owns that.
     insta::assert_snapshot!(
         top("copy = [{ src = \"x\", dest = \"/tmp/x\" }, { src = \"x\", dest = \"/opt/x\" }, { src = \"x\", dest = \"/srv/x\" }, { src = \"dir\", dest = \"/root\" }]\nowner = \"www-data\""),
         @"
+        d 0750 7:8 opt/
         f 0644 33:33 opt/x 1
+        d 0700 0:0 root/
         d 0755 33:33 root/sub/
         f 0644 33:33 root/sub/y 2
         f 0644 33:33 root/z 3
+        d 2775 0:50 srv/
         f 0644 33:33 srv/x 1
+        d 1777 0:0 tmp/
         f 0644 33:33 tmp/x 1
     "
     );
@@ -107,7 +130,7 @@ fn the_workdir_is_made_where_it_is_new_and_left_alone_where_it_is_there() {
         ("/opt", vec![]),
         ("/tmp", vec![]),
         ("/app/x", vec!["d 0755 0:0 app/\nd 0755 33:33 app/x/\n"]),
-        ("/var/run/app", vec!["d 0755 33:33 run/app/\n"]),
+        ("/var/run/app", vec!["d 0755 0:0 run/\nd 0755 33:33 run/app/\n"]),
     ] {
         let project = Project::new(&format!(
             "[images.app]\nfrom = \"oci:base\"\nworkdir = \"{workdir}\"\nowner = \"www-data\"\nuser = \"www-data\"\n"
@@ -154,14 +177,23 @@ fn replacing_needs_to_be_said() {
 
 #[test]
 fn replacing_is_done_where_it_is_said() {
-    insta::assert_snapshot!(top("files = { \"/usr/lib\" = \"\" }\nreplace = true"), @"f 0644 0:0 usr/lib 0");
-    insta::assert_snapshot!(top("copy = [{ src = \"x\", dest = \"/usr/bin/tool\" }]"), @"f 0644 0:0 usr/bin/tool 1");
+    insta::assert_snapshot!(top("files = { \"/usr/lib\" = \"\" }\nreplace = true"), @"
+        d 0755 0:0 usr/
+        f 0644 0:0 usr/lib 0
+    ");
+    insta::assert_snapshot!(top("copy = [{ src = \"x\", dest = \"/usr/bin/tool\" }]"), @"
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/bin/
+        f 0644 0:0 usr/bin/tool 1
+    ");
 }
 
 #[test]
-fn removing_writes_whiteouts_and_parents_stay() {
+fn removing_writes_whiteouts_and_parents_as_they_are() {
     insta::assert_snapshot!(top("remove = [\"/lib/libold.so\", \"/opt\"]"), @"
         f 0000 0:0 .wh.opt 0
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/lib/
         f 0000 0:0 usr/lib/.wh.libold.so 0
     ");
     let told = refused("remove = [\"/lib/nothing\"]");
@@ -170,7 +202,11 @@ fn removing_writes_whiteouts_and_parents_stay() {
 
 #[test]
 fn capabilities_go_to_the_file_and_to_nothing_else() {
-    insta::assert_snapshot!(top("caps = { \"/bin/tool\" = \"cap_net_bind_service=+ep\" }"), @"f 0755 0:0 usr/bin/tool 4 [SCHILY.xattr.security.capability]");
+    insta::assert_snapshot!(top("caps = { \"/bin/tool\" = \"cap_net_bind_service=+ep\" }"), @"
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/bin/
+        f 0755 0:0 usr/bin/tool 4 [SCHILY.xattr.security.capability]
+    ");
 }
 
 #[test]
@@ -182,6 +218,7 @@ fn accounts_are_added_to_all_four_files_and_keep_their_modes() {
     Base::debian().layout(&project.path("ctx/base"));
     let image = project.build().image("app");
     insta::assert_snapshot!(image.top(), @"
+        d 0755 0:0 etc/
         f 0644 0:0 etc/group 49
         f 0640 0:0 etc/gshadow 40
         f 0644 0:0 etc/passwd 126

@@ -230,7 +230,7 @@ fn an_edited_digest_is_followed() {
     for more in [&["--locked"][..], &[]] {
         let image = project.build_with(more).image("app");
         assert_eq!(image.file("etc/version"), "two", "{more:?}");
-        assert_eq!(image.top(), "f 0644 0:0 lib/x 3\n", "{more:?}");
+        assert_eq!(image.top(), "d 0755 0:0 lib/\nf 0644 0:0 lib/x 3\n", "{more:?}");
     }
     // A digest that there is not.
     project.write("lapstrake.lock", lock(&project).replace(&two, &format!("sha256:{}", "0".repeat(64))));

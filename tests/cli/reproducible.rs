@@ -269,6 +269,7 @@ fn layers_are_held_to_the_form() {
     let app = layout.image("registry.example.com/app:k8s");
     insta::assert_snapshot!(app.listings()[1..2].join("--\n"), @"
         d 0755 1001:1001 app/
+        d 0755 0:0 etc/
         f 0644 0:0 etc/group 49
         f 0640 0:0 etc/gshadow 40
         f 0644 0:0 etc/passwd 126
@@ -277,6 +278,7 @@ fn layers_are_held_to_the_form() {
         d 0700 1001:1001 home/app/
     ");
     insta::assert_snapshot!(app.listings()[2], @"
+        d 0750 7:8 opt/
         d 0755 0:0 opt/lib/
         f 0644 0:0 opt/lib/a 1
         h 0644 0:0 opt/lib/b => opt/lib/a
@@ -284,13 +286,19 @@ fn layers_are_held_to_the_form() {
     insta::assert_snapshot!(app.listings()[4..].join("--\n"), @"
         d 0750 1001:1001 data/
         l 0777 1001:1001 data/link -> ../etc/motd
+        d 0755 0:0 etc/
         f 0644 1001:1001 etc/motd 6
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/bin/
         f 0644 0:0 usr/bin/big 5242880 [SCHILY.xattr.security.capability]
         --
+        d 0755 1001:1001 app/
         d 0755 1001:1001 app/links/
         l 0777 1001:1001 app/links/dangling -> /nowhere
         l 0777 1001:1001 app/links/link -> target
         f 0644 1001:1001 app/links/target 6
+        d 0755 0:0 usr/
+        d 0755 0:0 usr/lib/
         f 0000 0:0 usr/lib/.wh.libold.so 0
     ");
     insta::assert_snapshot!(app.history().join("\n"), @"

@@ -16,7 +16,15 @@ const HELD_BY: &[(u8, &[&str])] = &[
     (5, &["semantics_05_git_without_a_git_binary"]),
     (6, &["semantics_06_tags", "semantics_06_tags_have_a_default_and_no_doubles"]),
     (7, &["semantics_07_toml_s_trap_is_told"]),
-    (8, &["semantics_08_copy", "semantics_08_globs", "semantics_08_no_match_is_an_error_with_the_nearest_name"]),
+    (
+        8,
+        &[
+            "semantics_08_copy",
+            "semantics_08_parents_stay_what_they_are_whoever_unpacks",
+            "semantics_08_globs",
+            "semantics_08_no_match_is_an_error_with_the_nearest_name",
+        ],
+    ),
     (9, &["semantics_09_reach", "semantics_09_modes_are_set_unless_they_are_to_be_kept"]),
     (10, &["semantics_10_ignoring", "semantics_10_patterns_are_docker_s", "semantics_10_lines_of_the_ignore_file"]),
     (11, &["semantics_11_never_copied_unless_named", "outputs_in_the_context_are_left_out_or_refused"]),
@@ -264,6 +272,7 @@ fn semantics_08_copy() {
         d 0755 0:0 else/empty/
         d 0755 0:0 else/sub/
         f 0644 0:0 else/sub/f 1
+        d 0755 0:0 work/
         d 0755 0:0 work/dir/
         d 0755 0:0 work/dir/empty/
         d 0755 0:0 work/dir/sub/
@@ -278,6 +287,77 @@ fn semantics_08_copy() {
         let told = project.run(&["build"]).fails(3);
         assert!(told.contains(words), "{told}");
     }
+}
+
+/// Docker's and podman's overlay drivers unpack each layer into a directory of its own: a parent that it does not have is made
+/// there, root's and 0755, and hides the one below.
+#[test]
+fn semantics_08_parents_stay_what_they_are_whoever_unpacks() {
+    let tar = Tar::new()
+        .dir("app/", 0o750, 10001, 10001)
+        .file("app/keep", 0o640, "k")
+        .file("implied/x", 0o644, "no entry for its parent")
+        .dir("tmp/", 0o1777, 0, 0)
+        .end();
+    let project = Project::new(
+        "[images.base]\nfrom = \"oci:base\"\n[[images.base.layers]]\ndirs = { \"/app/data\" = { owner = \"10001:50\", mode = \"2770\" } }\n\
+         [images.app]\nfrom = \"base\"\nworkdir = \"/tmp/work\"\n[[images.app.layers]]\nfiles = { \"/app/data/new/f\" = \"\", \"/implied/f\" = \"\", \"/tmp/f\" = \"\" }\n\
+         [[images.app.layers]]\nremove = [\"/app/keep\"]\ndirs = { \"/tmp\" = { mode = \"0755\" } }\n\
+         [[images.app.layers]]\nfiles = { \"/tmp/g\" = \"\" }\ncopy = [\"app\"]\nto = \"/\"\n",
+    );
+    Base::of(tar).layout(&project.path("ctx/base"));
+    project.write("ctx/app/copied", "");
+    let listings = project.build().image("app").listings();
+    insta::assert_snapshot!(listings[1..].join("--\n"), @"
+        d 0750 10001:10001 app/
+        d 2770 10001:50 app/data/
+        --
+        d 1777 0:0 tmp/
+        d 0755 0:0 tmp/work/
+        --
+        d 0750 10001:10001 app/
+        d 2770 10001:50 app/data/
+        d 0755 0:0 app/data/new/
+        f 0644 0:0 app/data/new/f 0
+        d 0755 0:0 implied/
+        f 0644 0:0 implied/f 0
+        d 1777 0:0 tmp/
+        f 0644 0:0 tmp/f 0
+        --
+        d 0750 10001:10001 app/
+        f 0000 0:0 app/.wh.keep 0
+        d 0755 0:0 tmp/
+        --
+        d 0750 10001:10001 app/
+        f 0644 0:0 app/copied 0
+        d 0755 0:0 tmp/
+        f 0644 0:0 tmp/g 0
+    ");
+    // Each unpacked alone, in a directory of its own, and laid over each other: the directories of the topmost that has them.
+    let mut merged = std::collections::BTreeMap::new();
+    for listing in &listings {
+        let words = listing.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let mut alone: std::collections::BTreeMap<&str, (&str, &str)> = std::collections::BTreeMap::new();
+        for line in words {
+            let [kind, mode, owner, path, ..] = line[..] else { panic!("{line:?}") };
+            for (end, _) in path.trim_end_matches('/').match_indices('/') {
+                alone.entry(&path[..=end]).or_insert(("0755", "0:0"));
+            }
+            if kind == "d" {
+                alone.insert(path, (mode, owner));
+            }
+        }
+        merged.extend(alone);
+    }
+    let expected = [
+        ("app/", ("0750", "10001:10001")),
+        ("app/data/", ("2770", "10001:50")),
+        ("app/data/new/", ("0755", "0:0")),
+        ("implied/", ("0755", "0:0")),
+        ("tmp/", ("0755", "0:0")),
+        ("tmp/work/", ("0755", "0:0")),
+    ];
+    assert_eq!(merged.into_iter().collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn archon_variants_differ_only_where_the_recipe_says() {
         let is_test = |path: &&String| path.split('/').any(|part| part == "tests");
         assert!(docker.iter().any(|path| is_test(&path) && path.starts_with(&format!("app/{service}/"))), "{service}");
         assert_eq!(k8s.iter().filter(is_test).count(), 0, "{service}: {k8s:?}");
-        let accounts = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"];
+        let accounts = ["etc/", "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"];
         let without = |paths: &BTreeSet<String>| {
             let kept = paths.iter().filter(|path| !is_test(path) && !accounts.contains(&path.as_str()));
             kept.cloned().collect::<BTreeSet<_>>()

@@ -43,6 +43,8 @@ fn eveai_web_runs_as_appuser_under_tini_and_answers_and_stops() {
     assert_eq!(app.says(&["id", "-un"]), "appuser");
     assert_eq!(app.says(&["cat", "/proc/1/comm"]), "tini");
     assert_eq!(app.says(&["pwd"]), "/app");
+    // The topmost layer writes below it, and is unpacked alone.
+    assert_eq!(app.says(&["stat", "-c", "%a %u:%g", "/app"]), "755 10001:10001");
     assert_eq!(app.says(&["python3", "-c", "import click_plugins; print(click_plugins.PATCHED)"]), "True");
     app.assert_restricted(10001);
 

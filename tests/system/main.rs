@@ -11,6 +11,7 @@ mod comparison;
 mod containers;
 mod emulation;
 mod eveai;
+mod intact;
 mod packages;
 mod plain_pod;
 mod readers;

@@ -29,7 +29,46 @@ pub struct OpenBase {
     /// How many of its layers were looked over whole, with those above them.
     pub looked_over: Option<usize>,
     /// Its Python, where the lock knows it; it holds until a layer on top may have brought another one.
-    pub python: Option<Interpreter>,
+    pub python: KnownPython,
+}
+
+/// The Python of an image's layers, as far as it is known without looking for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KnownPython {
+    /// It has to be looked for.
+    Unknown,
+    /// There is none.
+    None,
+    /// This one.
+    Found(Interpreter),
+}
+
+impl KnownPython {
+    /// What a search gave; what cannot be told is an error for the layer that needs it.
+    pub(super) fn of(found: Result<Option<Interpreter>, InterpreterError>) -> Self {
+        match found {
+            Ok(Some(interpreter)) => KnownPython::Found(interpreter),
+            Ok(None) => KnownPython::None,
+            Err(_) => KnownPython::Unknown,
+        }
+    }
+
+    /// As a lock has it: a line, `none`, or nothing.
+    pub(super) fn line(&self) -> String {
+        match self {
+            KnownPython::Unknown => String::new(),
+            KnownPython::None => "none".to_owned(),
+            KnownPython::Found(interpreter) => interpreter.line().unwrap_or_default(),
+        }
+    }
+
+    /// Reads what [`KnownPython::line`] wrote.
+    pub(super) fn of_line(line: &str) -> Self {
+        match line {
+            "none" => KnownPython::None,
+            line => Interpreter::of_line(line).map_or(KnownPython::Unknown, KnownPython::Found),
+        }
+    }
 }
 
 /// Why a base cannot be opened.
@@ -61,7 +100,7 @@ impl OpenBase {
             foreign: 0,
             chain: Some(Chain::of([])),
             looked_over: None,
-            python: None,
+            python: KnownPython::Unknown,
         }
     }
 
@@ -82,7 +121,15 @@ impl OpenBase {
         stack.push_base(layers, store, reporter)?;
         let foreign = stack.layers().len();
         let chain = Some(chain(&stack));
-        Ok(OpenBase { image, stack, documents: digests, foreign, chain, looked_over: None, python: None })
+        Ok(OpenBase {
+            image,
+            stack,
+            documents: digests,
+            foreign,
+            chain,
+            looked_over: None,
+            python: KnownPython::Unknown,
+        })
     }
 
     /// The version of its Python, where its config says one, as the official images of Python do.
@@ -106,7 +153,15 @@ impl OpenBase {
         let foreign = layers.len();
         let stack = LayerStack::known(layers, knowledge);
         let chain = Some(chain(&stack));
-        Ok(OpenBase { image, stack, documents: digests, foreign, chain, looked_over: None, python: None })
+        Ok(OpenBase {
+            image,
+            stack,
+            documents: digests,
+            foreign,
+            chain,
+            looked_over: None,
+            python: KnownPython::Unknown,
+        })
     }
 }
 

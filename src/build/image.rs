@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::base::KnownPython;
 use super::layer_tree::{self, LayerTree, Making};
 use super::outside::Opened;
 use super::plan::{Packages, Planned};
@@ -196,7 +197,7 @@ impl<'a> Growing<'a> {
                 && let Some(stacked) = left.take()
             {
                 self.open.stack.push_known(stacked, &knowledge, misses);
-                self.open.python = crate::python::Interpreter::of_line(&python);
+                self.open.python = KnownPython::of_line(&python);
             } else if !directories.is_empty() && !layer.traits.elsewhere {
                 left = left.and_then(|stacked| self.open.stack.push_hidden(stacked, directories));
             }
@@ -247,11 +248,10 @@ impl<'a> Growing<'a> {
         let Some(of) = self.open.chain else { return };
         let asks = |layer: &recipe::Layer| layer.sources.iter().any(|source| matches!(source.value, Source::Python(_)));
         if self.builder.recipe.images.iter().flat_map(|image| &image.layers).any(asks) {
-            // What cannot be told is an error for the layer that needs it.
-            let found = super::base::find_python(&self.open.stack, self.builder.store, self.open.stated_python());
-            self.open.python = found.ok().flatten();
+            let stated = self.open.stated_python();
+            self.open.python = KnownPython::of(super::base::find_python(&self.open.stack, self.builder.store, stated));
         }
-        let python = self.open.python.as_ref().and_then(crate::python::Interpreter::line).unwrap_or_default();
+        let python = self.open.python.line();
         self.open.stack.watch();
         let pin = ViewPin {
             layer: format!("{}/{title}", self.image.name),
@@ -283,7 +283,7 @@ impl<'a> Growing<'a> {
         self.deletes |= traits.deletes;
         self.libraries |= traits.libraries | traits.deletes;
         if traits.python {
-            self.open.python = None;
+            self.open.python = KnownPython::Unknown;
         }
         if planned.is_some_and(|planned| planned.packages.is_debian()) {
             // It writes the loader's cache over all that is there.

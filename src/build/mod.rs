@@ -33,7 +33,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-pub use base::{OpenBase, OpenError};
+pub use base::{KnownPython, OpenBase, OpenError};
 pub use error::BuildError;
 pub use outside::{Outside, OutsideImage};
 pub use pins::Locking;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::base::KnownPython;
 use super::{BuildError, Builder, Finished, Made, OpenBase, Purpose, Run, base, pins};
 use crate::base::Knowledge;
 use crate::lock::ImagePin;
 use crate::oci::{Platform, Reference};
 use crate::place::{ImageSource, Pick};
-use crate::python::Interpreter;
 use crate::recipe::{self, At, Base, Place, Span};
 /// Opens the places that a recipe names: layouts, archives, registries.
 pub trait Outside {
@@ -131,7 +131,7 @@ impl Builder<'_> {
                 None => Default::default(),
             };
             if open.stack.is_unread() {
-                open.python = Interpreter::of_line(&python);
+                open.python = KnownPython::of_line(&python);
             }
             let mut python = python;
             let asks = |layer: &recipe::Layer| {
@@ -139,9 +139,8 @@ impl Builder<'_> {
             };
             let learns = remote && (run.purpose == Purpose::Lock || !fits && !run.pins.is_locked());
             if learns && self.recipe.images.iter().flat_map(|image| &image.layers).any(asks) {
-                // What cannot be told is an error for the layer that needs it.
-                let found = base::find_python(&open.stack, self.store, open.stated_python()).ok().flatten();
-                python = found.and_then(|found| found.line()).unwrap_or_default();
+                let found = base::find_python(&open.stack, self.store, open.stated_python());
+                python = KnownPython::of(found).line();
             }
             // An existing pin keeps what it knows: a build does not change a lock that fits.
             if learns {

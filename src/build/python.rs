@@ -1,6 +1,7 @@
 //! Layers of Python packages.
 
 use super::BuildError;
+use super::base::KnownPython;
 use super::layer_tree::Making;
 use super::pins::Search;
 use crate::base::{LayerReader, LayerStack};
@@ -107,8 +108,10 @@ impl Making<'_> {
         source: Option<&PythonSource>,
         span: Span,
     ) -> Result<Option<Interpreter>, BuildError> {
-        if let Some(known) = &self.open.python {
-            return Ok(Some(known.clone()));
+        match &self.open.python {
+            KnownPython::Found(known) => return Ok(Some(known.clone())),
+            KnownPython::None => return Ok(None),
+            KnownPython::Unknown => {}
         }
         let stated = source.and_then(|source| source.version.as_ref()).map(|version| version.value.as_str());
         let hint = stated.or_else(|| self.open.stated_python());

@@ -13,7 +13,7 @@ use lapstrake::pin::debian::Fault;
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
 use lapstrake::recipe::{self, ImageName, Inputs, Recipe};
 use lapstrake::registry::{Pushed, RegistryError};
-use lapstrake::remote::{Candidates, Open, PushedLayers, Said};
+use lapstrake::remote::{Candidates, Open, PushedLayers, Seen};
 use lapstrake::report::Reporter;
 use serde_json::{Map, Value, json};
 
@@ -87,26 +87,26 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         true => Ok(()),
         false => lock::keep(&path, before.as_ref(), lock, &reporter),
     };
-    let said = |repository: &Reference, blob: &Digest| pushed_layers.says_there(repository, blob);
-    let done = build_and_put(&builder, &wanted, &outputs, registries, &kept, &said).map_err(|failure| match before {
-        // What pins nothing needs no lock.
-        None if args.locked && failure.code == Code::Lock => {
-            failure.hint(format!("{} is not there: make it with `lapstrake lock`, and commit it", path.display()))
-        }
-        _ => failure,
-    });
+    let done =
+        build_and_put(&builder, &wanted, &outputs, registries, &kept, &pushed_layers).map_err(|failure| match before {
+            // What pins nothing needs no lock.
+            None if args.locked && failure.code == Code::Lock => {
+                failure.hint(format!("{} is not there: make it with `lapstrake lock`, and commit it", path.display()))
+            }
+            _ => failure,
+        });
     let (built, pushed) = match done {
         Err(failure) => match damaged(&*failure.error) {
             // What is damaged in the cache is dropped and made again, once.
             Some(digest) if store.forget(&digest) => {
                 reporter.warn(format!("the blob {digest} in the cache was damaged: it is dropped and made again"));
-                build_and_put(&builder, &wanted, &outputs, registries, &kept, &said)?
+                build_and_put(&builder, &wanted, &outputs, registries, &kept, &pushed_layers)?
             }
             // What somebody pushed is gone, or was never there: then it is made here.
             _ if pushed_layers.was_read() && is_gone(&*failure.error) => {
                 reporter.warn("a layer that was found in a registry is gone from there: it is built");
                 builder.elsewhere = &();
-                build_and_put(&builder, &wanted, &outputs, registries, &kept, &|_, _| false)?
+                build_and_put(&builder, &wanted, &outputs, registries, &kept, &())?
             }
             _ => return Err(failure),
         },
@@ -132,7 +132,7 @@ fn build_and_put(
     outputs: &[Place],
     registries: &LazyRegistries<'_>,
     kept: &dyn Fn(&Lock) -> Outcome,
-    said: &Said<'_>,
+    seen: &dyn Seen,
 ) -> Outcome<Done> {
     let (built, lock) = builder.build(wanted).map_err(failure)?;
     // Before anything is pushed: what is published can be built again.
@@ -154,7 +154,7 @@ fn build_and_put(
     }
     let pushed = match to_push.is_empty() {
         true => Vec::new(),
-        false => push_all(&to_push, registries.get()?, builder.store, said)?,
+        false => push_all(&to_push, registries.get()?, builder.store, seen)?,
     };
     Ok((built, pushed))
 }
@@ -180,9 +180,10 @@ fn damaged(error: &(dyn std::error::Error + 'static)) -> Option<Digest> {
 /// Whether something failed since a registry does not have what it should.
 fn is_gone(error: &(dyn std::error::Error + 'static)) -> bool {
     let missing = |error: &RegistryError| {
-        error.refusal().is_some_and(|refusal| {
-            refusal.status == 404 || refusal.says("BLOB_UNKNOWN") || refusal.says("MANIFEST_BLOB_UNKNOWN")
-        })
+        matches!(error, RegistryError::Absent { .. })
+            || error.refusal().is_some_and(|refusal| {
+                refusal.status == 404 || refusal.says("BLOB_UNKNOWN") || refusal.says("MANIFEST_BLOB_UNKNOWN")
+            })
     };
     causes(error).any(|error| {
         error.downcast_ref::<RegistryError>().is_some_and(missing)

@@ -5,7 +5,7 @@ use std::io;
 use lapstrake::oci::Reference;
 use lapstrake::place::{self, Artifact, Pick, Place, read_artifacts};
 use lapstrake::registry::{Pushed, Registries};
-use lapstrake::remote::{self, Said};
+use lapstrake::remote::{self, Seen};
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 
@@ -37,7 +37,7 @@ pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
     if args.digest_file.is_some() && artifacts.len() != 1 {
         return Err(Failure::usage("--digest-file is for one image: say which with --image"));
     }
-    let pushed = push_all(&artifacts, registries.get()?, &store, &|_, _| false)?;
+    let pushed = push_all(&artifacts, registries.get()?, &store, &())?;
     if let (Some(path), Some(artifact)) = (&args.digest_file, artifacts.first()) {
         write_file(path, &artifact.digest().to_string())?;
     }
@@ -74,13 +74,13 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
                 return Err(Failure::usage(text));
             };
             let named = artifact.clone().named(vec![reference.clone()], Default::default());
-            for line in lines_of(&push_all(&[named], registries.get()?, &store, &|_, _| false)?) {
+            for line in lines_of(&push_all(&[named], registries.get()?, &store, &())?) {
                 print(&line)?;
             }
             Ok(())
         }
         Place::OwnNames => {
-            for line in lines_of(&push_all(&artifacts, registries.get()?, &store, &|_, _| false)?) {
+            for line in lines_of(&push_all(&artifacts, registries.get()?, &store, &())?) {
                 print(&line)?;
             }
             Ok(())
@@ -120,7 +120,7 @@ pub(crate) fn push_all(
     artifacts: &[Artifact],
     registries: &Registries,
     store: &BlobStore,
-    said: &Said<'_>,
+    seen: &dyn Seen,
 ) -> Outcome<Vec<(Artifact, Pushed)>> {
     let mut images = Vec::new();
     let mut whose = Vec::new();
@@ -145,7 +145,7 @@ pub(crate) fn push_all(
                 .hint("set `repository` under [project], or name references on the command line"));
         }
         for (repository, tags) in repositories {
-            images.push(remote::push_image(artifact, &repository, tags, store, said).or_fail(Code::Failed)?);
+            images.push(remote::push_image(artifact, &repository, tags, store, seen).or_fail(Code::Failed)?);
             whose.push(artifact.clone());
         }
     }

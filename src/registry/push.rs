@@ -25,6 +25,8 @@ pub struct PushImage {
     pub repository: Reference,
     /// The tags it gets.
     pub tags: Vec<String>,
+    /// What tags of the repository were just found to name: nobody asks for them again.
+    pub seen: BTreeMap<String, Digest>,
     /// Its manifests, children before parents: the last one is what the tags name.
     pub manifests: Vec<PushManifest>,
 }
@@ -174,7 +176,11 @@ impl Core {
         let digest = root.descriptor.digest;
         let mut found = Found { manifests: BTreeSet::new(), tags: BTreeSet::new() };
         for tag in &image.tags {
-            if there(tag, None).await? == Some(digest) {
+            let now = match image.seen.get(tag) {
+                Some(seen) => Some(*seen),
+                None => there(tag, None).await?,
+            };
+            if now == Some(digest) {
                 found.tags.insert(tag.clone());
             }
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 pub use pushed_layers::{Candidates, Open, PushedLayers};
 
 use crate::content::Content;
-use crate::oci::{Descriptor, MediaType, Reference};
+use crate::oci::{Descriptor, Digest, MediaType, Reference};
 use crate::place::{Artifact, BlobSource, Document, ImageSource, ListedName, Root, SourceError, kind_of};
 use crate::registry::{self, PushBlob, PushImage, PushManifest, Registries};
 use crate::shown::Shown;
@@ -151,8 +151,25 @@ impl ImageSource for RegistryImage {
     }
 }
 
-/// Whether a repository was found to have a blob.
-pub type Said<'a> = dyn Fn(&Reference, &crate::oci::Digest) -> bool + 'a;
+/// What was found out of repositories by reading their manifests.
+pub trait Seen {
+    /// Whether a manifest of the repository names that blob.
+    fn has_blob(&self, repository: &Reference, blob: &Digest) -> bool;
+
+    /// What a tag of it names.
+    fn tag(&self, repository: &Reference, tag: &str) -> Option<Digest>;
+}
+
+/// Nothing was read.
+impl Seen for () {
+    fn has_blob(&self, _: &Reference, _: &Digest) -> bool {
+        false
+    }
+
+    fn tag(&self, _: &Reference, _: &str) -> Option<Digest> {
+        None
+    }
+}
 
 /// What is sent for an image that goes to a repository under some tags (none: by digest alone).
 ///
@@ -163,7 +180,7 @@ pub fn push_image(
     repository: &Reference,
     tags: Vec<String>,
     store: &BlobStore,
-    said: &Said<'_>,
+    seen: &dyn Seen,
 ) -> Result<PushImage, SourceError> {
     let mut manifests = Vec::new();
     for document in artifact.documents() {
@@ -171,7 +188,7 @@ pub fn push_image(
             Document::Index(_) => Vec::new(),
             Document::Manifest(image) => std::iter::once(&image.manifest.config)
                 .chain(&image.manifest.layers)
-                .map(|descriptor| push_blob(artifact, descriptor, repository, store, said))
+                .map(|descriptor| push_blob(artifact, descriptor, repository, store, seen))
                 .collect::<Result<_, _>>()?,
         };
         manifests.push(PushManifest {
@@ -180,7 +197,8 @@ pub fn push_image(
             blobs,
         });
     }
-    Ok(PushImage { repository: repository.clone(), tags, manifests })
+    let seen = tags.iter().filter_map(|tag| Some((tag.clone(), seen.tag(repository, tag)?))).collect();
+    Ok(PushImage { repository: repository.clone(), tags, seen, manifests })
 }
 
 fn push_blob(
@@ -188,7 +206,7 @@ fn push_blob(
     descriptor: &Descriptor,
     repository: &Reference,
     store: &BlobStore,
-    said: &Said<'_>,
+    seen: &dyn Seen,
 ) -> Result<PushBlob, SourceError> {
     let source = artifact.source();
     let mount_from = source
@@ -199,7 +217,7 @@ fn push_blob(
         Some(reference) => registry::BlobSource::Registry { reference, store: store.clone() },
         None => registry::BlobSource::Content(artifact.content(descriptor)?),
     };
-    let is_there = said(repository, &descriptor.digest);
+    let is_there = seen.has_blob(repository, &descriptor.digest);
     Ok(PushBlob {
         descriptor: descriptor.clone(),
         source: bytes,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use super::Seen;
 use crate::layer::{self, Elsewhere, Found, Layer, LayerForm, LayerKey, Traits};
 use crate::oci::{Descriptor, DiffId, Digest, Index, Manifest, MediaType, Platform, Reference, annotation, json};
 use crate::parallel;
@@ -40,6 +41,15 @@ struct Known {
     layers: BTreeMap<LayerKey, Pushed>,
     /// Blobs by the repository (with its registry) whose manifests name them.
     blobs: BTreeSet<(String, Digest)>,
+    /// What tags name, by the repository and the tag.
+    tags: BTreeMap<(String, String), Digest>,
+}
+
+/// A manifest that was read: from where, and below what.
+struct Read {
+    source: Arc<dyn ImageSource>,
+    root: Descriptor,
+    manifest: Manifest,
 }
 
 #[derive(Clone)]
@@ -67,17 +77,17 @@ impl<'a> PushedLayers<'a> {
         self.read.get().is_some()
     }
 
-    /// Whether a manifest that was read says that a repository has a blob.
-    pub fn says_there(&self, repository: &Reference, blob: &Digest) -> bool {
-        self.read.get().is_some_and(|known| known.blobs.contains(&(repository.name(), *blob)))
-    }
-
     fn known(&self) -> &Known {
         self.read.get_or_init(|| {
             let all = parallel::map(&self.candidates, self.jobs.max(8), |candidates| self.manifests_of(candidates));
             let mut known = Known::default();
             // The first that has a key counts: candidates are in order.
-            for (source, manifest) in all.into_iter().flatten() {
+            for Read { source, root, manifest } in all.into_iter().flatten() {
+                if let Some(reference) = source.comes_from(&root)
+                    && let Some(tag) = reference.tag()
+                {
+                    known.tags.insert((reference.name(), tag.to_owned()), root.digest);
+                }
                 let bytes: Arc<dyn BlobSource> = source;
                 for descriptor in std::iter::once(&manifest.config).chain(&manifest.layers) {
                     if let Some(reference) = bytes.comes_from(descriptor) {
@@ -95,7 +105,7 @@ impl<'a> PushedLayers<'a> {
     }
 
     /// The manifests of the first place that has any.
-    fn manifests_of(&self, candidates: &Candidates<'_>) -> Vec<(Arc<dyn ImageSource>, Manifest)> {
+    fn manifests_of(&self, candidates: &Candidates<'_>) -> Vec<Read> {
         let mut failed = None;
         for open in &candidates.places {
             match open().and_then(|source| Ok(self.manifests(&source)?)) {
@@ -109,23 +119,27 @@ impl<'a> PushedLayers<'a> {
         Vec::new()
     }
 
-    fn manifests(&self, source: &Arc<dyn ImageSource>) -> Result<Vec<(Arc<dyn ImageSource>, Manifest)>, SourceError> {
+    fn manifests(&self, source: &Arc<dyn ImageSource>) -> Result<Vec<Read>, SourceError> {
         let mut found = Vec::new();
         for root in source.roots()? {
+            let read = |bytes: &[u8]| {
+                let manifest = json::parse(bytes).ok()?;
+                Some(Read { source: source.clone(), root: root.descriptor.clone(), manifest })
+            };
             let bytes = source.document(&root.descriptor)?;
             let is_index = match &root.descriptor.media_type {
                 MediaType::Other(_) => kind_of(&bytes).ok().flatten().is_some_and(|kind| kind.is_index()),
                 media_type => media_type.is_index(),
             };
             if !is_index {
-                found.extend(json::parse::<Manifest>(&bytes).ok().map(|manifest| (source.clone(), manifest)));
+                found.extend(read(&bytes));
                 continue;
             }
             let Ok(index) = json::parse::<Index>(&bytes) else { continue };
             for child in index.manifests.iter().filter(|child| child.media_type.is_manifest() && self.is_for(child)) {
                 // What one platform lost is no reason to do without the others.
                 let Ok(bytes) = source.document(child) else { continue };
-                found.extend(json::parse::<Manifest>(&bytes).ok().map(|manifest| (source.clone(), manifest)));
+                found.extend(read(&bytes));
             }
         }
         Ok(found)
@@ -144,6 +158,16 @@ fn pushed(descriptor: Descriptor, bytes: &Arc<dyn BlobSource>) -> Option<(LayerK
     let diff_id = DiffId(annotation(annotation::LAYER_DIFF_ID)?.parse().ok()?);
     let traits = annotation(annotation::LAYER_TRAITS).unwrap_or_default().parse().ok()?;
     Some((key, Pushed { diff_id, traits, bytes: bytes.clone(), descriptor }))
+}
+
+impl Seen for PushedLayers<'_> {
+    fn has_blob(&self, repository: &Reference, blob: &Digest) -> bool {
+        self.read.get().is_some_and(|known| known.blobs.contains(&(repository.name(), *blob)))
+    }
+
+    fn tag(&self, repository: &Reference, tag: &str) -> Option<Digest> {
+        self.read.get()?.tags.get(&(repository.name(), tag.to_owned())).copied()
+    }
 }
 
 impl Elsewhere for PushedLayers<'_> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::known::{self, Known};
+use super::known::{self, Answer, Known};
 use super::underlay::{Missed, Misses, Underlay};
 use super::{Entry, FileTree, Kind, Owner, PathError, TreePath};
 use crate::content::Content;
@@ -164,7 +164,9 @@ impl Rootfs {
             .iter()
             .filter_map(|at| if self.is_known_directory(at) { Some(at.clone()) } else { at.parent() })
             .collect();
-        let cut = nodes.iter().filter(|(path, _)| under.is_cut(path.as_bytes())).map(|(path, _)| path);
+        // Where nothing of the base is, a directory holds what was put there since, and nothing else.
+        let is_new = |path: &TreePath| under.is_cut(path.as_bytes()) || known.answer(path) == Answer::Absent;
+        let cut = nodes.keys().filter(|path| is_new(path));
         let complete: BTreeSet<TreePath> = (known.complete().iter().chain(cut))
             .filter(|path| is_directory(path) && !opened.contains(*path) && !is_below(path))
             .cloned()
@@ -532,6 +534,7 @@ mod tests {
         }
         let mut partial = Rootfs::partial(base.learned().unwrap(), Misses::default());
         partial.put(path("srv/data"), node(NodeKind::Directory));
+        partial.put(path("opt/own"), node(NodeKind::Directory));
         partial.remove(&path("tmp"));
         let view = || partial.hiding(&[path("usr/local/bin"), path("app/.venv")]).unwrap();
         assert!(base.hiding(&[]).is_none(), "all of it is known");
@@ -551,7 +554,8 @@ mod tests {
             ("usr/lib", true, false),
             ("app", false, true),
             ("app/.venv/bin", false, true),
-            ("opt", false, false),
+            ("opt/own/x", false, false),
+            ("opt/other", false, false),
             ("srv/data", true, false),
             ("tmp", false, false),
             ("var/unasked", false, true),

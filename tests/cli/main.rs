@@ -9,6 +9,7 @@ mod errors;
 mod fetch;
 mod fixtures;
 mod flags;
+mod fresh_runner;
 mod intact;
 mod lock;
 mod mirror;

@@ -1,0 +1,166 @@
+//! A runner with an empty disk: what was pushed before is found by its keys, and only what changed is made and sent.
+
+use super::deb::Deb;
+use super::fake_registry::FakeRegistry;
+use super::mirror::Mirrored;
+use super::wheel::Wheel;
+
+/// A base of packages and wheels that is not published, and two services on it.
+fn services(registry: &FakeRegistry) -> String {
+    format!(
+        r#"
+[defaults]
+repository = "{}/team/{{image}}"
+tags = ["latest", "v1"]
+
+[users.appuser]
+uid = 10001
+gid = 10001
+
+[images.system]
+from = "scratch"
+publish = false
+[[images.system.layers]]
+name = "packages"
+debian = ["base-passwd", "tool"]
+
+[images.base]
+from = "system"
+publish = false
+users = ["appuser"]
+owner = "appuser"
+workdir = "/app"
+[[images.base.layers]]
+name = "dependencies"
+python = {{ requirements = "requirements.txt", target = "/site", version = "3.12" }}
+[[images.base.layers]]
+copy = ["common"]
+
+[images.app]
+from = "base"
+[[images.app.layers]]
+copy = ["app"]
+
+[images.api]
+from = "base"
+[[images.api.layers]]
+copy = ["api"]
+"#,
+        registry.name()
+    )
+}
+
+fn project(registry: &FakeRegistry) -> Mirrored {
+    let passwd = Deb::new("base-passwd", "3.6")
+        .file("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/bash\n")
+        .file("usr/share/base-passwd/group.master", "root:*:0:\n");
+    let mut m = Mirrored::with([passwd, Deb::new("tool", "1").program("usr/bin/tool", "#!/usr/bin/tool\n")]);
+    let six = Wheel::new("six", "1.17.0").file("six.py", "x = 1\n");
+    m.index.add(&six).publish();
+    m.project.write("ctx/requirements.txt", format!("six==1.17.0 --hash=sha256:{}\n", six.sha256()));
+    for (path, text) in [("common/util.py", "one\n"), ("app/main.py", "app\n"), ("api/main.py", "api\n")] {
+        m.project.write(&format!("ctx/{path}"), text);
+    }
+    m.project.write("ctx/common/start.sh", "#!/usr/bin/tool\n").chmod("ctx/common/start.sh", 0o755);
+    m.recipe(&services(registry));
+    m.lock(&[]);
+    m
+}
+
+fn push(m: &Mirrored, cache: &str) -> Vec<String> {
+    m.run(&["build", "--push", "--locked", "--cache-dir", cache]).ok().digests()
+}
+
+#[test]
+fn one_changed_file_costs_a_manifest_and_a_small_layer() {
+    let registry = FakeRegistry::plain();
+    let m = project(&registry);
+    let before = push(&m, "first");
+    m.project.write("ctx/app/main.py", "changed\n");
+    registry.clear_log();
+    m.server.clear_log();
+    let run = m.run(&["build", "--push", "--locked", "--cache-dir", "empty"]).ok();
+    let (after, told) = (run.digests(), run.told());
+    assert_eq!(registry.violations(), Vec::<String>::new());
+    let log = registry.lines();
+    assert_eq!(m.server.log().len(), 0, "no package, no wheel, no index: {:?}", m.server.log());
+    assert_eq!(registry.count("GET", "/blobs/"), 0, "no blob comes here: {told}\n{log:#?}");
+    let of = |image: &str| log.iter().filter(|line| line.contains(&format!("/team/{image}/"))).count();
+    assert!(of("app") <= 12, "{log:#?}");
+    // One look for each tag, and the manifest.
+    assert!(of("api") <= 3, "{log:#?}");
+    assert_ne!(before[0], after[0]);
+    assert_eq!(before[1], after[1]);
+    // The same as with nothing to reuse.
+    let anew = m.digests_of("anew", &["--locked"]);
+    assert_eq!(after, anew);
+    assert_eq!(m.digests_of("anew", &["--locked", "--no-cache"]), anew);
+}
+
+#[test]
+fn what_is_gone_from_the_registry_is_built_and_sent() {
+    let registry = FakeRegistry::plain();
+    let m = project(&registry);
+    push(&m, "first");
+    m.digests_of("first", &["--locked"]);
+    let image = m.project.layout("out-first").image(&format!("{}/team/app:v1", registry.name()));
+    let dependencies = image.layer_digests()[2].clone();
+    m.project.write("ctx/app/main.py", "changed\n");
+    registry.remove_blob("team/app", &dependencies);
+    let told = m.run(&["build", "app", "--push", "--locked", "--cache-dir", "empty"]).ok().told();
+    assert!(told.contains("is gone from there"), "{told}");
+    assert!(registry.blob("team/app", &dependencies).is_some());
+}
+
+#[test]
+fn layers_are_taken_from_where_one_says_and_only_there() {
+    let registry = FakeRegistry::plain();
+    let m = project(&registry);
+    let first = push(&m, "first");
+    m.server.clear_log();
+    let from = format!("{}/team/app:v1", registry.name());
+    let build = |cache: &str, more: &[&str]| {
+        let arguments = [&["build", "app", "-o", "oci:out", "--locked", "--cache-dir", cache], more].concat();
+        m.run(&arguments).ok()
+    };
+    assert_eq!(build("empty", &["--cache-from", &from]).digests(), first[..1]);
+    assert_eq!(m.server.log().len(), 0);
+    registry.clear_log();
+    assert_eq!(build("other", &[]).digests(), first[..1]);
+    assert_eq!(registry.log().len(), 0, "no registry is asked that nobody named: {:?}", registry.lines());
+    let told = build("third", &["--cache-from", &format!("{}/team/none:v1", registry.name())]).told();
+    assert!(told.contains("no layers are taken from there"), "{told}");
+    // A layout of the machine is as good.
+    m.server.clear_log();
+    assert_eq!(build("fourth", &["--cache-from", "oci:out"]).digests(), first[..1]);
+    assert_eq!(m.server.log().len(), 0);
+}
+
+#[test]
+fn what_was_pushed_is_compared_where_one_asks_for_it() {
+    let registry = FakeRegistry::plain();
+    let m = project(&registry);
+    push(&m, "first");
+    m.run(&["build", "--push", "--locked", "--verify-cache", "--cache-dir", "empty"]).ok();
+    // Somebody gives the layer of one service the key of another's.
+    let tag = registry.tag("team/app", "latest").expect("a tag");
+    let manifest = String::from_utf8(registry.manifest("team/app", &tag).expect("a manifest")).expect("text");
+    let other = registry.tag("team/api", "latest").expect("a tag");
+    let other = String::from_utf8(registry.manifest("team/api", &other).expect("a manifest")).expect("text");
+    let key = |manifest: &str| {
+        let parsed: serde_json::Value = serde_json::from_str(manifest).expect("JSON");
+        let layers = parsed["layers"].as_array().expect("layers").clone();
+        layers.last().expect("a layer")["annotations"]["dev.lapstrake.layer.key"].as_str().expect("a key").to_owned()
+    };
+    let false_one = manifest.replace(&key(&manifest), &key(&other));
+    registry.put_manifest(
+        "team/app",
+        Some("latest"),
+        "application/vnd.oci.image.manifest.v1+json",
+        false_one.as_bytes(),
+    );
+    let from = format!("{}/team/app:latest", registry.name());
+    let arguments = ["build", "api", "-o", "oci:out", "--locked", "--cache-dir", "third", "--cache-from", &from];
+    let told = m.run(&[&arguments[..], &["--verify-cache"]].concat()).fails(6);
+    assert!(told.contains("do not trust"), "{told}");
+}

@@ -148,7 +148,8 @@ fn build_and_put(
                 to_push.extend(artifacts.iter().map(named));
             }
             local => {
-                place::write(local, &artifacts, &mut io::stdout().lock(), &builder.reporter).or_fail(Code::Failed)?;
+                place::write(local, &artifacts, &mut io::stdout().lock(), builder.store, &builder.reporter)
+                    .or_fail(Code::Failed)?;
             }
         }
     }

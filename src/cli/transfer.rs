@@ -86,7 +86,7 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
             Ok(())
         }
         local => {
-            let written = place::write(local, &artifacts, &mut io::stdout().lock(), &reporter);
+            let written = place::write(local, &artifacts, &mut io::stdout().lock(), &store, &reporter);
             let written = written.or_fail(Code::Failed)?;
             if local.is_standard() {
                 return Ok(());

@@ -34,7 +34,7 @@ fn text(output: Output) -> String {
 
 fn put(text: &str, artifacts: &[Artifact]) {
     let place = Place::parse(text).unwrap();
-    write(&place, artifacts, &mut Vec::new(), &Reporter::silent()).unwrap();
+    write(&place, artifacts, &mut Vec::new(), &(), &Reporter::silent()).unwrap();
 }
 
 /// A base and a service with references, and one image of a recipe without one.

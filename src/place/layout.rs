@@ -24,7 +24,7 @@ use super::listing::{self, BLOBS, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, Listing}
 use super::output::OutputError;
 use super::source::{BlobSource, ImageSource, Root, SourceError};
 use super::{Artifact, Place};
-use crate::content::Content;
+use crate::content::{Content, FileIdentity};
 use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, Hasher};
 use crate::report::Task;
@@ -130,10 +130,11 @@ impl ImageSource for Layout {
 
 /// Writes the images into a directory, which holds exactly them afterwards.
 ///
-/// Blobs that are there already are kept where their bytes are right (they are read, not believed); the index is renamed
+/// Blobs that are there already are kept where their bytes are right: they are read, unless `kept` says that they are as
+/// they were written. Where nothing is to be changed, nothing is. The index is renamed
 /// into place when everything that it lists is on the disk; what it no longer lists is removed after that. Two builds that
 /// write to one directory wait for each other.
-pub(super) fn write(directory: &Path, artifacts: &[Artifact], task: &Task) -> Result<(), OutputError> {
+pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, task: &Task) -> Result<(), OutputError> {
     let index = listing::write(artifacts, true)?;
     let made = !directory.exists();
     make_directory(directory)?;
@@ -152,6 +153,12 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], task: &Task) -> Re
     if !before.has_layout_file {
         put(directory, &directory.join(LAYOUT_FILE), &mut |file| write_all(file, LAYOUT_TEXT))?;
     }
+    let known = kept.written(directory);
+    let is_known = |path: &Path, descriptor: &Descriptor| {
+        let known = known.get(&descriptor.digest.hex()).filter(|known| known.size == descriptor.size);
+        known.is_some_and(|known| identity(path).as_ref() == Some(known))
+    };
+    let mut changed = !before.has_layout_file;
     let mut wanted: BTreeMap<Digest, &Descriptor> = BTreeMap::new();
     let descriptors = artifacts.iter().flat_map(|artifact| {
         let documents = artifact.documents().into_iter().map(|document| document.descriptor());
@@ -162,7 +169,13 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], task: &Task) -> Re
             continue;
         }
         let path = directory.join(listing::blob_path(&descriptor.digest));
-        if before.blobs.contains(&descriptor.digest.hex()) && holds(&path, descriptor, task) {
+        let is_there = before.blobs.contains(&descriptor.digest.hex());
+        if is_there && is_known(&path, descriptor) {
+            task.advance(descriptor.size);
+            continue;
+        }
+        changed = true;
+        if is_there && holds(&path, descriptor, task) {
             continue;
         }
         let content = artifact.content(descriptor)?;
@@ -174,20 +187,54 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], task: &Task) -> Re
             })
         })?;
     }
+    let unused: Vec<&String> = before
+        .blobs
+        .iter()
+        .filter(|hex| !format!("sha256:{hex}").parse::<Digest>().is_ok_and(|digest| wanted.contains_key(&digest)))
+        .collect();
+    if !changed && unused.is_empty() && read_small(&handle, directory, INDEX_FILE).is_ok_and(|there| there == index) {
+        return Ok(());
+    }
     // The names of the blobs must be on the disk before that of the index that leads to them.
     for path in [&blobs, &directory.join("blobs"), directory] {
         sync(path)?;
     }
     put(directory, &directory.join(INDEX_FILE), &mut |file| write_all(file, &index))?;
     sync(directory)?;
-    for hex in before.blobs.iter() {
-        let used = format!("sha256:{hex}").parse::<Digest>().is_ok_and(|digest| wanted.contains_key(&digest));
-        if !used {
-            let path = blobs.join(hex);
-            fs::remove_file(&path).map_err(OutputError::io("removing", &path))?;
-        }
+    for hex in unused {
+        let path = blobs.join(hex);
+        fs::remove_file(&path).map_err(OutputError::io("removing", &path))?;
+    }
+    // A file that was changed within one tick of the clock could look the same afterwards: the index was written after
+    // all blobs, and only what is older than it is believed.
+    if let Some(now) = identity(&directory.join(INDEX_FILE)) {
+        let file = |digest: &Digest| Some((digest.hex(), identity(&blobs.join(digest.hex()))?));
+        let files = wanted.keys().filter_map(file).filter(|(_, file)| file.ctime < now.ctime).collect();
+        kept.note(directory, &files);
     }
     Ok(())
+}
+
+/// What is remembered of files that were written to output directories, from one run to the next.
+pub trait Kept {
+    /// The files of a directory as they were when they were written, by name.
+    fn written(&self, directory: &Path) -> BTreeMap<String, FileIdentity>;
+
+    /// Remembers them.
+    fn note(&self, directory: &Path, files: &BTreeMap<String, FileIdentity>);
+}
+
+/// Nothing is remembered.
+impl Kept for () {
+    fn written(&self, _: &Path) -> BTreeMap<String, FileIdentity> {
+        BTreeMap::new()
+    }
+
+    fn note(&self, _: &Path, _: &BTreeMap<String, FileIdentity>) {}
+}
+
+fn identity(path: &Path) -> Option<FileIdentity> {
+    rustix::fs::lstat(path).ok().map(|stat| FileIdentity::of(&stat))
 }
 
 /// What is in a directory before it is written to.
@@ -312,7 +359,7 @@ mod tests {
     use crate::validate;
 
     fn put(directory: &Path, artifacts: &[Artifact]) -> Result<(), OutputError> {
-        write(directory, artifacts, &Reporter::silent().task(Phase::Write, "test", None))
+        write(directory, artifacts, &(), &Reporter::silent().task(Phase::Write, "test", None))
     }
 
     fn get(directory: &Path) -> Result<Vec<Artifact>, SourceError> {
@@ -360,6 +407,50 @@ mod tests {
         assert_eq!(before[2..], after[2..], "what is right is not written again");
         assert!(before[0] != after[0] && before[1] != after[1]);
         assert!(validate::artifacts(&get(out).unwrap()).is_empty());
+    }
+
+    /// Remembers in memory; counts nothing that was changed since.
+    #[derive(Default)]
+    struct Memory(std::cell::RefCell<BTreeMap<String, FileIdentity>>);
+
+    impl Kept for Memory {
+        fn written(&self, _: &Path) -> BTreeMap<String, FileIdentity> {
+            self.0.borrow().clone()
+        }
+
+        fn note(&self, _: &Path, files: &BTreeMap<String, FileIdentity>) {
+            self.0.replace(files.clone());
+        }
+    }
+
+    #[test]
+    fn what_is_as_it_was_written_is_not_read_and_nothing_is_written_where_nothing_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path();
+        let memory = Memory::default();
+        let put = |artifacts: &[Artifact]| {
+            write(out, artifacts, &memory, &Reporter::silent().task(Phase::Write, "test", None)).unwrap();
+        };
+        put(&two());
+        // Blobs that were written within the tick of the index are not noted: the clock of files is coarse.
+        while memory.0.borrow().len() < blobs(out).len() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            put(&two());
+        }
+        let index = inode(&out.join(INDEX_FILE));
+        put(&two());
+        assert_eq!(inode(&out.join(INDEX_FILE)), index);
+        // What somebody changed is found, though size and time of its contents are as they were.
+        let path = out.join(BLOBS).join(&blobs(out)[0]);
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut damaged = fs::read(&path).unwrap();
+        damaged[3] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        put(&two());
+        assert!(validate::artifacts(&get(out).unwrap()).is_empty());
+        put(&two()[..1]);
+        assert_eq!(get(out).unwrap().len(), 1);
     }
 
     fn inode(path: &Path) -> u64 {

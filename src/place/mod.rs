@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 pub use archive::HybridArchive;
 pub use artifact::{Artifact, Document, Fallback, Image, read_artifacts};
 pub use docker_archive::DockerArchive;
-pub use layout::Layout;
+pub use layout::{Kept, Layout};
 pub use oci_archive::OciArchive;
 pub use output::{OutputError, Written, write};
 pub use parse::PlaceError;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::source::SourceError;
-use super::{ArchiveKind, Artifact, FilePlace, Pick, Place, archive, docker_archive, layout, oci_archive};
+use super::{ArchiveKind, Artifact, FilePlace, Kept, Pick, Place, archive, docker_archive, layout, oci_archive};
 use crate::oci::{Digest, JsonError};
 use crate::report::{Phase, Reporter, Task};
 use crate::shown::Shown;
@@ -141,7 +141,7 @@ pub struct Written {
 /// afterwards, or what it held before: a file or index is renamed into place when all of it is on the disk. Files are
 /// made with mode 0644, less the umask.
 ///
-/// `standard` is where `-` goes: a stream, written as it is made.
+/// `kept` remembers what was written to layouts. `standard` is where `-` goes: a stream, written as it is made.
 ///
 /// # Errors
 /// [`OutputError`].
@@ -149,6 +149,7 @@ pub fn write(
     place: &Place,
     artifacts: &[Artifact],
     standard: &mut dyn Write,
+    kept: &dyn Kept,
     reporter: &Reporter,
 ) -> Result<Written, OutputError> {
     let named = match place.pick() {
@@ -163,7 +164,7 @@ pub fn write(
     let total: u64 = all.collect::<BTreeMap<_, _>>().values().sum();
     let task = reporter.task(Phase::Write, place.to_string(), Some(total));
     match place {
-        Place::Layout { directory, .. } => layout::write(directory, artifacts, &task)?,
+        Place::Layout { directory, .. } => layout::write(directory, artifacts, kept, &task)?,
         Place::Archive { kind, file, .. } => {
             if *kind == ArchiveKind::Docker {
                 docker_archive::check(artifacts)?;
@@ -275,7 +276,7 @@ mod tests {
     fn put(path: &Path) -> Result<Written, OutputError> {
         let place = Place::parse(&format!("archive:{}", path.display())).unwrap();
         let artifacts = base_and_service(Family::Oci, Compression::Gzip);
-        write(&place, &artifacts, &mut Vec::new(), &Reporter::silent())
+        write(&place, &artifacts, &mut Vec::new(), &(), &Reporter::silent())
     }
 
     fn names(directory: &Path) -> Vec<String> {
@@ -370,9 +371,9 @@ mod tests {
         let place = Place::parse("docker-archive:-").unwrap();
         let artifacts = base_and_service(Family::Oci, Compression::Gzip);
         let mut whole = Vec::new();
-        write(&place, &artifacts, &mut whole, &Reporter::silent()).unwrap();
+        write(&place, &artifacts, &mut whole, &(), &Reporter::silent()).unwrap();
         for most in (0..whole.len()).step_by(512) {
-            let error = write(&place, &artifacts, &mut Broken(most), &Reporter::silent()).unwrap_err();
+            let error = write(&place, &artifacts, &mut Broken(most), &(), &Reporter::silent()).unwrap_err();
             assert!(matches!(error, OutputError::Stream(_)), "{error}");
         }
     }

@@ -27,7 +27,7 @@ fn places(directory: &Path) -> Vec<Place> {
 }
 
 fn put(place: &Place, artifacts: &[Artifact]) -> Result<Written, OutputError> {
-    write(place, artifacts, &mut Vec::new(), &Reporter::silent())
+    write(place, artifacts, &mut Vec::new(), &(), &Reporter::silent())
 }
 
 fn get(place: &Place, tmp: &Path) -> Result<Vec<Artifact>, SourceError> {
@@ -98,7 +98,7 @@ fn the_same_images_are_the_same_bytes() {
         let mut stream = Vec::new();
         let Place::Archive { kind, .. } = place else { continue };
         let standard = Place::Archive { kind, file: FilePlace::Standard, pick: None };
-        write(&standard, &artifacts, &mut stream, &Reporter::silent()).unwrap();
+        write(&standard, &artifacts, &mut stream, &(), &Reporter::silent()).unwrap();
         assert_eq!(stream, first);
     }
     let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -5,6 +5,9 @@
 //!   CACHEDIR.TAG        so that backups leave it out
 //!   blobs-v1/ab/cdef…   blobs, by the hexadecimal digits of their SHA-256
 //!   layers-v2/…         what is remembered of layers: key → descriptor and diff ID
+//!   plans-v2/…          the same of layers of packages, by the key of what they come from
+//!   proofs-v1/…         what came to nothing that would have to be made or said
+//!   written-v1/…        files of output directories, as they were when they were written
 //!   chunks-v1/ab/…      where compressed chunks lie in blobs, by what they are made from
 //!   listings-v2/…       what a base's layer holds, by digest and diff ID
 //!   documents-v1/…      what came last from an address that no digest was known of: signed indexes, pages of indexes
@@ -21,6 +24,7 @@ mod chunks;
 mod record;
 mod upkeep;
 mod writer;
+mod written;
 
 pub use blob_store::{BlobStore, StoreError, replace_file};
 pub use chunks::{ChunkIndex, ChunkSpan};

@@ -118,8 +118,12 @@ impl Progress {
             Mode::Lines | Mode::Bars(_) if task.began.elapsed() >= WORTH_SHOWING => {
                 let outcome = outcome.map(|outcome| format!(", {outcome}")).unwrap_or_default();
                 let took = task.began.elapsed().as_secs_f64();
-                let bytes = indicatif::BinaryBytes(task.done);
-                self.line(&format!("{:>9} {}: {bytes} in {took:.1} s{outcome}", task.phase.word(), task.subject));
+                // What counts no bytes has none to tell.
+                let bytes = match task.done {
+                    0 => String::new(),
+                    done => format!("{} in ", indicatif::BinaryBytes(done)),
+                };
+                self.line(&format!("{:>9} {}: {bytes}{took:.1} s{outcome}", task.phase.word(), task.subject));
             }
             _ => {}
         }
@@ -135,6 +139,7 @@ fn amount(task: &Task) -> String {
     let (done, rate) = (indicatif::BinaryBytes(task.done), indicatif::BinaryBytes(rate as u64));
     match task.total {
         Some(total) => format!("{done} of {}, {rate}/s", indicatif::BinaryBytes(total)),
+        None if task.done == 0 => format!("{:.0} s so far", task.began.elapsed().as_secs_f64()),
         None => format!("{done}, {rate}/s"),
     }
 }

@@ -18,8 +18,9 @@ use self::inputs::{Inputs, What};
 pub(crate) use self::resolve::page;
 pub use self::resolve::pin;
 use crate::lock::Asked;
-use crate::oci::Platform;
-use crate::python::requirements::Item;
+use crate::oci::{Digest, Platform};
+use crate::pin::debian::Fault;
+use crate::python::meaning::without_secrets;
 use crate::python::{
     IndexError, IndexList, InstallError, Interpreter, Libc, MarkerError, PackageName, PylockError, PythonVersion,
     RequirementsError, TagsError, Target, WheelNameError, uv,
@@ -128,11 +129,11 @@ pub enum Error {
     /// A wheel of the context cannot be read.
     #[error(transparent)]
     Wheel(#[from] InstallError),
-    /// A wheel needs another Python.
-    #[error("{wheel} needs Python {wanted}, and the image has {found}")]
+    /// Something needs another Python.
+    #[error("{what} needs Python {wanted}, and the image has {found}")]
     Python {
-        /// The wheel.
-        wheel: String,
+        /// A wheel, or a file of the context.
+        what: String,
         /// What it needs.
         wanted: Shown,
         /// What the image has.
@@ -197,6 +198,22 @@ pub enum Error {
         /// What to do.
         advice: String,
     },
+    /// An index has the wheel with other bytes.
+    #[error(
+        "{file} of the index {index} has the digest {found}, and {place} says {wanted}: it is another file than the one that was pinned there"
+    )]
+    OtherHash {
+        /// The file.
+        file: String,
+        /// The index, by its name in the lock.
+        index: String,
+        /// The digest of the index.
+        found: Digest,
+        /// Where the pinned ones are written.
+        place: String,
+        /// Those.
+        wanted: String,
+    },
     /// No index has the file.
     #[error("no index has {file} ({})", if .looked.is_empty() { "there is none that knows the package".to_owned() } else { format!("looked at: {}", .looked.join(", ")) })]
     Nowhere {
@@ -229,6 +246,36 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Whose affair it is. A file that the recipe names and that is not there is the recipe's; an index that answers that it has
+    /// no such file, or another one, has answered.
+    pub fn fault(&self) -> Fault {
+        let of_file = |error: &io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Fault::Recipe,
+            _ => of_disk(error),
+        };
+        match self {
+            Error::Read { source, .. } | Error::Requirements(RequirementsError::Read { source, .. }) => of_file(source),
+            Error::NoMatch(_) | Error::UvLock(_) => Fault::Recipe,
+            Error::Supply(SupplyError::NoMirror { .. } | SupplyError::NoIndex { .. } | SupplyError::Index { .. }) => {
+                Fault::Unresolvable
+            }
+            Error::Supply(SupplyError::Store(_)) => Fault::Machine,
+            Error::Supply(_) | Error::Uv(uv::UvError::Network(_)) => Fault::Network,
+            Error::Tmp { source, .. } => of_disk(source),
+            _ => Fault::Unresolvable,
+        }
+    }
+}
+
+fn of_disk(error: &io::Error) -> Fault {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied => Fault::Machine,
+        _ => Fault::Unresolvable,
+    }
 }
 
 impl Ask<'_> {
@@ -334,15 +381,23 @@ fn links(mut list: IndexList, links: &[String]) -> Result<IndexList, Error> {
     Ok(list)
 }
 
-/// The URL of a wheel that a lock names by it, with the user and password that the requirements file has for it.
+/// The URL of a wheel that a lock names by it, as the file of the context has it: with login and query, which no lock holds.
 pub(crate) fn with_login(ask: &Ask<'_>, url: &Url) -> Url {
-    let Ok(Inputs { what: What::Requirements(requirements), .. }) = Inputs::read(ask) else { return url.clone() };
-    let urls = requirements.entries.iter().filter_map(|line| match &line.item {
-        Item::Wheel(text, _) => Some(text),
-        Item::Package(requirement) => requirement.url.as_ref(),
-    });
-    let found = urls.filter_map(|text| text.parse::<Url>().ok()).find(|own| resolve::without_user(own.clone()) == *url);
-    found.unwrap_or_else(|| url.clone())
+    Inputs::read(ask).map_or_else(|_| url.clone(), |inputs| own_url(&inputs.what, url))
+}
+
+/// An address as what asks for it has it; as it is, where nothing does.
+fn own_url(what: &What, url: &Url) -> Url {
+    let addresses: Vec<&str> = match what {
+        What::Requirements(requirements) => {
+            requirements.entries.iter().filter_map(|line| line.item.address()).collect()
+        }
+        What::Pyproject(_, requirements) => requirements.iter().filter_map(|one| one.url.as_deref()).collect(),
+        What::Nothing | What::Pylock(..) | What::UvLock(..) => Vec::new(),
+    };
+    let bare = without_secrets(url.clone());
+    let mut own = addresses.into_iter().filter_map(|text| text.parse::<Url>().ok());
+    own.find(|own| without_secrets(own.clone()) == bare).unwrap_or_else(|| url.clone())
 }
 
 /// A wheel of the context that a lock names by its path, with its digest.

@@ -31,7 +31,7 @@ pub fn debian_name(name: &PackageName) -> Option<&'static str> {
 pub fn advice(name: &PackageName, version: Option<&str>) -> String {
     let wanted = version.map_or_else(|| name.to_string(), |version| format!("{name}=={version}"));
     let mut text = format!(
-        "make one with `pip wheel --no-deps {wanted}` on a machine like the image, and give it in `wheels` or `--find-links`"
+        "make one with `pip wheel --no-deps {wanted}` on a machine like the image, and name it in `wheels` of the recipe"
     );
     if let Some(debian) = debian_name(name) {
         text.push_str(&format!("; or take Debian's package `{debian}` in a `debian` layer"));

@@ -1,8 +1,12 @@
 //! Pages of a package index (packaging specifications, "Simple repository API"; PEP 503, 592, 629, 658, 691, 700): which
 //! files a package has. Nothing is fetched here.
 
+mod html;
+mod json;
+
+use std::collections::BTreeSet;
+
 use pep440_rs::{Version, VersionSpecifiers};
-use serde::Deserialize;
 use url::Url;
 
 use super::{PackageName, PythonVersion, Tags, WheelName};
@@ -92,10 +96,10 @@ impl Page {
         let media_type = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let files = match media_type.as_str() {
             "application/vnd.pypi.simple.v1+json" | "application/json" | "application/vnd.pypi.simple.latest+json" => {
-                parse_json(wanted, body, url)?
+                json::parse(wanted, body, url)?
             }
             "text/html" | "application/vnd.pypi.simple.v1+html" | "application/xhtml+xml" | "" => {
-                parse_html(&String::from_utf8_lossy(body), url)?
+                html::parse(&String::from_utf8_lossy(body), url)?
             }
             _ => return Err(IndexError::Type(Shown::new(media_type.as_bytes()))),
         };
@@ -131,31 +135,37 @@ impl Page {
     /// The name of a file as a wheel's, where it is one of this package and version.
     fn wheel(&self, file: &IndexFile, version: &Version) -> Option<WheelName> {
         let wheel: WheelName = file.name.parse().ok()?;
-        let same = wheel.version() == version
-            || (version.local().is_empty() && wheel.version().clone().without_local() == *version);
-        (*wheel.name() == self.name && same).then_some(wheel)
+        (*wheel.name() == self.name && is_of(wheel.version(), version)).then_some(wheel)
     }
 
-    /// The best wheel of a pinned version for a target, among those with one of these digests.
+    /// The best wheel of a version for a target, among those with one of these digests, and for that Python; where there is
+    /// none of either, among all with a digest.
     pub fn best(
         &self,
         version: &Version,
-        hashes: &[Digest],
+        hashes: Option<&[Digest]>,
         tags: &Tags,
-        python: PythonVersion,
+        python: Option<PythonVersion>,
     ) -> Option<(WheelName, &IndexFile)> {
-        let python = Version::new([u64::from(python.major), u64::from(python.minor), u64::from(python.patch)]);
+        let python = python.map(|python| Version::new([python.major, python.minor, python.patch].map(u64::from)));
         let fits = |file: &IndexFile| {
             let specifiers: Option<VersionSpecifiers> =
                 file.requires_python.as_deref().and_then(|text| text.parse().ok());
-            specifiers.is_none_or(|specifiers| specifiers.contains(&python))
+            specifiers.zip(python.as_ref()).is_none_or(|(specifiers, python)| specifiers.contains(python))
         };
-        let wheels: Vec<(WheelName, &IndexFile)> = self
-            .files
-            .iter()
-            .filter(|file| file.sha256.is_some_and(|sha256| hashes.contains(&sha256)) && fits(file))
-            .filter_map(|file| Some((self.wheel(file, version)?, file)))
-            .collect();
+        let named =
+            |file: &IndexFile| file.sha256.is_some_and(|sha256| hashes.is_none_or(|hashes| hashes.contains(&sha256)));
+        // A page may have tens of thousands of files: the version says of most that they are not meant.
+        let mut versions = Versions::default();
+        let mut wheels: Vec<(WheelName, &IndexFile)> = Vec::new();
+        for file in self.files.iter().filter(|file| named(file)) {
+            if versions.of(&file.name).is_some_and(|written| is_of(written, version))
+                && fits(file)
+                && let Some(wheel) = self.wheel(file, version)
+            {
+                wheels.push((wheel, file));
+            }
+        }
         let best = tags.best(wheels.iter().map(|(name, file)| (name, *file)));
         best.map(|(name, file)| (name.clone(), file))
     }
@@ -163,19 +173,48 @@ impl Page {
     /// The newest version above `chosen` that has a source archive and no wheel at all: a resolver that takes wheels only
     /// passes it over without a word. Withdrawn files and pre-releases do not count.
     pub fn newer_without_wheel(&self, chosen: &Version) -> Option<Version> {
-        let mut newest: Option<Version> = None;
-        for file in self.files.iter().filter(|file| file.yanked.is_none()) {
-            let Some(version) = sdist_version(&self.name, &file.name) else { continue };
-            let is_newest = newest.as_ref().is_none_or(|newest| version > *newest);
-            if version > *chosen
-                && !version.any_prerelease()
-                && is_newest
-                && !self.files.iter().any(|file| self.wheel(file, &version).is_some())
-            {
-                newest = Some(version);
+        let sources = self.files.iter().filter(|file| file.yanked.is_none());
+        let mut found: BTreeSet<Version> = sources
+            .filter_map(|file| sdist_version(&self.name, &file.name))
+            .filter(|version| version > chosen && !version.any_prerelease())
+            .collect();
+        let mut versions = Versions::default();
+        for file in &self.files {
+            if found.is_empty() {
+                break;
+            }
+            let Some(written) = versions.of(&file.name) else { continue };
+            let of: Vec<Version> = [written.clone(), written.clone().without_local()].into();
+            for version in of.into_iter().filter(|version| found.contains(version)).collect::<BTreeSet<_>>() {
+                if self.wheel(file, &version).is_some() {
+                    found.remove(&version);
+                }
             }
         }
-        newest
+        found.pop_last()
+    }
+}
+
+/// Whether a wheel of that version is one of the version that is asked for: with a local part where none is asked for, too.
+fn is_of(written: &Version, version: &Version) -> bool {
+    written == version || (version.local().is_empty() && written.clone().without_local() == *version)
+}
+
+/// Versions in names of wheels, read once where files of one version stand together.
+#[derive(Default)]
+struct Versions {
+    text: String,
+    version: Option<Version>,
+}
+
+impl Versions {
+    /// The version of `name-version-….whl`.
+    fn of(&mut self, file: &str) -> Option<&Version> {
+        let text = file.strip_suffix(".whl")?.split('-').nth(1)?;
+        if text != self.text || self.text.is_empty() {
+            (self.text, self.version) = (text.to_owned(), text.parse().ok());
+        }
+        self.version.as_ref()
     }
 }
 
@@ -212,214 +251,6 @@ fn check_version(version: &str) -> Result<(), IndexError> {
 
 fn digest_of(hex: &str) -> Option<Digest> {
     format!("sha256:{}", hex.to_ascii_lowercase()).parse().ok()
-}
-
-#[derive(Deserialize)]
-struct RawPage {
-    meta: RawMeta,
-    name: String,
-    files: Vec<RawFile>,
-}
-
-#[derive(Deserialize)]
-struct RawMeta {
-    #[serde(rename = "api-version")]
-    api_version: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct RawFile {
-    filename: String,
-    url: String,
-    #[serde(default)]
-    hashes: RawHashes,
-    size: Option<u64>,
-    #[serde(default)]
-    yanked: RawFlag,
-    requires_python: Option<String>,
-    #[serde(default)]
-    core_metadata: RawMetadata,
-    #[serde(default)]
-    dist_info_metadata: RawMetadata,
-}
-
-#[derive(Default, Deserialize)]
-struct RawHashes {
-    sha256: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(untagged)]
-enum RawFlag {
-    Reason(String),
-    Bool(bool),
-    #[default]
-    Missing,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(untagged)]
-enum RawMetadata {
-    Hashes(RawHashes),
-    Bool(bool),
-    #[default]
-    Missing,
-}
-
-fn parse_json(wanted: &PackageName, body: &[u8], url: &Url) -> Result<Vec<IndexFile>, IndexError> {
-    let page: RawPage = serde_json::from_slice(body)
-        .map_err(|error| IndexError::Json(Shown::new(error.to_string().as_bytes()).to_string()))?;
-    check_version(&page.meta.api_version)?;
-    if page.name.parse::<PackageName>().ok().as_ref() != Some(wanted) {
-        return Err(IndexError::Other { wanted: wanted.clone(), found: Shown::new(page.name.as_bytes()) });
-    }
-    let metadata = |raw: RawMetadata| match raw {
-        RawMetadata::Hashes(hashes) => Some(hashes.sha256.as_deref().and_then(digest_of)),
-        RawMetadata::Bool(true) => Some(None),
-        RawMetadata::Bool(false) | RawMetadata::Missing => None,
-    };
-    let files = page.files.into_iter().filter_map(|raw| {
-        let url = absolute(url, &raw.url)?;
-        plain_name(&raw.filename).then(|| IndexFile {
-            url,
-            sha256: raw.hashes.sha256.as_deref().and_then(digest_of),
-            size: raw.size,
-            yanked: match raw.yanked {
-                RawFlag::Reason(reason) => Some(reason),
-                RawFlag::Bool(true) => Some(String::new()),
-                RawFlag::Bool(false) | RawFlag::Missing => None,
-            },
-            requires_python: raw.requires_python,
-            metadata: metadata(raw.core_metadata).or_else(|| metadata(raw.dist_info_metadata)),
-            name: raw.filename,
-        })
-    });
-    Ok(files.collect())
-}
-
-fn parse_html(text: &str, url: &Url) -> Result<Vec<IndexFile>, IndexError> {
-    let mut base = url.clone();
-    let mut files = Vec::new();
-    let mut rest = text;
-    while let Some(start) = rest.find('<') {
-        rest = &rest[start + 1..];
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.split_once("-->").map_or("", |(_, after)| after);
-            continue;
-        }
-        let (tag, after) = read_tag(rest);
-        rest = after;
-        let attribute =
-            |name: &str| tag.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        match tag.name.as_str() {
-            "base" => base = attribute("href").and_then(|href| absolute(url, href)).unwrap_or(base),
-            "meta" if attribute("name") == Some("pypi:repository-version") => {
-                check_version(attribute("content").unwrap_or(""))?;
-            }
-            "a" => {
-                let Some(href) = attribute("href") else { continue };
-                let end = rest.find('<').unwrap_or(rest.len());
-                let name = unescaped(rest[..end].trim());
-                let fragment = href.split_once('#').map_or("", |(_, fragment)| fragment);
-                let sha256 = fragment.split('&').find_map(|part| part.strip_prefix("sha256=")).and_then(digest_of);
-                let metadata = attribute("data-core-metadata").or_else(|| attribute("data-dist-info-metadata"));
-                let metadata = metadata.filter(|value| *value != "false");
-                let Some(url) = absolute(&base, href).filter(|_| plain_name(&name)) else { continue };
-                files.push(IndexFile {
-                    name,
-                    url,
-                    sha256,
-                    size: None,
-                    yanked: attribute("data-yanked").map(str::to_owned),
-                    requires_python: attribute("data-requires-python").map(str::to_owned),
-                    metadata: metadata.map(|value| value.strip_prefix("sha256=").and_then(digest_of)),
-                });
-            }
-            _ => {}
-        }
-    }
-    Ok(files)
-}
-
-struct Tag {
-    name: String,
-    attributes: Vec<(String, String)>,
-}
-
-/// Reads a tag after its `<`; gives what follows its `>`.
-fn read_tag(text: &str) -> (Tag, &str) {
-    let blank = |c: char| c.is_ascii_whitespace();
-    let end = text.find(|c: char| blank(c) || c == '>').unwrap_or(text.len());
-    let mut tag = Tag { name: text[..end].trim_end_matches('/').to_ascii_lowercase(), attributes: Vec::new() };
-    let mut rest = &text[end..];
-    loop {
-        rest = rest.trim_start_matches(|c: char| blank(c) || c == '/');
-        if let Some(after) = rest.strip_prefix('>') {
-            return (tag, after);
-        }
-        if rest.is_empty() {
-            return (tag, rest);
-        }
-        let end = rest.find(|c: char| blank(c) || c == '=' || c == '>' || c == '/').unwrap_or(rest.len());
-        let key = rest[..end].to_ascii_lowercase();
-        rest = rest[end..].trim_start_matches(blank);
-        let mut value = String::new();
-        if let Some(after) = rest.strip_prefix('=') {
-            rest = after.trim_start_matches(blank);
-            match rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-                Some(quote) => {
-                    let (inner, after) = rest[1..].split_once(quote).unwrap_or((&rest[1..], ""));
-                    (value, rest) = (unescaped(inner), after);
-                }
-                None => {
-                    let end = rest.find(|c: char| blank(c) || c == '>').unwrap_or(rest.len());
-                    (value, rest) = (unescaped(&rest[..end]), &rest[end..]);
-                }
-            }
-        }
-        if !key.is_empty() {
-            tag.attributes.push((key, value));
-        }
-    }
-}
-
-/// Character references, as far as such pages have them.
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let end = rest.bytes().take(12).position(|byte| byte == b';');
-        let c = end.and_then(|end| match &rest[1..end] {
-            "amp" => Some('&'),
-            "lt" => Some('<'),
-            "gt" => Some('>'),
-            "quot" => Some('"'),
-            "apos" => Some('\''),
-            number => {
-                let number = number.strip_prefix('#')?;
-                let code = match number.strip_prefix(['x', 'X']) {
-                    Some(hex) => u32::from_str_radix(hex, 16),
-                    None => number.parse(),
-                };
-                char::from_u32(code.ok()?)
-            }
-        });
-        match (c, end) {
-            (Some(c), Some(end)) => {
-                out.push(c);
-                rest = &rest[end + 1..];
-            }
-            _ => {
-                out.push('&');
-                rest = &rest[1..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]
@@ -522,13 +353,63 @@ mod tests {
         let version: Version = "1.0".parse().unwrap();
         let best = |digits: &str| {
             let hashes: Vec<Digest> = digits.chars().map(|digit| digest_of(&hex(digit)).unwrap()).collect();
-            page.best(&version, &hashes, &tags, python).map(|(name, _)| name.to_string())
+            page.best(&version, Some(&hashes), &tags, Some(python)).map(|(name, _)| name.to_string())
         };
         assert_eq!(best("abcd").as_deref(), Some("my_pkg-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"));
         assert_eq!(best("a").as_deref(), Some("my_pkg-1.0-py3-none-any.whl"));
         assert_eq!((best("d"), best("")), (None, None));
         assert_eq!(page.newer_without_wheel(&version), Some("2.0".parse().unwrap()));
         assert_eq!(page.newer_without_wheel(&"2.0".parse().unwrap()), None);
+    }
+
+    /// Takes minutes where each file is compared with all others.
+    #[test]
+    fn pages_with_tens_of_thousands_of_files() {
+        let version = |number: u32| format!("{}.{}", number / 100, number % 100);
+        let files: Vec<String> = (0..5000)
+            .flat_map(|number| {
+                let version = version(number);
+                let wheel = |tags: &str| (number % 2 == 0).then(|| format!("my_pkg-{version}-{tags}.whl"));
+                [
+                    wheel("cp311-cp311-manylinux_2_17_x86_64"),
+                    wheel("cp311-cp311-manylinux_2_17_aarch64"),
+                    wheel("py3-none-any"),
+                    Some(format!("my_pkg-{version}.tar.gz")),
+                ]
+            })
+            .flatten()
+            .chain((0..7500).map(|number| format!("my_pkg-0.{number}.1-py3-none-any.whl")))
+            .collect();
+        assert_eq!(files.len(), 20_000);
+        let entries: Vec<String> = files
+            .iter()
+            .map(|name| {
+                format!(
+                    "{{\"filename\": \"{name}\", \"url\": \"../../f/{name}\", \"hashes\": {{\"sha256\": \"{}\"}}, \"requires-python\": \">=3.8\", \"yanked\": false, \"core-metadata\": {{\"sha256\": \"{}\"}}, \"size\": 1}}",
+                    hex('a'),
+                    hex('b')
+                )
+            })
+            .collect();
+        let links: Vec<String> = files
+            .iter()
+            .map(|name| {
+                format!(
+                    "<a href=\"../../f/{name}#sha256={}\" data-requires-python=\"&gt;=3.8\">{name}</a><br>",
+                    hex('a')
+                )
+            })
+            .collect();
+        let python: PythonVersion = "3.11.2".parse().unwrap();
+        let libc = Libc::Glibc { major: 2, minor: 36 };
+        let tags =
+            Target { version: python, platform: Platform::linux("amd64"), libc, free_threaded: false }.tags().unwrap();
+        for page in [json(&entries.join(",")).unwrap(), parse("text/html", &links.join("\n")).unwrap()] {
+            assert_eq!(page.files().len(), 20_000);
+            let (wheel, _) = page.best(&"49.98".parse().unwrap(), None, &tags, Some(python)).unwrap();
+            assert_eq!(wheel.to_string(), "my_pkg-49.98-cp311-cp311-manylinux_2_17_x86_64.whl");
+            assert_eq!(page.newer_without_wheel(&"0.1".parse().unwrap()), Some("49.99".parse().unwrap()));
+        }
     }
 
     #[test]

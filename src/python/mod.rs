@@ -11,6 +11,7 @@ mod index_list;
 pub mod install;
 pub mod interpreter;
 pub mod markers;
+pub mod meaning;
 mod metadata;
 mod package_name;
 pub mod pylock;

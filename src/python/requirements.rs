@@ -1,7 +1,11 @@
 //! `requirements.txt`, as pip reads it: continued lines, comments, hashes, includes, index settings.
 
+mod read;
+mod text;
+
 use std::collections::BTreeSet;
 
+use self::read::Reader;
 use super::{Marker, Requirement, RequirementError};
 use crate::oci::Digest;
 use crate::shown::Shown;
@@ -67,8 +71,9 @@ pub struct Line {
     pub item: Item,
     /// SHA-256 of the files that are good for it.
     pub hashes: Vec<Digest>,
-    /// Whether a variable was filled in elsewhere than as a URL's user and password: what it holds may be secret.
-    pub filled: bool,
+    /// The line as it is written, without logins, where a variable was filled in elsewhere than as a URL's user and password:
+    /// what it holds may be secret.
+    pub filled: Option<String>,
     /// Where it is written.
     pub place: Place,
 }
@@ -80,6 +85,16 @@ pub enum Item {
     Package(Requirement),
     /// A wheel by path or URL, and when it is wanted.
     Wheel(String, Option<Marker>),
+}
+
+impl Item {
+    /// The URL, or path of a wheel, that it names.
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Item::Package(requirement) => requirement.url.as_deref(),
+            Item::Wheel(place, _) => Some(place),
+        }
+    }
 }
 
 /// A line of a file, for messages.
@@ -205,271 +220,6 @@ impl Requirements {
     }
 }
 
-struct Reader<'a> {
-    result: Requirements,
-    /// Files already read, with whether as constraints.
-    seen: BTreeSet<(String, bool)>,
-    stack: Vec<String>,
-    variables: Variables<'a>,
-    read: ReadFile<'a>,
-}
-
-impl Reader<'_> {
-    fn file(&mut self, file: &str, from: Option<&Place>, constraints: bool) -> Result<(), RequirementsError> {
-        if let Some(place) = from {
-            let refuse =
-                |reason: &str| Err(RequirementsError::Line { place: place.clone(), reason: reason.to_owned() });
-            if file.contains("://") {
-                return refuse("it includes a file by URL: copy the file beside this one");
-            }
-            if self.stack.iter().any(|above| above == file) {
-                return refuse("it includes a file that includes this one");
-            }
-            if self.stack.len() >= MAX_DEPTH || self.result.files.len() >= MAX_FILES {
-                return refuse("it includes too many files");
-            }
-        }
-        if !self.seen.insert((file.to_owned(), constraints)) {
-            return Ok(());
-        }
-        let failed = |source| RequirementsError::Read { file: file.to_owned(), from: from.cloned(), source };
-        let bytes = (self.read)(file).map_err(failed)?;
-        if bytes.len() > MAX_FILE {
-            return Err(failed(std::io::Error::other(format!("it has more than {MAX_FILE} bytes"))));
-        }
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let text = std::str::from_utf8(bytes).map_err(|_| failed(std::io::Error::other("it is no UTF-8")))?;
-        self.result.files.push(file.to_owned());
-        self.stack.push(file.to_owned());
-        for (line, text) in logical_lines(text) {
-            self.line(&text, Place { file: file.to_owned(), line }, constraints)?;
-        }
-        self.stack.pop();
-        Ok(())
-    }
-
-    fn line(&mut self, text: &str, place: Place, constraints: bool) -> Result<(), RequirementsError> {
-        let filled = filled(text, self.variables);
-        if filled == text {
-            return self.plain_line(text, false, place, constraints);
-        }
-        let outside = without_users(text);
-        let result =
-            self.plain_line(&filled, self::filled(&outside, self.variables) != outside, place.clone(), constraints);
-        // What is said of a line may quote it.
-        result.map_err(|error| match error {
-            RequirementsError::Line { place: at, .. } | RequirementsError::Requirement { place: at, .. }
-                if at == place =>
-            {
-                let reason = "with its variables filled in it cannot be read".to_owned();
-                RequirementsError::Line { place: at, reason }
-            }
-            RequirementsError::Read { from: Some(at), source, .. } if at == place => {
-                RequirementsError::Read { file: text.to_owned(), from: Some(at), source }
-            }
-            other => other,
-        })
-    }
-
-    fn plain_line(
-        &mut self,
-        text: &str,
-        filled: bool,
-        place: Place,
-        constraints: bool,
-    ) -> Result<(), RequirementsError> {
-        if text.starts_with('-') {
-            return self.option(text, place, constraints);
-        }
-        let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
-        // Options follow the requirement after a blank; everything before the first is the requirement.
-        let split = text.find(" -").or_else(|| text.find("\t-")).unwrap_or(text.len());
-        let (what, options) = (text[..split].trim(), text[split..].trim());
-        let mut hashes = Vec::new();
-        let mut other_hashes = false;
-        let mut words = options.split_whitespace();
-        while let Some(word) = words.next() {
-            let (name, value) = match word.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (word, None),
-            };
-            match name {
-                "--hash" => {
-                    let value = value.or_else(|| words.next()).unwrap_or("");
-                    let (algorithm, _) = value.split_once(':').unwrap_or((value, ""));
-                    match algorithm {
-                        "sha256" => {
-                            hashes.push(value.to_ascii_lowercase().parse().map_err(|_| {
-                                refuse("the hash is not `sha256:` and 64 hexadecimal digits".to_owned())
-                            })?)
-                        }
-                        "sha384" | "sha512" => other_hashes = true,
-                        _ => {
-                            let shown = Shown::new(algorithm.as_bytes());
-                            return Err(refuse(format!("the hash is of {shown}: sha256 is needed")));
-                        }
-                    }
-                }
-                "--config-settings" | "--config-setting" | "--global-option" | "-C" => {
-                    return Err(refuse("it has options for building: only wheels are installed".to_owned()));
-                }
-                _ => return Err(refuse(format!("the option {} is not known", Shown::new(name.as_bytes())))),
-            }
-        }
-        if hashes.is_empty() && other_hashes {
-            return Err(refuse("it has no sha256 hash: one is needed beside others".to_owned()));
-        }
-        hashes.sort();
-        hashes.dedup();
-        let item = self.item(what, &place)?;
-        let line = Line { item, hashes, filled, place };
-        if constraints {
-            self.result.constraints.push(line)
-        } else {
-            self.result.entries.push(line)
-        }
-        Ok(())
-    }
-
-    fn item(&self, what: &str, place: &Place) -> Result<Item, RequirementsError> {
-        let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
-        let is_url = what
-            .split_once("://")
-            .is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+'));
-        // A URL may hold a semicolon: only one after a blank ends it.
-        let end = match is_url {
-            true => what.find(" ;").or_else(|| what.find("\t;")).map(|at| at + 1),
-            false => what.find(';'),
-        };
-        let (path, marker) = end.map_or((what, None), |end| (what[..end].trim_end(), Some(&what[end + 1..])));
-        let is_path = path.starts_with('.') || path.starts_with('/') || (path.ends_with(".whl") && !path.contains('@'));
-        if is_url || is_path {
-            let plain = path.split(['#', '?']).next().unwrap_or(path);
-            if !plain.ends_with(".whl") {
-                return Err(refuse("it names a directory, a source archive or a repository: only wheels are installed; make one with `uv build --wheel` or `pip wheel`".to_owned()));
-            }
-            let marker = marker.map(str::parse).transpose().map_err(|source| RequirementsError::Requirement {
-                place: place.clone(),
-                source: RequirementError::Marker { requirement: Shown::new(path.as_bytes()), source },
-            })?;
-            let path = if is_url { path.to_owned() } else { beside(&place.file, path) };
-            return Ok(Item::Wheel(path, marker));
-        }
-        what.parse()
-            .map(Item::Package)
-            .map_err(|source| RequirementsError::Requirement { place: place.clone(), source })
-    }
-
-    fn option(&mut self, text: &str, place: Place, constraints: bool) -> Result<(), RequirementsError> {
-        let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
-        let (name, value) = split_option(text);
-        let value = value.map(unquoted);
-        let wanted = || {
-            value
-                .clone()
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| refuse(format!("the option {} has no value", Shown::new(name.as_bytes()))))
-        };
-        match name {
-            "-r" | "--requirement" => {
-                let file = wanted()?;
-                let file = if file.contains("://") { file } else { beside(&place.file, &file) };
-                self.file(&file, Some(&place), constraints)?;
-            }
-            "-c" | "--constraint" => {
-                let file = wanted()?;
-                let file = if file.contains("://") { file } else { beside(&place.file, &file) };
-                self.file(&file, Some(&place), true)?;
-            }
-            "-i" | "--index-url" | "--pypi-url" => self.result.indexes.index = Some(wanted()?),
-            "--extra-index-url" => self.result.indexes.extra.push(wanted()?),
-            "-f" | "--find-links" => {
-                let links = wanted()?;
-                let links = if links.contains("://") { links } else { beside(&place.file, &links) };
-                self.result.indexes.find_links.push(links);
-            }
-            "--no-index" => self.result.indexes.none = true,
-            "--pre" => self.result.pre = true,
-            "--require-hashes" => self.result.require_hashes = true,
-            "--no-binary"
-            | "--only-binary"
-            | "--trusted-host"
-            | "--use-feature"
-            | "--prefer-binary"
-            | "--no-build-isolation" => {
-                self.result.passed_over.push(name.to_owned());
-            }
-            "-e" | "--editable" => {
-                return Err(refuse(
-                    "an editable package is a directory of the machine, and an image has it not: copy its files, or make a wheel of it".to_owned(),
-                ));
-            }
-            _ => return Err(refuse(format!("the option {} is not known", Shown::new(name.as_bytes())))),
-        }
-        Ok(())
-    }
-}
-
-/// The text with its variables filled in: pip's rule, `${NAME}` of capitals, digits and underscores.
-fn filled(text: &str, variables: Variables<'_>) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, after) = rest.split_at(at);
-        out.push_str(before);
-        let name = after[2..].split_once('}').map(|(name, _)| name).filter(|name| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-        });
-        match name.and_then(|name| Some((name, variables(name)?))) {
-            Some((name, value)) => {
-                out.push_str(&value);
-                rest = &after[name.len() + 3..];
-            }
-            None => {
-                out.push_str("${");
-                rest = &after[2..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The text without the user and password of its URLs.
-fn without_users(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || "/?#".contains(c)).unwrap_or(after.len());
-        rest = &after[after[..end].rfind('@').unwrap_or(0)..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The name of an option, and its value after `=`, a blank, or (for those of one letter) nothing.
-fn split_option(text: &str) -> (&str, Option<&str>) {
-    if text.starts_with("--") {
-        let end = text.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(text.len());
-        let value = text[end..].trim_start().strip_prefix('=').unwrap_or(&text[end..]).trim();
-        return (&text[..end], (!value.is_empty()).then_some(value));
-    }
-    let end = text.char_indices().nth(2).map_or(text.len(), |(at, _)| at);
-    let value = text[end..].trim();
-    (&text[..end], (!value.is_empty()).then_some(value))
-}
-
-fn unquoted(value: &str) -> String {
-    for quote in ['"', '\''] {
-        if let Some(inner) = value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote)) {
-            return inner.to_owned();
-        }
-    }
-    value.to_owned()
-}
-
 /// The path that a line of `file` means: relative to the file's directory, with `.` and `..` taken away where they can be.
 pub(crate) fn beside(file: &str, path: &str) -> String {
     if path.starts_with('/') {
@@ -490,51 +240,13 @@ pub(crate) fn beside(file: &str, path: &str) -> String {
     parts.join("/")
 }
 
-/// Lines with their continuations joined and their comments gone, each with the number of its first.
-fn logical_lines(text: &str) -> Vec<(usize, String)> {
-    let mut lines = Vec::new();
-    let mut open: Option<(usize, String)> = None;
-    for (number, line) in text.lines().enumerate() {
-        let is_comment = line.trim_start().starts_with('#');
-        let (mut start, mut joined) = open.take().unwrap_or((number + 1, String::new()));
-        if joined.is_empty() {
-            start = number + 1;
-        }
-        match line.strip_suffix('\\').filter(|_| !is_comment) {
-            Some(before) => {
-                joined.push_str(before);
-                open = Some((start, joined));
-            }
-            None => {
-                // A comment ends what was continued before it, as in pip.
-                if is_comment {
-                    joined.push(' ');
-                }
-                joined.push_str(line);
-                lines.push((start, joined));
-            }
-        }
-    }
-    lines.extend(open);
-    lines
-        .into_iter()
-        .map(|(start, line)| (start, without_comment(&line).trim().to_owned()))
-        .filter(|(_, line)| !line.is_empty())
-        .collect()
-}
-
-/// A comment starts with `#` at the line's start or after a blank.
-fn without_comment(line: &str) -> &str {
-    let starts = |at: usize| at == 0 || line[..at].ends_with(char::is_whitespace);
-    line.match_indices('#').find(|(at, _)| starts(*at)).map_or(line, |(at, _)| &line[..at])
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
+    use super::text::logical_lines;
     use super::*;
 
     const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -624,7 +336,7 @@ mod tests {
         let found = read(text).unwrap();
         assert_eq!(found.indexes.index.as_deref(), Some("https://u:s3cret@h/${lower}/${GONE}/${}"));
         assert_eq!(packages(&found.entries)[0], "x @ https://s3cret@h/x-1-py3-none-any.whl");
-        assert_eq!(found.entries.iter().map(|line| line.filled).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(found.entries.iter().map(|line| line.filled.is_some()).collect::<Vec<_>>(), [false, true, true]);
         for bad in ["a==${TOKEN}=", "--what=${TOKEN}", "-r ${TOKEN}", "a --hash=${TOKEN}", "a ; ${TOKEN}"] {
             let error = read(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");

@@ -1,6 +1,9 @@
 //! Resolving with `uv`, at lock time: the arguments and the environment are made here by pure functions, and the program is
 //! run once. It never builds a source archive, so that nothing of a package runs.
 
+mod cache;
+mod talk;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -10,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use pep440_rs::Version;
 
-use super::debian_names::advice;
+pub use self::cache::forget_signed;
+use self::talk::{explain, without_credentials};
 use super::requirements::Indexes;
 use super::{Libc, PackageName, Target};
-use crate::shown::Shown;
 
 /// The most bytes of a lock that is taken from `uv`, and of what it says.
 const MAX_OUTPUT: u64 = 64 << 20;
@@ -141,6 +144,9 @@ pub enum UvError {
     /// The requirements contradict one another.
     #[error("the Python requirements cannot be resolved: {0}")]
     Unsolvable(String),
+    /// An index gave no answer, or a broken one. What was said is in it.
+    #[error("`uv` got no answer from an index: {0}")]
+    Network(String),
     /// Anything else.
     #[error("`uv` failed: {0}")]
     Failed(String),
@@ -162,6 +168,7 @@ const PASSED_ON: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CLIENT_CERT",
     "TMPDIR",
+    "UV_HTTP_RETRIES",
     "UV_HTTP_TIMEOUT",
     "UV_KEYRING_PROVIDER",
     "UV_NATIVE_TLS",
@@ -367,70 +374,6 @@ fn bounded(pipe: Option<impl Read>, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What `uv` said when it failed, as an error.
-fn explain(talk: &str) -> UvError {
-    if talk.contains("No interpreter found") {
-        return UvError::NoPython;
-    }
-    if talk.contains("the network was disabled") || talk.contains("Network connectivity is disabled") {
-        return UvError::Offline;
-    }
-    if let Some(package) = without_wheel(talk) {
-        let (name, version) = package.split_once("==").map_or((package, None), |(name, version)| (name, Some(version)));
-        if let Ok(name) = name.parse::<PackageName>() {
-            return UvError::NoWheel { package: package.to_owned(), advice: advice(&name, version) };
-        }
-    }
-    let mut lines: Vec<String> = Vec::new();
-    for line in talk.lines().filter(|line| !line.starts_with("warning: ")) {
-        let line = line.trim_matches(|c: char| c.is_whitespace() || "×╰─▶│├".contains(c));
-        let line = ["error:", "cause:", "Caused by:"]
-            .iter()
-            .fold(line, |line, word| line.strip_prefix(word).unwrap_or(line).trim_start());
-        let line = Shown::new(line.as_bytes());
-        let line = line.as_str().trim_matches('`');
-        if !line.is_empty() {
-            lines.push(line.to_owned());
-        }
-    }
-    let unsolvable = talk.contains("No solution found");
-    lines.retain(|line| !line.starts_with("No solution found"));
-    let text = lines.join("; ");
-    match (unsolvable, text.is_empty()) {
-        (true, _) => UvError::Unsolvable(text),
-        (false, true) => UvError::Failed("it gave no reason".to_owned()),
-        (false, false) => UvError::Failed(text),
-    }
-}
-
-/// The package of which `uv` says that no wheel is there.
-fn without_wheel(talk: &str) -> Option<&str> {
-    // Of one version, or of all versions of it.
-    let ends = [" has no usable wheels", " have no usable wheels"].into_iter().filter_map(|words| talk.find(words));
-    let before = &talk[..ends.min()?];
-    before.rsplit(char::is_whitespace).next().filter(|word| !word.is_empty())
-}
-
-/// A text in which `user:password@` of URLs is `…@`.
-fn without_credentials(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'`".contains(c)).unwrap_or(after.len());
-        match after[..end].rfind('@') {
-            Some(user) => {
-                out.push('…');
-                rest = &after[user..];
-            }
-            None => rest = after,
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -546,34 +489,6 @@ mod tests {
         let names: Vec<&str> = invocation.environment.keys().map(|name| name.to_str().unwrap()).collect();
         assert_eq!(names, ["PATH", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_X_PASSWORD"]);
         assert_eq!(invocation.environment[OsStr::new("UV_INDEX")], "https://a https://b");
-    }
-
-    #[test]
-    fn what_it_says_becomes_an_error() {
-        let all = "error: No solution found when resolving dependencies\n  cause: Because all versions of psycopg2 have no usable wheels and you require psycopg2, we can conclude that your requirements are unsatisfiable.\n";
-        let told = explain(all).to_string();
-        assert!(told.starts_with("psycopg2 has no wheel that fits") && told.contains("python3-psycopg2"), "{told}");
-        let text = "error: No solution found when resolving dependencies\n  cause: Because docopt==0.6.2 has no usable wheels and you require docopt==0.6.2, we can conclude that your requirements are unsatisfiable.\n\nhint: Wheels are required\n";
-        let error = explain(text).to_string();
-        assert!(error.starts_with("docopt==0.6.2 has no wheel") && error.contains("python3-docopt"), "{error}");
-        let text = "warning: x\n  × No solution found when resolving dependencies:\n  ╰─▶ Because a was not found in the package registry,\n      it is unsatisfiable.\n";
-        assert_eq!(
-            explain(text).to_string(),
-            "the Python requirements cannot be resolved: Because a was not found in the package registry,; it is unsatisfiable."
-        );
-        assert!(matches!(explain("error: No interpreter found for Python 3.11.2 in …"), UvError::NoPython));
-        let text = "  × No solution found\n  ╰─▶ Because a was not found in the cache\n\n      hint: Packages were unavailable because the network was disabled.\n";
-        assert!(matches!(explain(text), UvError::Offline));
-        assert_eq!(explain("").to_string(), "`uv` failed: it gave no reason");
-        assert_eq!(explain("error: \u{1b}[31mbad").to_string(), "`uv` failed: \\u{1b}[31mbad");
-        for (text, expected) in [
-            ("at https://u:p@host/x and http://t@h", "at https://…@host/x and http://…@h"),
-            ("https://host/a@b", "https://host/a@b"),
-            ("https://u:p@ss@host", "https://…@host"),
-            ("://", "://"),
-        ] {
-            assert_eq!(without_credentials(text), expected);
-        }
     }
 
     #[test]

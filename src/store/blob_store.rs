@@ -248,11 +248,15 @@ impl BlobStore {
         sync_directory(&directory)
     }
 
-    /// Removes what builds that were killed left behind: files under `tmp/` that nobody holds a lock on.
+    /// Removes what builds that were killed left behind: files and directories under `tmp/` that nobody holds a lock on.
     fn collect_abandoned(&self) {
         let Ok(entries) = fs::read_dir(self.tmp()) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                super::temporary::collect(&path);
+                continue;
+            }
             // Open for writing: over some network file systems an exclusive lock asks for it.
             let Ok(file) = fs::OpenOptions::new().read(true).write(true).open(&path) else { continue };
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {

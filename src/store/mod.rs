@@ -12,7 +12,7 @@
 //!   listings-v2/…       what a base's layer holds, by digest and diff ID
 //!   documents-v1/…      what came last from an address that no digest was known of: signed indexes, pages of indexes
 //!   made-v1/NAME/…      what other programs keep for us; any file of it may go
-//!   tmp/                unfinished files; what nobody holds a lock on is removed
+//!   tmp/                unfinished files and directories; what nobody holds a lock on is removed
 //!   lock                shared while a build runs, exclusive while the cache is pruned
 //! ```
 //!
@@ -22,6 +22,7 @@
 mod blob_store;
 mod chunks;
 mod record;
+mod temporary;
 mod upkeep;
 mod writer;
 mod written;
@@ -29,5 +30,6 @@ mod written;
 pub use blob_store::{BlobStore, StoreError, replace_file};
 pub use chunks::{ChunkIndex, ChunkSpan};
 pub use record::{has_records, read_record, write_record};
+pub use temporary::TemporaryDirectory;
 pub use upkeep::{Removed, Upkeep, Usage};
 pub use writer::BlobWriter;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Document;
+use super::links::without_secrets;
 use crate::oci::Digest;
 use crate::store::{BlobStore, StoreError, read_record, write_record};
 
@@ -33,7 +34,8 @@ pub(super) fn recall(store: &BlobStore, address: &Url, accept: Option<&str>) -> 
     Some(Kept { document: Document { bytes, content_type: head.content_type, address: head.address }, tag: head.tag })
 }
 
-/// Remembers what came from an address.
+/// Remembers what came from an address. Of a page of links (one that was asked for in certain words) nothing is written that
+/// may be a signature or a login: whoever may get the file gets the page anew.
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -44,11 +46,14 @@ pub(super) fn remember(
     document: &Document,
     tag: Option<String>,
 ) -> Result<(), StoreError> {
+    let bare = accept.and_then(|_| without_secrets(&document.bytes));
+    // Without its tag it is all there is offline, and never taken for what the server still has.
+    let tag = tag.filter(|_| bare.is_none());
     let head = Head { address: document.address.clone(), content_type: document.content_type.clone(), tag };
     let head = serde_json::to_vec(&head);
     let mut record = head.map_err(|error| StoreError::io("writing", &store.root().join(BUCKET))(error.into()))?;
     record.push(b'\n');
-    record.extend_from_slice(&document.bytes);
+    record.extend_from_slice(bare.as_deref().unwrap_or(&document.bytes));
     write_record(store, BUCKET, &name(address, accept), &record)
 }
 

@@ -6,6 +6,7 @@ mod documents;
 #[cfg(test)]
 #[path = "../../tests/support/file_server.rs"]
 pub(crate) mod file_server;
+mod links;
 mod local_file;
 mod machine;
 pub mod netrc;
@@ -170,6 +171,14 @@ pub enum SupplyError {
         what: String,
         /// Why.
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// Somebody who asked for us was given no answer.
+    #[error("{what} could not be reached: {reason}")]
+    Unreachable {
+        /// What was asked.
+        what: String,
+        /// What is known of why.
+        reason: String,
     },
     /// A download failed.
     #[error("downloading {what}")]

@@ -16,6 +16,7 @@ mod mirror;
 mod outputs;
 mod pinned_bases;
 mod python;
+mod python_indexes;
 mod reproducible;
 mod second_builds;
 mod semantics;

@@ -61,7 +61,7 @@ fn pure() -> Wheel {
 }
 
 /// One image `app` with one layer, `python = …`.
-fn app(from: &str, python: &str) -> String {
+pub(super) fn app(from: &str, python: &str) -> String {
     format!("[images.app]\nfrom = \"{from}\"\n[[images.app.layers]]\nname = \"wheels\"\npython = {python}\n")
 }
 
@@ -198,7 +198,7 @@ fn each_platform_gets_its_own_wheel() {
 }
 
 /// An index with a package, what it needs, and a newer version that nobody asked for.
-fn indexed() -> Mirrored {
+pub(super) fn indexed() -> Mirrored {
     let mut mirrored = Mirrored::new();
     for wheel in [flask("1.0"), flask("2.0"), click("8.0"), click("8.1"), Wheel::new("unasked", "1")] {
         mirrored.index.add(&wheel);
@@ -207,15 +207,15 @@ fn indexed() -> Mirrored {
     mirrored
 }
 
-fn flask(version: &str) -> Wheel {
+pub(super) fn flask(version: &str) -> Wheel {
     Wheel::new("Flask", version).file("flask.py", version).requires("click>=8").extra("async", "unasked")
 }
 
-fn click(version: &str) -> Wheel {
+pub(super) fn click(version: &str) -> Wheel {
     Wheel::new("click", version).file("click.py", version)
 }
 
-const TARGET: &str = "target = \"/site\", version = \"3.13\"";
+pub(super) const TARGET: &str = "target = \"/site\", version = \"3.13\"";
 
 #[test]
 fn requirements_with_hashes_are_taken_as_they_are() {
@@ -342,7 +342,7 @@ fn wheels_of_the_context_stand_beside_those_of_an_index() {
 }
 
 /// The program that resolves. `tests/setup test` installs it.
-fn uv() -> PathBuf {
+pub(super) fn uv() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/build/uv/bin/uv");
     let places = std::env::split_paths(&path).map(|directory| directory.join("uv")).chain([installed]);
@@ -351,7 +351,7 @@ fn uv() -> PathBuf {
 }
 
 /// Runs with `uv` where the machine has it.
-fn with_uv(mirrored: &Mirrored, arguments: &[&str]) -> super::support::Run {
+pub(super) fn with_uv(mirrored: &Mirrored, arguments: &[&str]) -> super::support::Run {
     let mut command = mirrored.command(arguments);
     command.env("LAPSTRAKE_UV", uv());
     mirrored.project.end(command)

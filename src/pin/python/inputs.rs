@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::local::{LocalWheel, LocalWheels, in_directory};
+use super::resolve::check_python;
 use super::{Ask, Error};
 use crate::host::open_regular;
 use crate::lock::Asked;
@@ -101,55 +102,58 @@ impl Inputs {
                     let more = self.read_requirements(ask, &beside("", file.as_str()))?;
                     merge(&mut all, more);
                 }
+                all.meaning().iter().for_each(|(kind, line)| self.asked.add(kind, line));
                 self.take_links(ask, &all)?;
                 What::Requirements(Box::new(all))
             }
             PythonInput::Pylock(file) => {
                 let path = beside("", file.value.resolve(arch)?.as_str());
-                let text = self.text(ask, "pylock", &path)?;
+                let text = self.text(ask, &path)?;
+                self.ask_file("pylock", &path, table_of(&text));
                 let lock =
                     text.parse().map_err(|error| Error::Pylock { path: path.clone(), source: Box::new(error) })?;
                 What::Pylock(path, Box::new(lock))
             }
             PythonInput::UvLock(file) => {
                 let path = beside("", file.value.resolve(arch)?.as_str());
-                self.text(ask, "uv-lock", &path)?;
+                let text = self.text(ask, &path)?;
+                self.ask_file("uv-lock", &path, table_of(&text));
                 let project = beside(&path, "pyproject.toml");
                 if super::local::file_name(&path) != "uv.lock" || !ask.context.join(&project).is_file() {
                     return Err(Error::UvLock(Shown::new(path.as_bytes())));
                 }
-                let text = self.text(ask, "pyproject", &project)?;
+                let text = self.text(ask, &project)?;
                 let names = self.project(&project, &text)?.into_iter().map(|requirement| requirement.name);
                 What::UvLock(project, names.collect())
             }
             PythonInput::Pyproject(file) => {
                 let path = beside("", file.value.resolve(arch)?.as_str());
-                let text = self.text(ask, "pyproject", &path)?;
+                let text = self.text(ask, &path)?;
                 let requirements = self.project(&path, &text)?;
                 What::Pyproject(path, requirements)
             }
         })
     }
 
-    /// A file's text, noted by its digest.
-    fn text(&mut self, ask: &Ask<'_>, kind: &str, path: &str) -> Result<String, Error> {
+    fn text(&self, ask: &Ask<'_>, path: &str) -> Result<String, Error> {
         let failed = |source| Error::Read { path: Shown::new(path.as_bytes()), source };
         let bytes = read_file(&ask.context.join(path)).map_err(failed)?;
-        self.asked.add(kind, format!("{path} {}", Digest::of(&bytes)));
         String::from_utf8(bytes).map_err(|_| failed(io::Error::other("it is no UTF-8")))
     }
 
-    fn read_requirements(&mut self, ask: &Ask<'_>, file: &str) -> Result<Requirements, Error> {
-        let asked = &mut self.asked;
+    /// Notes what a file says, by one digest of it: comments, blanks and the order of keys play no part.
+    fn ask_file(&mut self, kind: &str, path: &str, says: toml::Table) {
+        // A JSON value's keys are sorted.
+        let says = serde_json::to_value(says).unwrap_or_default();
+        let digest = Digest::of(says.to_string().as_bytes());
+        self.asked.add(kind, format!("{path} {digest}"));
+    }
+
+    fn read_requirements(&self, ask: &Ask<'_>, file: &str) -> Result<Requirements, Error> {
         let variables = |name: &str| {
             ask.environment.get(std::ffi::OsStr::new(name)).and_then(|value| value.clone().into_string().ok())
         };
-        let requirements = Requirements::read(file, &variables, &mut |path| {
-            let bytes = read_file(&ask.context.join(path))?;
-            asked.add("requirements", format!("{path} {}", Digest::of(&bytes)));
-            Ok(bytes)
-        })?;
-        Ok(requirements)
+        Ok(Requirements::read(file, &variables, &mut |path| read_file(&ask.context.join(path)))?)
     }
 
     /// Wheels that requirements files name by path, and directories of wheels.
@@ -184,8 +188,9 @@ impl Inputs {
         marker.evaluate(&environment).map_err(|source| Error::Marker { place: line.place.to_string(), source })
     }
 
-    /// What a `pyproject.toml` asks for itself, with the extras and groups.
-    fn project(&self, path: &str, text: &str) -> Result<Vec<Requirement>, Error> {
+    /// What a `pyproject.toml` asks for itself, with the extras and groups. It is noted line by line, and by one digest what
+    /// else of it plays a part for whoever resolves.
+    fn project(&mut self, path: &str, text: &str) -> Result<Vec<Requirement>, Error> {
         let project: toml::Table = text.parse().map_err(|error: toml::de::Error| Error::Pyproject {
             path: Shown::new(path.as_bytes()),
             reason: Shown::new(error.message().as_bytes()).as_str().trim_matches('`').to_owned(),
@@ -197,6 +202,8 @@ impl Inputs {
             }
             Some(value)
         };
+        let wanted = table(&["project", "requires-python"]).and_then(toml::Value::as_str);
+        check_python(Shown::new(path.as_bytes()).as_str(), wanted, &self.target)?;
         let mut found: Vec<&str> = strings(table(&["project", "dependencies"])).collect();
         let named = |table: Option<&toml::Value>| -> BTreeMap<PackageName, toml::Value> {
             let entries = table.and_then(toml::Value::as_table).into_iter().flatten();
@@ -215,9 +222,37 @@ impl Inputs {
             let items = items.and_then(toml::Value::as_array).into_iter().flatten();
             todo.extend(items.filter_map(|item| item.get("include-group")?.as_str()?.parse::<PackageName>().ok()));
         }
+        let mut rest = toml::Table::new();
+        let mut keep = |keys: &[&str], counts: bool| {
+            if let Some(value) = table(keys).filter(|_| counts) {
+                rest.insert(keys.join("."), value.clone());
+            }
+        };
+        keep(&["project", "name"], true);
+        keep(&["project", "requires-python"], true);
+        keep(&["project", "dynamic"], true);
+        keep(&["project", "optional-dependencies"], !self.extras.is_empty());
+        keep(&["dependency-groups"], !self.groups.is_empty());
+        keep(&["tool", "uv"], true);
         // What cannot be read is for `uv` to refuse.
-        Ok(found.into_iter().filter_map(|text| text.parse().ok()).collect())
+        let (read, unread): (Vec<_>, Vec<_>) =
+            found.into_iter().map(|text| (text, text.parse::<Requirement>())).partition(|(_, read)| read.is_ok());
+        let unread = unread.into_iter().map(|(text, _)| toml::Value::String(text.to_owned()));
+        rest.insert("unread".to_owned(), unread.collect::<Vec<_>>().into());
+        let requirements: Vec<Requirement> = read.into_iter().filter_map(|(_, read)| read.ok()).collect();
+        requirements.iter().for_each(|one| self.asked.add("requirement", one.meaning()));
+        self.ask_file("pyproject", path, rest);
+        Ok(requirements)
     }
+}
+
+/// A file as a table; what is none is refused elsewhere.
+fn table_of(text: &str) -> toml::Table {
+    text.parse().unwrap_or_else(|_| {
+        let mut table = toml::Table::new();
+        table.insert("text".to_owned(), text.into());
+        table
+    })
 }
 
 fn strings(value: Option<&toml::Value>) -> impl Iterator<Item = &str> {

@@ -1,31 +1,31 @@
 //! From what is asked to wheels.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
+mod hashed;
+mod settle;
+mod solve;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use pep440_rs::{Version, VersionSpecifiers};
 use url::Url;
 
+pub(crate) use self::settle::page;
+use self::solve::Run;
 use super::inputs::{Inputs, What};
 use super::local::{LocalWheel, file_name};
 use super::{Ask, Error, indexes_of};
 use crate::lock::{PythonPins, Update, WheelPin};
 use crate::oci::Digest;
-use crate::parallel;
-use crate::python::debian_names::advice;
-use crate::python::index::{ACCEPT, MAX_PAGE};
 use crate::python::install::read_metadata;
+use crate::python::meaning::without_secrets;
 use crate::python::pylock::{Pick, Place};
-use crate::python::requirements::{Item, Line, Locked, beside};
+use crate::python::requirements::{Item, Line, Locked};
 use crate::python::zip::Limits;
-use crate::python::{
-    IndexList, NamedIndex, PackageName, Page, Pylock, Requirement, Requirements, Target, WheelName, uv,
-};
+use crate::python::{IndexList, PackageName, Requirement, Target, WheelName, uv};
 use crate::report::{Phase, Reporter};
 use crate::shown::Shown;
-use crate::supply::{Supply, SupplyError, Wanted};
+use crate::supply::Supply;
 
 /// How many pages are asked for at a time.
 const SIDE_BY_SIDE: usize = 8;
@@ -38,8 +38,10 @@ struct Found {
     sha256: Digest,
     /// Whether it is named by its URL.
     direct: bool,
-    /// The index that has it, where that is known.
+    /// The index that has it, by its name in the lock, where that is known.
     index: Option<String>,
+    /// The address of the index that whoever chose it took it from.
+    said: Option<String>,
     requested: bool,
 }
 
@@ -107,7 +109,7 @@ impl Resolving<'_> {
                 let project = absolute(self.ask.context, project)?;
                 let input = uv::Input::UvLock(project.parent().unwrap_or(&project).to_owned());
                 let directory = self.temporary()?;
-                let mut run = Run::new(input, &list, directory.path());
+                let mut run = Run::new(input, &list, &directory);
                 (run.extras, run.groups) = (self.inputs.extras.clone(), self.inputs.groups.clone());
                 self.run_uv(&run, &named, &|name| requested.contains(name))?
             }
@@ -120,6 +122,9 @@ impl Resolving<'_> {
         found.retain(|found| !named.contains(found.wheel.name()));
         let mut pins = self.local()?;
         pins.extend(self.settle(found, &list, &open)?);
+        if self.is_solved()? {
+            self.tell_of_other_indexes(&pins, &list);
+        }
         pins.sort_by(|a, b| (&a.name, &a.file).cmp(&(&b.name, &b.file)));
         if matches!(self.inputs.what, What::Nothing) {
             self.tell_missing()?;
@@ -132,14 +137,7 @@ impl Resolving<'_> {
         let mut pins = Vec::new();
         for wheel in self.inputs.wheels.iter() {
             let metadata = read_metadata(&wheel.name, &wheel.content, Limits::default())?;
-            let version = python_version(&self.inputs.target);
-            if let Some(wanted) = metadata.requires_python
-                && wanted.parse::<VersionSpecifiers>().is_ok_and(|wanted| !wanted.contains(&version))
-            {
-                let wanted = Shown::new(wanted.as_bytes());
-                let found = self.inputs.target.version;
-                return Err(Error::Python { wheel: wheel.name.to_string(), wanted, found });
-            }
+            check_python(&wheel.name.to_string(), metadata.requires_python.as_deref(), &self.inputs.target)?;
             pins.push(pin_of(wheel, true));
         }
         Ok(pins)
@@ -170,359 +168,6 @@ impl Resolving<'_> {
         }
         Ok(())
     }
-
-    /// Requirements with hashes: each line is one package, and nothing is left to resolve.
-    fn hashed(&self, requirements: &Requirements, list: &IndexList) -> Result<Vec<Found>, Error> {
-        let mut lines = Vec::new();
-        for line in &requirements.entries {
-            if self.inputs.wanted(line)? {
-                lines.push(line);
-            }
-        }
-        let found = parallel::map(&lines, SIDE_BY_SIDE, |line| self.hashed_line(line, list));
-        let mut all: BTreeMap<PackageName, Found> = BTreeMap::new();
-        for (line, found) in lines.iter().zip(found) {
-            let Some(found) = found? else { continue };
-            if let Some(other) = all.insert(found.wheel.name().clone(), found)
-                && all.get(other.wheel.name()).is_some_and(|found| found.sha256 != other.sha256)
-            {
-                return Err(Error::Again { place: line.place.to_string(), package: other.wheel.name().clone() });
-            }
-        }
-        Ok(all.into_values().collect())
-    }
-
-    fn hashed_line(&self, line: &Line, list: &IndexList) -> Result<Option<Found>, Error> {
-        let place = || line.place.to_string();
-        let url = match &line.item {
-            Item::Wheel(url, _) if url.contains("://") => url,
-            Item::Wheel(path, _) => {
-                // It is among the recipe's wheels by now.
-                let wheel = LocalWheel::open(self.ask.context, path)?;
-                return match line.hashes.contains(&wheel.sha256) {
-                    true => Ok(None),
-                    false => Err(Error::OtherFile { place: place(), path: Shown::new(path.as_bytes()) }),
-                };
-            }
-            Item::Package(requirement) => match (&requirement.url, requirement.pinned()) {
-                (Some(url), _) => url,
-                (None, Some(version)) => return self.of_index(&requirement.name, version, line, list).map(Some),
-                // `Requirements::locked` lets none through.
-                (None, None) => return Ok(None),
-            },
-        };
-        let [sha256] = line.hashes[..] else { return Err(Error::Hashes { place: place() }) };
-        let wheel: WheelName = wheel_of(&lockable(url, line)?)?;
-        if self.inputs.tags.rank(&wheel).is_none() {
-            let target = describe(&self.inputs.target);
-            return Err(Error::Unfit { path: Shown::new(wheel.to_string().as_bytes()), target });
-        }
-        let place = Place::Url(url.clone());
-        Ok(Some(Found { wheel, place, size: None, sha256, direct: true, index: None, requested: true }))
-    }
-
-    /// The best wheel of a pinned version, from the first index that has one.
-    fn of_index(&self, name: &PackageName, version: &Version, line: &Line, list: &IndexList) -> Result<Found, Error> {
-        let (tags, target) = (&self.inputs.tags, &self.inputs.target);
-        if let Some(wheel) = self.inputs.wheels.iter().find(|wheel| wheel.name.name() == name) {
-            return Ok(Found::local(wheel));
-        }
-        let link = |wheel: &&LocalWheel| wheel.name.name() == name && line.hashes.contains(&wheel.sha256);
-        if let Some(wheel) = self.inputs.links.iter().find(link) {
-            return Ok(Found::local(wheel));
-        }
-        let (mut sdist, mut known) = (false, false);
-        for index in list.iter() {
-            let Some(page) = page(self.supply, index, name)? else { continue };
-            known = true;
-            if let Some((wheel, file)) = page.best(version, &line.hashes, tags, target.version) {
-                let Some(sha256) = file.sha256 else { continue };
-                return Ok(Found {
-                    wheel,
-                    place: Place::Url(file.url.to_string()),
-                    size: file.size,
-                    sha256,
-                    direct: false,
-                    index: Some(index.name.clone()),
-                    requested: true,
-                });
-            }
-            sdist |= page.files().iter().any(|file| {
-                !file.name.ends_with(".whl") && file.sha256.is_some_and(|sha256| line.hashes.contains(&sha256))
-            });
-        }
-        let version = version.to_string();
-        if !known {
-            return Err(Error::Nowhere { file: name.to_string(), looked: Vec::new() });
-        }
-        Err(Error::NoWheel {
-            package: format!("{name} {version}"),
-            target: describe(target),
-            sdist,
-            advice: advice(name, Some(&version)),
-        })
-    }
-
-    /// Requirements that are to be resolved.
-    fn resolved(&self, requirements: &Requirements, list: &IndexList) -> Result<Vec<Found>, Error> {
-        let directory = self.temporary()?;
-        let mut requested = BTreeSet::new();
-        let mut text = self.lines_of_wheels()?;
-        for line in &requirements.entries {
-            match &line.item {
-                Item::Package(requirement) => {
-                    if let Some(url) = &requirement.url {
-                        lockable(url, line)?;
-                    }
-                    requested.insert(requirement.name.clone());
-                    text.push_str(&format!("{requirement}\n"));
-                }
-                Item::Wheel(url, marker) if url.contains("://") => {
-                    let name = wheel_of(&lockable(url, line)?)?.name().clone();
-                    let marker = marker.as_ref().map_or(String::new(), |marker| format!(" ; {marker}"));
-                    text.push_str(&format!("{name} @ {url}{marker}\n"));
-                    requested.insert(name);
-                }
-                // Among the recipe's wheels by now.
-                Item::Wheel(..) => {}
-            }
-        }
-        let file = self.write(directory.path(), "requirements.txt", &text)?;
-        let mut run = Run::new(uv::Input::Requirements(vec![file]), list, directory.path());
-        run.pre = requirements.pre;
-        let mut constraints = String::new();
-        for line in &requirements.constraints {
-            if let Item::Package(requirement) = &line.item {
-                constraints.push_str(&format!("{requirement}\n"));
-            }
-        }
-        if !constraints.is_empty() {
-            run.constraints.push(self.write(directory.path(), "constraints.txt", &constraints)?);
-        }
-        run.links = requirements.indexes.find_links.iter().filter(|link| !link.contains("://")).cloned().collect();
-        self.run_uv(&run, &BTreeSet::new(), &|name| requested.contains(name))
-    }
-
-    fn project(&self, path: &str, requirements: &[Requirement], list: &IndexList) -> Result<Vec<Found>, Error> {
-        let directory = self.temporary()?;
-        let wheels = self.lines_of_wheels()?;
-        let more = match wheels.is_empty() {
-            true => Vec::new(),
-            false => vec![self.write(directory.path(), "wheels.txt", &wheels)?],
-        };
-        let input = uv::Input::Pyproject(absolute(self.ask.context, path)?, more);
-        let mut run = Run::new(input, list, directory.path());
-        (run.extras, run.groups) = (self.inputs.extras.clone(), self.inputs.groups.clone());
-        let requested: BTreeSet<&PackageName> = requirements.iter().map(|requirement| &requirement.name).collect();
-        self.run_uv(&run, &BTreeSet::new(), &|name| requested.contains(name))
-    }
-
-    /// The recipe's wheels, as lines of a requirements file: what they need is resolved with the rest.
-    fn lines_of_wheels(&self) -> Result<String, Error> {
-        let mut text = String::new();
-        for wheel in self.inputs.wheels.iter() {
-            let path = absolute(self.ask.context, &wheel.path)?;
-            let url = Url::from_file_path(&path).map_err(|()| Error::Read {
-                path: Shown::new(wheel.path.as_bytes()),
-                source: io::Error::other("its path is no absolute one"),
-            })?;
-            text.push_str(&format!("{} @ {url}\n", wheel.name.name()));
-        }
-        Ok(text)
-    }
-
-    fn run_uv(
-        &self,
-        run: &Run<'_>,
-        without: &BTreeSet<&PackageName>,
-        requested: &dyn Fn(&PackageName) -> bool,
-    ) -> Result<Vec<Found>, Error> {
-        let program = self.supply.uv().ok_or(uv::UvError::None)?;
-        let mut indexes = crate::python::requirements::Indexes { none: run.list.is_empty(), ..Default::default() };
-        let mut addresses: Vec<String> = Vec::new();
-        for index in run.list.iter() {
-            let address = self.supply.with_login(&index.address).to_string();
-            match index.flat {
-                true => indexes.find_links.push(address),
-                false => addresses.push(address),
-            }
-        }
-        indexes.none = addresses.is_empty();
-        for link in &run.links {
-            indexes.find_links.push(absolute(self.ask.context, link)?.to_string_lossy().into_owned());
-        }
-        // `uv` looks at the default index last.
-        indexes.index = addresses.pop();
-        indexes.extra = addresses;
-        let mut update: Vec<PackageName> = Vec::new();
-        let mut kept = Vec::new();
-        if let Update::Only(names) = self.update {
-            update.extend(names.iter().filter_map(|name| name.parse().ok()));
-        }
-        for pin in self.previous.iter().filter(|_| *self.update != Update::Everything).flat_map(|pins| &pins.wheels) {
-            let (Ok(name), Ok(version)) = (pin.name.parse::<PackageName>(), pin.version.parse::<Version>()) else {
-                continue;
-            };
-            if !update.contains(&name) {
-                kept.push((name, version));
-            }
-        }
-        let previous = match kept.is_empty() || matches!(run.input, uv::Input::UvLock(_)) {
-            true => None,
-            false => {
-                let text = uv::preferences(kept.iter().map(|(name, version)| (name, version)));
-                Some(self.write(run.directory, "pylock.toml", &text)?)
-            }
-        };
-        let cache = self.supply.directory("uv").map_err(SupplyError::from)?;
-        let request = uv::Request {
-            target: &self.inputs.target,
-            input: run.input.clone(),
-            extras: run.extras.clone(),
-            groups: run.groups.clone(),
-            indexes: &indexes,
-            use_config: false,
-            pre: run.pre,
-            constraints: run.constraints.clone(),
-            previous,
-            update,
-            cache,
-            offline: self.supply.is_offline(),
-        };
-        let invocation = request.invocation(self.ask.environment)?;
-        let resolved = uv::run(&program, &invocation)?;
-        // That it has no interpreter of the image's version matters only to who builds something.
-        for warning in resolved.warnings.iter().filter(|text| !text.starts_with("The requested Python version")) {
-            self.reporter.warn(format!("uv: {warning}"));
-        }
-        let lock = || -> Result<Vec<Pick>, crate::python::PylockError> {
-            resolved.pylock.parse::<Pylock>()?.without(without).select(&self.inputs.target, &[], None)
-        };
-        let picks =
-            lock().map_err(|error| Error::Pylock { path: "what `uv` resolved".to_owned(), source: Box::new(error) })?;
-        Ok(picks.into_iter().map(|pick| Found::of(pick, requested)).collect())
-    }
-
-    /// From wheels that were chosen to pins: which index has each, and how long it is.
-    fn settle(
-        &self,
-        found: Vec<Found>,
-        list: &IndexList,
-        open: &BTreeSet<PackageName>,
-    ) -> Result<Vec<WheelPin>, Error> {
-        let local: BTreeMap<Digest, &LocalWheel> =
-            self.inputs.links.iter().chain(self.inputs.wheels.iter()).map(|wheel| (wheel.sha256, wheel)).collect();
-        let settled = parallel::map(&found, SIDE_BY_SIDE, |found| {
-            if let Some(wheel) = local.get(&found.sha256) {
-                return Ok(pin_of(wheel, found.requested));
-            }
-            self.settle_one(found, list, open)
-        });
-        settled.into_iter().collect()
-    }
-
-    fn settle_one(&self, found: &Found, list: &IndexList, open: &BTreeSet<PackageName>) -> Result<WheelPin, Error> {
-        let pin = |index: &str, file: String, size: u64| WheelPin {
-            name: found.wheel.name().to_string(),
-            version: found.wheel.version().to_string(),
-            index: index.to_owned(),
-            file,
-            size,
-            sha256: found.sha256,
-            requested: found.requested,
-        };
-        let name = found.wheel.to_string();
-        let url = match &found.place {
-            Place::Url(url) => url.parse::<Url>().map_err(|_| Error::Url { what: "place of a wheel" })?,
-            Place::Path(path) => {
-                let What::Pylock(lock, _) = &self.inputs.what else {
-                    return Err(Error::Nowhere { file: name, looked: Vec::new() });
-                };
-                let wheel = LocalWheel::open(self.ask.context, &beside(lock, path))?;
-                return match wheel.sha256 == found.sha256 {
-                    true => Ok(pin_of(&wheel, found.requested)),
-                    false => Err(Error::OtherFile { place: lock.clone(), path: Shown::new(path.as_bytes()) }),
-                };
-            }
-        };
-        let size_of = |url: &Url| -> Result<u64, Error> {
-            let places = || Ok(vec![url.clone()]);
-            let wanted = [Wanted { name: name.clone(), sha256: found.sha256, size: None, places: &places }];
-            Ok(self.supply.files(&wanted)?.first().map_or(0, |content| content.len()))
-        };
-        if found.direct {
-            let size = found.size.map_or_else(|| size_of(&url), Ok)?;
-            return Ok(pin("", without_user(url).to_string(), size));
-        }
-        let look = open.contains(found.wheel.name()) && !self.supply.is_offline();
-        if let (Some(size), Some(index)) = (found.size, &found.index) {
-            return Ok(pin(index, name, size));
-        }
-        if let (Some(size), [index], false) = (found.size, &list.iter().collect::<Vec<_>>()[..], look) {
-            return Ok(pin(&index.name, name, size));
-        }
-        let mut looked = Vec::new();
-        for index in list.iter() {
-            let Some(page) = page(self.supply, index, found.wheel.name())? else { continue };
-            looked.push(index.name.clone());
-            let Ok(file) = page.find(&name, &found.sha256) else { continue };
-            if look && let Some(newer) = page.newer_without_wheel(found.wheel.version()) {
-                self.reporter.warn(format!(
-                    "{} {} is taken, since the newer {newer} has only a source archive, which would have to run code to install: {}",
-                    found.wheel.name(),
-                    found.wheel.version(),
-                    advice(found.wheel.name(), Some(&newer.to_string()))
-                ));
-            }
-            let size = found.size.or(file.size);
-            let size = size.map_or_else(|| size_of(&file.url), Ok)?;
-            return Ok(pin(&index.name, name, size));
-        }
-        Err(Error::Nowhere { file: name, looked })
-    }
-
-    fn temporary(&self) -> Result<tempfile::TempDir, Error> {
-        tempfile::tempdir_in(self.tmp).map_err(|source| self.unwritten(source))
-    }
-
-    fn write(&self, directory: &Path, name: &str, text: &str) -> Result<std::path::PathBuf, Error> {
-        let path = directory.join(name);
-        fs::write(&path, text).map_err(|source| self.unwritten(source))?;
-        // `uv` runs elsewhere.
-        std::path::absolute(&path).map_err(|source| self.unwritten(source))
-    }
-
-    fn unwritten(&self, source: io::Error) -> Error {
-        Error::Tmp { tmp: Shown::new(self.tmp.as_os_str().as_encoded_bytes()), source }
-    }
-}
-
-/// What differs from one run of `uv` to the other.
-struct Run<'a> {
-    input: uv::Input,
-    list: &'a IndexList,
-    directory: &'a Path,
-    extras: Vec<PackageName>,
-    groups: Vec<PackageName>,
-    constraints: Vec<std::path::PathBuf>,
-    /// Directories of wheels, from the context's on.
-    links: Vec<String>,
-    pre: bool,
-}
-
-impl<'a> Run<'a> {
-    fn new(input: uv::Input, list: &'a IndexList, directory: &'a Path) -> Self {
-        Run {
-            input,
-            list,
-            directory,
-            extras: Vec::new(),
-            groups: Vec::new(),
-            constraints: Vec::new(),
-            links: Vec::new(),
-            pre: false,
-        }
-    }
 }
 
 impl Found {
@@ -542,6 +187,20 @@ impl Found {
             sha256: pick.sha256,
             direct: pick.direct,
             index: None,
+            said: pick.index,
+        }
+    }
+
+    /// Its pin.
+    fn pin(&self, index: &str, file: String, size: u64) -> WheelPin {
+        WheelPin {
+            name: self.wheel.name().to_string(),
+            version: self.wheel.version().to_string(),
+            index: index.to_owned(),
+            file,
+            size,
+            sha256: self.sha256,
+            requested: self.requested,
         }
     }
 
@@ -553,6 +212,7 @@ impl Found {
             sha256: wheel.sha256,
             direct: false,
             index: None,
+            said: None,
             requested: true,
         }
     }
@@ -580,17 +240,28 @@ fn unpinned(line: &Line) -> Option<PackageName> {
     }
 }
 
-fn python_version(target: &Target) -> Version {
-    Version::new([target.version.major, target.version.minor, target.version.patch].map(u64::from))
+/// Whether `what` is for the Python of the target; what cannot be read says nothing.
+///
+/// # Errors
+/// [`Error::Python`].
+pub(super) fn check_python(what: &str, wanted: Option<&str>, target: &Target) -> Result<(), Error> {
+    let version = Version::new([target.version.major, target.version.minor, target.version.patch].map(u64::from));
+    let Some(wanted) = wanted else { return Ok(()) };
+    match wanted.parse::<VersionSpecifiers>().is_ok_and(|wanted| !wanted.contains(&version)) {
+        true => {
+            Err(Error::Python { what: what.to_owned(), wanted: Shown::new(wanted.as_bytes()), found: target.version })
+        }
+        false => Ok(()),
+    }
 }
 
 /// A URL of a line, as it may stand in a lock.
 fn lockable(url: &str, line: &Line) -> Result<Url, Error> {
-    if line.filled {
+    if line.filled.is_some() {
         return Err(Error::Filled { place: line.place.to_string() });
     }
     let url: Url = url.parse().map_err(|_| Error::Url { what: "place of a wheel" })?;
-    Ok(without_user(url))
+    Ok(without_secrets(url))
 }
 
 fn wheel_of(url: &Url) -> Result<WheelName, Error> {
@@ -598,29 +269,6 @@ fn wheel_of(url: &Url) -> Result<WheelName, Error> {
     Ok(file_name(url.path()).replace("%2B", "+").replace("%2b", "+").parse()?)
 }
 
-pub(super) fn without_user(mut url: Url) -> Url {
-    // Where a URL can hold none of them there is nothing to take away.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_fragment(None);
-    url
-}
-
 fn absolute(context: &Path, path: &str) -> Result<std::path::PathBuf, Error> {
     std::path::absolute(context.join(path)).map_err(|source| Error::Read { path: Shown::new(path.as_bytes()), source })
-}
-
-/// The page of a package; `None` where the index has none.
-pub(crate) fn page(supply: &dyn Supply, index: &NamedIndex, name: &PackageName) -> Result<Option<Page>, Error> {
-    let document = match supply.document(&index.page(name), Some(ACCEPT), MAX_PAGE as u64) {
-        Ok(document) => document,
-        Err(SupplyError::Absent { .. } | SupplyError::Gone { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let page = Page::parse(name, &document.content_type, &document.bytes, &document.address);
-    page.map(Some).map_err(|error| Error::Index {
-        package: name.clone(),
-        index: index.name.clone(),
-        source: Box::new(error),
-    })
 }

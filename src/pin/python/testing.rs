@@ -245,6 +245,18 @@ impl Bench {
         self.supply.uv = Some(program);
     }
 
+    /// A `uv` that fails with these words.
+    pub(crate) fn uv_fails(&mut self, talk: &str) {
+        self.uv("");
+        let answer = self.directory.path().join("talk");
+        std::fs::write(&answer, talk).unwrap();
+        let program = self.supply.uv.clone().unwrap();
+        let fresh = self.directory.path().join("uv.new");
+        std::fs::write(&fresh, format!("#!/bin/sh\ncat {} >&2\nexit 2\n", answer.display())).unwrap();
+        std::fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::rename(&fresh, &program).unwrap();
+    }
+
     /// What the last `uv` was started with: arguments, environment, the text of its files.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()

@@ -35,22 +35,24 @@ fn what_is_asked_is_files_interpreter_and_indexes() {
         .write("more/x.txt", "b")
         .write("c.txt", "b<3")
         .write(&format!("dist/{A}"), wheel(A));
-    let digest = |bytes: &[u8]| Digest::of(bytes).to_string();
     let keys =
         "requirements = [\"./r.txt\"], wheels = [\"dist/*.whl\"], index = { company = \"https://i.example.com\" }";
     let found = lines(&bench, keys);
     assert_eq!(
         found,
         [
+            "constraint b<3".to_owned(),
             "index company".to_owned(),
             "libc glibc 2.41".to_owned(),
             "python 3.13.5".to_owned(),
-            format!("requirements c.txt {}", digest(b"b<3")),
-            format!("requirements more/x.txt {}", digest(b"b")),
-            format!("requirements r.txt {}", digest(b"a\n-r more/x.txt\n-c c.txt\n")),
-            format!("wheel dist/{A} {}", digest(&wheel(A))),
+            "requirement a".to_owned(),
+            "requirement b".to_owned(),
+            format!("wheel dist/{A} {}", Digest::of(&wheel(A))),
         ]
     );
+    // Comments, blanks and which file says it play no part.
+    bench.write("r.txt", "# why\n\nA   # because\n-r more/x.txt\n").write("more/x.txt", "B\n-c ../c.txt");
+    assert_eq!(lines(&bench, keys), found);
     // Where things go, and what is made of them, is no question.
     for more in ["target = \"/site\"", "venv = \"/venv\"", "compile = true", "break_system_packages = true"] {
         assert_eq!(lines(&bench, &format!("{keys}, {more}")), found, "{more}");
@@ -62,6 +64,10 @@ fn what_is_asked_is_files_interpreter_and_indexes() {
     let found = lines(&other, keys).join("\n");
     assert!(found.contains("extra a\nextra b-b\ngroup dev\n") && found.contains("\npyproject pyproject.toml sha256:"));
     assert!(found.contains("\nuv-lock uv.lock sha256:"), "{found}");
+    other.write("uv.lock", "# a comment\n").write("pyproject.toml", "[tool.other]\nx = 1 # not for us\n");
+    assert_eq!(lines(&other, keys).join("\n"), found);
+    other.write("pyproject.toml", "[project]\nrequires-python = \">=3.9\"\n");
+    assert_ne!(lines(&other, keys).join("\n"), found);
 }
 
 #[test]
@@ -133,6 +139,10 @@ fn lines_with_hashes_that_fit_nothing() {
         (format!("docopt==0.6.2 --hash={sdist}"), "only a source archive"),
         (format!("docopt==0.6.2 --hash={sdist}"), "`python3-docopt`"),
         (format!("docopt==0.6.2 --hash={other}"), "among the files with these hashes"),
+        (
+            format!("a==1 --hash={other}"),
+            &format!("{A} of the index default has the digest {a}, and line 1 of `r.txt` says {other}"),
+        ),
         (format!("gone==1 --hash={a}"), "no index has gone (there is none that knows the package)"),
         (format!("./d/{A} --hash={other}"), "has another digest"),
         (format!("a==1 --hash={a}\nhttps://h/a-1-py3-none-any.whl --hash={other}"), "asks for a again"),
@@ -350,4 +360,124 @@ fn directories_of_wheels_stand_beside_the_indexes() {
     assert!(bench.log().contains(&format!("UV_FIND_LINKS={}/links\n", bench.context().display())));
     let asked = lines(&bench, "requirements = \"r.txt\"").join("\n");
     assert!(asked.contains(&format!("link links/{A} sha256:")) && !asked.contains("aarch64"), "{asked}");
+}
+
+/// Breaks where indexes are asked in another order than `uv` asks them, or where a file of one is taken for that of another.
+#[test]
+fn a_name_that_two_indexes_have_is_told() {
+    let mut bench = Bench::new();
+    let company = "https://company.example.com/";
+    bench.supply.indexes.insert(0, ("extra-1".to_owned(), company.parse().unwrap()));
+    let ours = bench.supply.serve(company, A, &wheel(A));
+    bench.supply.serve(ROOT, A, b"somebody else's, of the same version");
+    bench.supply.serve(ROOT, "a-9-py3-none-any.whl", b"somebody else's, newer");
+    let b = bench.supply.serve(ROOT, AMD64, &wheel(AMD64));
+    bench.write("r.txt", "a\nb\n");
+    bench.uv(&pylock(&[(A, ours), (AMD64, b)]));
+    let keys = "requirements = \"r.txt\"";
+    let pins = bench.pin(keys).unwrap();
+    let found: Vec<_> = pins.wheels.iter().map(|pin| (pin.index.as_str(), pin.sha256)).collect();
+    assert_eq!(found, [("extra-1", ours), ("default", b)]);
+    let said = bench.said.lock().unwrap().join("\n");
+    assert!(said.contains("several indexes") && said.contains("a (from extra-1, also in default)"), "{said}");
+    assert!(!said.contains("b (from"), "{said}");
+    // What an index has in the place of what was chosen is refused, and not taken from the next one.
+    bench.supply.pages.remove(&format!("{company}a/"));
+    let error = bench.pinned(keys).unwrap_err();
+    assert!(error.contains(&ours.to_string()) && error.contains("the page of a in the index default"), "{error}");
+}
+
+/// Breaks where the first index of the list is written down, and not the one that the wheel came from.
+#[test]
+fn the_index_that_uv_names_is_the_one_that_is_pinned() {
+    let mut bench = Bench::new();
+    let company = "https://company.example.com/";
+    bench.supply.indexes.insert(0, ("extra-1".to_owned(), company.parse().unwrap()));
+    let a = bench.supply.serve(company, A, &wheel(A));
+    bench.supply.serve(ROOT, A, &wheel(A));
+    bench.write("r.txt", "a\n");
+    let text = pylock(&[(A, a)]).replace("wheels = ", "index = \"https://index.example.com/simple\"\nwheels = ");
+    bench.uv(&text);
+    assert_eq!(bench.pinned("requirements = \"r.txt\"").unwrap(), [format!("a default {A} requested")]);
+}
+
+#[test]
+fn whose_fault_an_error_is() {
+    use crate::pin::debian::Fault;
+    let mut bench = Bench::new();
+    let a = bench.supply.serve(ROOT, A, &wheel(A));
+    bench
+        .write("includes.txt", "-r gone.txt\n")
+        .write("missing.txt", format!("gone==1 --hash={a}\n"))
+        .write("a.txt", "a\n");
+    bench.uv("");
+    for (keys, fault) in [
+        ("requirements = \"gone.txt\"", Fault::Recipe),
+        ("requirements = \"includes.txt\"", Fault::Recipe),
+        ("pylock = \"gone.toml\"", Fault::Recipe),
+        ("pyproject = \"gone.toml\"", Fault::Recipe),
+        ("wheels = [\"gone-1-py3-none-any.whl\"]", Fault::Recipe),
+        ("wheels = [\"*.whl\"]", Fault::Recipe),
+        ("requirements = \"missing.txt\"", Fault::Unresolvable),
+    ] {
+        let error = bench.pin(keys).unwrap_err();
+        assert_eq!(error.fault(), fault, "{keys}: {error}");
+    }
+    bench.uv_fails("error: Failed to fetch: `http://h/a/`\n  Caused by: Connection refused");
+    let error = bench.pin("requirements = \"a.txt\"").unwrap_err();
+    assert_eq!(error.fault(), Fault::Network, "{error}");
+    assert!(error.to_string().contains("Connection refused"), "{error}");
+    bench.uv_fails("error: No solution found\n  cause: Because a was not found in the package registry");
+    assert_eq!(bench.pin("requirements = \"a.txt\"").unwrap_err().fault(), Fault::Unresolvable);
+}
+
+#[test]
+fn the_python_that_is_needed_and_the_one_that_is_there_are_both_named() {
+    let mut bench = Bench::new();
+    bench.write("pyproject.toml", "[project]\nname = \"p\"\nrequires-python = \">=3.14\"\n");
+    let told = "needs Python `>=3.14`, and the image has 3.13.5";
+    let error = bench.pinned("pyproject = \"pyproject.toml\"").unwrap_err();
+    assert!(error.contains("`pyproject.toml`") && error.contains(told), "{error}");
+    bench.write("uv.lock", "version = 1\n");
+    assert!(bench.pinned("uv_lock = \"uv.lock\"").unwrap_err().contains(told));
+    // An index says it of a file.
+    let a = bench.supply.serve(ROOT, A, &wheel(A));
+    let page = bench.supply.pages.get_mut(&format!("{ROOT}a/")).unwrap();
+    *page = page.replace("\"size\"", "\"requires-python\": \">=3.14\", \"size\"");
+    bench.write("r.txt", format!("a==1.0 --hash={a}\n"));
+    let error = bench.pinned("requirements = \"r.txt\"").unwrap_err();
+    assert!(error.contains(A) && error.contains(told), "{error}");
+    // And a file that is named by its URL says it itself.
+    let old = "old-1-py3-none-any.whl";
+    let bytes = wheel_with(old, "Requires-Python: >=3.14\n");
+    let digest = Digest::of(&bytes);
+    bench.supply.files.insert(digest, (format!("https://h.example.com/{old}"), bytes));
+    bench.write("r.txt", format!("https://h.example.com/{old} --hash={digest}\n"));
+    assert!(bench.pinned("requirements = \"r.txt\"").unwrap_err().contains(told));
+}
+
+/// Breaks where a query gets into the lock, or a login into what `uv` keeps.
+#[test]
+fn what_is_secret_of_an_address_is_in_no_lock_and_in_no_cache() {
+    let mut bench = Bench::new();
+    let bytes = wheel(A);
+    let a = Digest::of(&bytes);
+    bench.supply.files.insert(a, (format!("https://h.example.com/{A}"), bytes));
+    let line = format!("https://me:s3cret@h.example.com/{A}?X-Signature=s3cret");
+    bench.write("r.txt", format!("{line} --hash={a}\n"));
+    let pins = bench.pin("requirements = \"r.txt\"").unwrap();
+    assert!(!format!("{pins:?}").contains("s3cret"), "{pins:?}");
+    let (source, context) = (source("requirements = \"r.txt\""), bench.context());
+    let url = pins.wheels[0].file.parse().unwrap();
+    assert_eq!(super::with_login(&bench.ask(&source, &context), &url).as_str(), line);
+    bench.write("r.txt", format!("a @ {line}\n"));
+    bench.uv(&pylock(&[(A, a)]));
+    bench.pin("requirements = \"r.txt\"").unwrap();
+    let log = bench.log();
+    assert!(log.contains(&format!("--cache-dir {}/", bench.tmp().display())), "{log}");
+    assert_eq!(std::fs::read_dir(bench.tmp()).unwrap().count(), 0);
+    bench.write("r.txt", "a\n");
+    bench.supply.serve(ROOT, A, &wheel(A));
+    bench.pin("requirements = \"r.txt\"").unwrap();
+    assert!(bench.log().contains(&format!("--cache-dir {}/uv ", bench.directory.path().join("cache").display())));
 }

@@ -39,7 +39,8 @@ impl Line {
             // What a variable holds may be secret.
             (Some(written), _) => {
                 let end = written.find(" -").or_else(|| written.find("\t-")).unwrap_or(written.len());
-                written[..end].split_whitespace().collect::<Vec<_>>().join(" ")
+                let query = written.find("://").and_then(|at| Some(at + written[at..].find('?')?));
+                written[..query.map_or(end, |query| query.min(end))].split_whitespace().collect::<Vec<_>>().join(" ")
             }
             (None, Item::Package(requirement)) => requirement.meaning(),
             (None, Item::Wheel(place, marker)) => bare_place(place) + &condition(marker.as_ref()),
@@ -177,10 +178,10 @@ mod tests {
     fn nothing_secret_is_in_it() {
         let hash = format!("--hash=sha256:{}", "ab".repeat(32));
         let text = format!(
-            "https://${{TOKEN}}@h/a-1-py3-none-any.whl\nb @ https://h/${{TOKEN}}/b-1-py3-none-any.whl {hash}\nc==${{TOKEN}}\nd @ https://h/d-1-py3-none-any.whl?sig=s3cret\n--extra-index-url https://s3cret@h/\n-f https://h/?s3cret"
+            "https://${{TOKEN}}@h/a-1-py3-none-any.whl\nb @ https://h/${{TOKEN}}/b-1-py3-none-any.whl?s3cret {hash}\nc ; os_name == '${{TOKEN}}'\nd @ https://h/d-1-py3-none-any.whl?sig=s3cret\n--extra-index-url https://s3cret@h/\n-f https://h/?s3cret"
         );
         let found = read(&text);
         assert!(!found.join("\n").contains("s3cret"), "{found:?}");
-        assert!(found.contains(&"requirement c==${TOKEN}".to_owned()), "{found:?}");
+        assert!(found.contains(&"requirement c ; os_name == '${TOKEN}'".to_owned()), "{found:?}");
     }
 }

@@ -53,7 +53,7 @@ fn a_package_comes_from_the_first_index_that_has_its_name() {
     company.remove("flask", "Flask-0.9-py3-none-any.whl");
     company.add(&Wheel::new("Flask", "0.9").file("flask.py", "another")).publish();
     mirrored.server.clear_log();
-    let mut command = mirrored.command(&["build", "--locked", "-o", "oci:out"]);
+    let mut command = mirrored.command(&["build", "--locked", "-o", "oci:out", "--cache-dir", "cold"]);
     command.env("LAPSTRAKE_PYTHON_INDEX", format!("{ours} {public}"));
     let run = mirrored.project.end(command);
     assert!(matches!(run.code, Some(4 | 5)), "{}", run.told());

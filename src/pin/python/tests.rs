@@ -471,13 +471,13 @@ fn what_is_secret_of_an_address_is_in_no_lock_and_in_no_cache() {
     let url = pins.wheels[0].file.parse().unwrap();
     assert_eq!(super::with_login(&bench.ask(&source, &context), &url).as_str(), line);
     bench.write("r.txt", format!("a @ {line}\n"));
+    bench.supply.serve(ROOT, A, &wheel(A));
     bench.uv(&pylock(&[(A, a)]));
     bench.pin("requirements = \"r.txt\"").unwrap();
     let log = bench.log();
     assert!(log.contains(&format!("--cache-dir {}/", bench.tmp().display())), "{log}");
     assert_eq!(std::fs::read_dir(bench.tmp()).unwrap().count(), 0);
     bench.write("r.txt", "a\n");
-    bench.supply.serve(ROOT, A, &wheel(A));
     bench.pin("requirements = \"r.txt\"").unwrap();
     assert!(bench.log().contains(&format!("--cache-dir {}/uv ", bench.directory.path().join("cache").display())));
 }

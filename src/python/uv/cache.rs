@@ -6,46 +6,36 @@ use std::path::Path;
 
 use walkdir::WalkDir;
 
-/// Where `uv` keeps pages of indexes.
-const PAGES: &str = "simple-";
+/// Endings of the files in which `uv` keeps answers of servers: pages of indexes, metadata, and where they came from.
+const ANSWERS: [&str; 4] = ["http", "msgpack", "rev", "rkyv"];
 
-/// Removes the pages of `uv`'s cache that hold signed links: whoever has such a link has the file. Another run that needs one
+/// Removes the files of `uv`'s cache that hold signed links: whoever has such a link has the file. Another run that needs one
 /// asks for it again.
 ///
 /// # Errors
-/// Where a page cannot be read or removed.
+/// Where a file cannot be read or removed.
 pub fn forget_signed(cache: &Path) -> io::Result<()> {
-    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    let buckets = match fs::read_dir(cache) {
-        Err(error) if gone(&error) => return Ok(()),
-        buckets => buckets?,
-    };
-    for bucket in buckets {
-        let bucket = bucket?;
-        if !bucket.file_name().as_encoded_bytes().starts_with(PAGES.as_bytes()) {
+    for entry in WalkDir::new(cache).follow_links(false) {
+        // Another run may have removed it, or the cache is not there yet.
+        let Ok(entry) = entry else { continue };
+        let is_answer = entry.path().extension().is_some_and(|end| ANSWERS.iter().any(|known| end == *known));
+        if !entry.file_type().is_file() || !is_answer {
             continue;
         }
-        for entry in WalkDir::new(bucket.path()).follow_links(false) {
-            // Another run may have removed it.
-            let Ok(entry) = entry else { continue };
-            if !entry.file_type().is_file() {
-                continue;
-            }
-            let removed = match fs::read(entry.path()) {
-                Ok(page) if has_query(&page) => fs::remove_file(entry.path()),
-                Ok(_) => Ok(()),
-                Err(error) => Err(error),
-            };
-            match removed {
-                Err(error) if !gone(&error) => return Err(error),
-                _ => {}
-            }
+        let removed = match fs::read(entry.path()) {
+            Ok(answer) if has_query(&answer) => fs::remove_file(entry.path()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// Whether a page has a link with a query: `.whl?` or the ending of a source archive, and a `=` soon after.
+/// Whether an answer has a link with a query: `.whl?` or the ending of a source archive, and a `=` soon after.
 fn has_query(page: &[u8]) -> bool {
     let question = |at: &usize| {
         page[*at] == b'?'
@@ -72,8 +62,9 @@ mod tests {
         };
         let signed = write("simple-v1/index/a.rkyv", "\0https://h/a-1-py3-none-any.whl?X-Signature=s3cret\0");
         let plain = write("simple-v1/index/b.rkyv", "\0https://h/b-1-py3-none-any.whl\0what?\0=");
-        let other = write("wheels-v1/c", "https://h/c-1-py3-none-any.whl?a=b");
+        let metadata = write("wheels-v1/c.msgpack", "https://h/c-1-py3-none-any.whl.metadata?sig=s3cret");
+        let other = write("archive-v1/c.py", "https://h/c-1-py3-none-any.whl?a=b");
         forget_signed(directory.path()).unwrap();
-        assert!(!signed.exists() && plain.exists() && other.exists());
+        assert!(!signed.exists() && !metadata.exists() && plain.exists() && other.exists());
     }
 }

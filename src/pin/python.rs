@@ -199,21 +199,8 @@ pub enum Error {
         advice: String,
     },
     /// An index has the wheel with other bytes.
-    #[error(
-        "{file} of the index {index} has the digest {found}, and {place} says {wanted}: it is another file than the one that was pinned there"
-    )]
-    OtherHash {
-        /// The file.
-        file: String,
-        /// The index, by its name in the lock.
-        index: String,
-        /// The digest of the index.
-        found: Digest,
-        /// Where the pinned ones are written.
-        place: String,
-        /// Those.
-        wanted: String,
-    },
+    #[error(transparent)]
+    OtherHash(Box<OtherHash>),
     /// No index has the file.
     #[error("no index has {file} ({})", if .looked.is_empty() { "there is none that knows the package".to_owned() } else { format!("looked at: {}", .looked.join(", ")) })]
     Nowhere {
@@ -246,6 +233,24 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+/// A file of an index is not the one that is pinned.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{file} of the index {index} has the digest {found}, and {place} says {wanted}: it is another file than the one that was pinned there"
+)]
+pub struct OtherHash {
+    /// The file.
+    pub file: String,
+    /// The index, by its name in the lock.
+    pub index: String,
+    /// The digest of the index.
+    pub found: Digest,
+    /// Where the pinned ones are written.
+    pub place: String,
+    /// Those.
+    pub wanted: String,
 }
 
 impl Error {

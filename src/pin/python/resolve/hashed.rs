@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pep440_rs::Version;
 
+use super::super::OtherHash;
 use super::super::local::LocalWheel;
 use super::{Error, Found, Resolving, SIDE_BY_SIDE, check_python, describe, lockable, page, wheel_of};
 use crate::parallel;
@@ -109,7 +110,8 @@ impl Resolving<'_> {
         }
         if let Some((file, index, found)) = other.filter(|_| !sdist) {
             let wanted = line.hashes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            return Err(Error::OtherHash { file, index, found, place: line.place.to_string(), wanted });
+            let place = line.place.to_string();
+            return Err(Error::OtherHash(Box::new(OtherHash { file, index, found, place, wanted })));
         }
         Err(Error::NoWheel {
             package: format!("{name} {version}"),

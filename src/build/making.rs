@@ -64,7 +64,9 @@ pub(super) fn fault_of(error: &(dyn Error + 'static)) -> Fault {
     while let Some(error) = next {
         if let Some(found) = supply_error(error) {
             return match found {
-                SupplyError::NoMirror { .. } | SupplyError::NoIndex { .. } => Fault::Unresolvable,
+                SupplyError::NoMirror { .. } | SupplyError::NoIndex { .. } | SupplyError::Index { .. } => {
+                    Fault::Unresolvable
+                }
                 SupplyError::Store(_) => Fault::Machine,
                 _ => Fault::Network,
             };

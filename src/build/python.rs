@@ -14,8 +14,6 @@ use crate::recipe::packages::PythonSource;
 use crate::source::python;
 use crate::tree::{FileTree, Located, Owner};
 
-use super::making::fault_of;
-
 impl Making<'_> {
     /// Python packages.
     pub(super) fn python(&mut self, source: &PythonSource, span: Span, tree: &mut FileTree) -> Result<(), BuildError> {
@@ -80,9 +78,10 @@ impl Making<'_> {
 
     /// The pins of Python packages that the layer asks for.
     pub(super) fn python_pins(&self, ask: &PythonAsk<'_>, span: Span) -> Result<PythonPins, BuildError> {
-        let failed = |error: pin::python::Error| match fault_of(&error) {
+        let failed = |error: pin::python::Error| match error.fault() {
             Fault::Network | Fault::Machine => self.packages(span, "looking up Python packages", error),
-            Fault::Recipe | Fault::Unresolvable => self.unresolvable(span, &error),
+            Fault::Recipe => self.diagnose(span, &error),
+            Fault::Unresolvable => self.unresolvable(span, &error),
         };
         let asked = pin::python::asked(ask).map_err(failed)?;
         let (layer, platform) = (self.name_in_lock(), self.platform.to_string());

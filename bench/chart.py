@@ -85,6 +85,8 @@ def chart(title, rows):
     if any(row.target for row in rows):
         out.append(f'<line class="target" x1="{place + 5:.1f}" y1="40" x2="{place + 5:.1f}" y2="52"/>')
         out.append(f'<text x="{place + 15:.1f}" y="50">target</text>')
+    if any(SUBJECT in row.values and len(row.values) > 1 for row in rows):
+        out.append(f'<text class="quiet" x="{WIDTH - 14}" y="50" text-anchor="end">beside the fastest peer</text>')
     bottom = TOP + ROW * len(rows)
     for value in axis.ticks():
         x = axis.x(value)
@@ -104,9 +106,9 @@ def drawn(row, y, axis, classes):
         x1, x2 = axis.x(own), axis.x(peers[0][0])
         out.append(f'<line class="span" x1="{x1:.1f}" y1="{y}" x2="{x2:.1f}" y2="{y}"/>')
         faster = peers[0][0] / own
-        words = f"{faster:.1f}× faster" if faster < 10 else f"{faster:.0f}× faster"
+        words = f"{faster:.1f} times faster" if faster < 10 else f"{faster:.0f} times faster"
         if faster < 1:
-            words = f"{1 / faster:.1f}× slower"
+            words = f"{1 / faster:.1f} times slower"
         out.append(f'<text class="quiet" x="{WIDTH - RIGHT + 24}" y="{y + 4}">{words}</text>')
     if row.target:
         x = axis.x(row.target)

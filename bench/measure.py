@@ -46,6 +46,17 @@ def kill(pid):
         pass
 
 
+def end(pid):
+    """Ends a daemon that `start` started: politely first, so that it unmounts what it mounted."""
+    os.kill(pid, signal.SIGTERM)
+    for _ in range(100):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(0.05)
+    kill(pid)
+    os.waitpid(pid, 0)
+
+
 def last_words(log):
     try:
         lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]

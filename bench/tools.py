@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import measure
@@ -26,6 +27,15 @@ def said(command, environment=None):
         return ""
     lines = (done.stdout or done.stderr).strip().splitlines()
     return lines[0] if lines else ""
+
+
+def remove(directory):
+    """Removes a directory, and whatever is mounted below it before."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in sorted(mounted, reverse=True):
+        if mount.startswith(f"{directory}/"):
+            subprocess.run(["umount", "-l", mount], stderr=subprocess.DEVNULL)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def dockerfile(project, host, link=False):
@@ -67,8 +77,8 @@ class Tool:
 
     def reset(self, project):
         """Throws away everything that it remembers."""
-        shutil.rmtree(self.place(project, "kept"), ignore_errors=True)
-        self.place(project, "kept").mkdir(parents=True)
+        remove(self.place(project, "kept"))
+        self.place(project, "kept").mkdir(parents=True, exist_ok=True)
 
     def made(self, project):
         """Where a build leaves what it makes."""
@@ -190,10 +200,7 @@ class Buildah(Tool):
         (self.place(project, "files") / "Dockerfile").write_text(dockerfile(project, host))
 
     def reset(self, project):
-        mount = self.place(project, "kept") / "store" / "overlay"
-        if mount.exists():
-            subprocess.run(["umount", "-q", mount], stderr=subprocess.DEVNULL)
-        shutil.rmtree(self.short(project), ignore_errors=True)
+        remove(self.short(project))
         super().reset(project)
 
     def again(self, project, host):
@@ -322,10 +329,8 @@ class Crane(Tool):
         return self.appended(project, host, lambda image: ["-t", f"{host}/{repository}/{image.name}:{image.tag}"])
 
 
-class BuildKit(Tool):
-    name = "buildkit"
-    programs = ("buildctl", "buildkitd", "runc")
-    how = "`buildctl build` with `COPY --link`, a `buildkitd` of its own (overlay snapshots); its memory is not counted"
+class WithDaemon(Tool):
+    """A tool that needs a daemon has one of its own, with a storage of its own: that of the machine is left alone."""
 
     def __init__(self, workshop):
         super().__init__(workshop)
@@ -334,6 +339,36 @@ class BuildKit(Tool):
     def missing(self):
         return super().missing() or (None if os.geteuid() == 0 else "needs root here")
 
+    def socket(self, project):
+        return f"unix://{self.workshop.run / (self.name[0] + '-' + project.name)}.sock"
+
+    def reset(self, project):
+        self.close()
+        super().reset(project)
+        log = self.place(project, "kept") / "daemon.log"
+        self.daemon = measure.start([str(word) for word in self.serving(project)], self.environment, log)
+        for _ in range(200):
+            asked = subprocess.run(self.asking(project), capture_output=True, env=self.environment)
+            if asked.returncode == 0:
+                return
+            if os.waitpid(self.daemon, os.WNOHANG)[0]:
+                self.daemon = None
+                break
+            time.sleep(0.05)
+        self.close()
+        raise measure.Failed(f"the daemon of {self.name} does not start: {measure.last_words(log)}")
+
+    def close(self):
+        if self.daemon:
+            measure.end(self.daemon)
+            self.daemon = None
+
+
+class BuildKit(WithDaemon):
+    name = "buildkit"
+    programs = ("buildctl", "buildkitd", "runc")
+    how = "`buildctl build` with `COPY --link`, a `buildkitd` of its own (overlay snapshots); its memory is not counted"
+
     def prepare(self, project, host):
         super().prepare(project, host)
         files = self.place(project, "files")
@@ -341,34 +376,13 @@ class BuildKit(Tool):
         hosts = "".join(f'[registry."{one}"]\n  http = true\n  insecure = true\n' for one in self.workshop.hosts)
         (files / "buildkitd.toml").write_text(hosts + "[worker.containerd]\n  enabled = false\n")
 
-    def socket(self, project):
-        return f"unix://{self.workshop.run / ('k-' + project.name)}.sock"
-
-    def reset(self, project):
-        self.stop()
-        super().reset(project)
+    def serving(self, project):
         kept, files = self.place(project, "kept"), self.place(project, "files")
         command = [program("buildkitd"), "--config", files / "buildkitd.toml", "--root", kept / "root"]
-        command += ["--addr", self.socket(project), "--oci-worker-net", "host", "--oci-worker-snapshotter", "overlayfs"]
-        self.daemon = measure.start([str(word) for word in command], self.environment, kept / "buildkitd.log")
-        workers = [program("buildctl"), "--addr", self.socket(project), "debug", "workers"]
-        for _ in range(100):
-            done = subprocess.run(workers, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.environment)
-            if done.returncode == 0:
-                return
-            if os.waitpid(self.daemon, os.WNOHANG)[0]:
-                self.daemon = None
-                break
-        self.stop()
-        raise measure.Failed("buildkitd does not start: " + measure.last_words(kept / "buildkitd.log"))
+        return command + ["--addr", self.socket(project), "--oci-worker-net", "host", "--oci-worker-snapshotter", "overlayfs"]
 
-    def stop(self):
-        if self.daemon:
-            measure.kill(self.daemon)
-            os.waitpid(self.daemon, 0)
-            self.daemon = None
-
-    close = stop
+    def asking(self, project):
+        return [program("buildctl"), "--addr", self.socket(project), "debug", "workers"]
 
     def commands(self, project, more):
         context, files = project.context, self.place(project, "files")
@@ -393,47 +407,51 @@ class BuildKit(Tool):
         return self.commands(project, more)
 
 
-class Docker(Tool):
+class Docker(WithDaemon):
     name = "docker"
-    programs = ("docker",)
-    how = "`docker build --target`, `docker save`, `docker push`, with the daemon that is running; its memory is not counted"
+    programs = ("docker", "dockerd")
+    how = "`docker build --target`, `docker save`, `docker push`, a `dockerd` of its own (overlay2); its memory is not counted"
 
-    def missing(self):
-        if lacking := super().missing():
-            return lacking
-        done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True)
-        return None if done.returncode == 0 else "no daemon is running"
+    def version(self):
+        return super().version() + ", " + said([program("dockerd"), "--version"])
 
     def prepare(self, project, host):
         super().prepare(project, host)
         (self.place(project, "files") / "Dockerfile").write_text(dockerfile(project, host))
 
-    def reset(self, project):
-        super().reset(project)
-        names = [name for image in project.images for name in self.names(project, image)]
-        subprocess.run(["docker", "image", "rm", "--force", *names], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        subprocess.run(["docker", "builder", "prune", "--force", "--all"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def serving(self, project):
+        kept = self.place(project, "kept")
+        exec_root = self.workshop.run / f"d-{project.name}"
+        command = [program("dockerd"), "--data-root", kept / "root", "--exec-root", exec_root, "--pidfile", kept / "pid"]
+        command += ["--host", self.socket(project), "--bridge", "none", "--iptables=false", "--ip6tables=false"]
+        return command + [word for host in self.workshop.hosts for word in ("--insecure-registry", host)]
 
-    def names(self, project, image):
-        return [f"lapstrake-bench/{project.name}/{image.name}:{image.tag}"]
+    def command(self, project):
+        return [program("docker"), "--host", self.socket(project)]
+
+    def asking(self, project):
+        return [*self.command(project), "version"]
+
+    def local(self, image):
+        return f"local/{image.name}:{image.tag}"
 
     def again(self, project, host):
         file = self.place(project, "files") / "Dockerfile"
         return [
-            [program("docker"), "build", "-q", "-f", file, "--target", image.key, "-t", self.names(project, image)[0], project.context]
+            [*self.command(project), "build", "-q", "-f", file, "--target", image.key, "-t", self.local(image), project.context]
             for image in project.wanted
         ]
 
     def build(self, project, host):
-        names = [self.names(project, image)[0] for image in project.wanted]
-        return self.again(project, host) + [[program("docker"), "save", "-o", self.made(project), *names]]
+        names = [self.local(image) for image in project.wanted]
+        return self.again(project, host) + [[*self.command(project), "save", "-o", self.made(project), *names]]
 
     def push(self, project, host, repository):
         commands = self.again(project, host)
         for image in project.images:
             reference = f"{host}/{repository}/{image.name}:{image.tag}"
-            commands.append([program("docker"), "tag", self.names(project, image)[0], reference])
-            commands.append([program("docker"), "push", "-q", reference])
+            commands.append([*self.command(project), "tag", self.local(image), reference])
+            commands.append([*self.command(project), "push", "-q", reference])
         return commands
 
 

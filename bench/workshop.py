@@ -3,13 +3,13 @@
 import ctypes
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 import inputs
 import measure
 import registry
+from tools import remove
 
 # Read and written by every tool; on a RAM disk, so that no disk's mood is measured.
 RAM = Path("/dev/shm")
@@ -75,9 +75,5 @@ class Workshop:
         for one in (self.proxy, self.registry):
             if one:
                 one.stop()
-        below = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        for mount in sorted(below, reverse=True):
-            if mount.startswith((f"{self.directory}/", f"{self.run}/")):
-                subprocess.run(["umount", "-l", mount], stderr=subprocess.DEVNULL)
         for directory in (self.directory, self.run):
-            shutil.rmtree(directory, ignore_errors=True)
+            remove(directory)

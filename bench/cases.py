@@ -45,8 +45,7 @@ class Bench:
 
     def done(self, project):
         for tool in self.tools:
-            tool.reset(project)
-            tool.close()
+            tool.forget(project)
             shutil.rmtree(tool.place(project), ignore_errors=True)
         shutil.rmtree(project.context, ignore_errors=True)
 
@@ -88,7 +87,7 @@ class Bench:
                 result = self.run(tool, tool.build(project, host))
                 result.counts["size"] = tool.size(project)
                 if forget and tool is not self.lapstrake:
-                    tool.reset(project)
+                    tool.forget(project)
                 return result
 
             return act

@@ -8,6 +8,10 @@ import time
 from dataclasses import dataclass, asdict
 
 
+# Seconds that a tool may take for one thing.
+LIMIT = 180
+
+
 class Failed(Exception):
     """A command did not do what it should."""
 
@@ -65,7 +69,7 @@ def last_words(log):
     return lines[-1][-300:] if lines else ""
 
 
-def run(commands, environment, log, limit=300, counts=None):
+def run(commands, environment, log, limit=LIMIT, counts=None):
     """Runs commands one after another and measures them together. Each is killed where all take longer than `limit` seconds."""
     log.unlink(missing_ok=True)
     wall = user = system = 0.0
@@ -87,7 +91,10 @@ def run(commands, environment, log, limit=300, counts=None):
             _, status, usage = os.wait4(pid, 0)
         except BaseException:
             kill(pid)
-            os.waitpid(pid, 0)
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                pass
             raise
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -98,8 +105,10 @@ def run(commands, environment, log, limit=300, counts=None):
         memory = max(memory, usage.ru_maxrss * 1024)
         code = os.waitstatus_to_exitcode(status)
         if code != 0:
-            why = f"took longer than {limit:.0f} s" if code == -signal.SIGKILL else f"ended with {code}"
-            raise Failed(f"{os.path.basename(command[0])} {why}: {last_words(log)}")
+            why = f"ended with {code}: {last_words(log)}"
+            if code == -signal.SIGKILL:
+                why = f"took longer than {limit:g} s"
+            raise Failed(f"{os.path.basename(command[0])} {why}")
     return Run(wall, user, system, memory, counts or {})
 
 

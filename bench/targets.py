@@ -8,6 +8,8 @@ from measure import Rounds
 
 SUBJECT = "lapstrake"
 MEBIBYTE = 1 << 20
+# One that is alone is faster where cores are few.
+WALKS = ["walk and stat, 2 processes", "walk and stat, 1 process"]
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,10 @@ class Judge:
             met = met and sizes[0] <= sizes[1] * 1.005
         self.say(name, target, found, met)
 
-    def at_most_times(self, name, times, limit, words):
-        own, theirs = self.own(name), self.rounds(name).median(limit)
+    def at_most_times(self, name, times, limits, words):
+        """Beside the fastest of some plain programs that do the same."""
+        own, found = self.own(name), [self.rounds(name).median(limit) for limit in limits]
+        theirs = min((one for one in found if one is not None), default=None)
         target = f"at most {times:g} times {words}" if times != 1 else f"no slower than {words}"
         if own is None or theirs is None:
             return self.say(name, target, "not measured", None)
@@ -139,20 +143,20 @@ def judge(results, versions):
     for name in ("eveai/no-op", "archon/no-op"):
         judge.at_most(name, 0.015)
         judge.times_faster(name, 20)
-    judge.at_most_times("small/no-op", 1.3, "walk and stat, 2 processes", "a parallel walk with stat alone")
+    judge.at_most_times("small/no-op", 1.3, WALKS, "a parallel walk with stat alone")
     for name in ("eveai/one file", "eveai/one file, its image alone"):
         judge.at_most(name, 0.040)
         judge.times_faster(name, 10)
-    judge.at_most_times("large/one file", 1.3, "cat | sha256sum", "reading and hashing the layer once")
+    judge.at_most_times("large/one file", 1.3, ["cat | sha256sum"], "reading and hashing the layer once")
     judge.split()
     judge.fresh()
     judge.times_faster("eveai/fresh runner", 5, "buildkit")
     judge.times_faster("eveai/fresh runner", 1.5, "crane")
     judge.busy()
     judge.times_faster("large/cold", 3, same_size=True)
-    judge.at_most_times("large/cold and limits", 1.2, limits.ENCODER, "the encoder and the hashes alone on two threads")
+    judge.at_most_times("large/cold and limits", 1.2, [limits.ENCODER], "the encoder and the hashes alone on two threads")
     judge.times_faster("small/cold", 10)
-    judge.at_most_times("small/cold and limits", 1, "tar | pigz -6 -p2", "`tar | pigz -6`")
+    judge.at_most_times("small/cold and limits", 1, ["tar | pigz -6 -p2"], "`tar | pigz -6`")
     judge.at_most("fifty/no-op", 0.060)
     judge.at_most("fifty/push no-op", 0.150)
     judge.one_head()

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -75,9 +76,13 @@ class Tool:
         """Makes what the tool is told by: a recipe, a Dockerfile."""
         self.place(project, "files").mkdir(parents=True, exist_ok=True)
 
-    def reset(self, project):
+    def forget(self, project):
         """Throws away everything that it remembers."""
         remove(self.place(project, "kept"))
+
+    def reset(self, project):
+        """Makes it a tool that was never used."""
+        self.forget(project)
         self.place(project, "kept").mkdir(parents=True, exist_ok=True)
 
     def made(self, project):
@@ -199,9 +204,9 @@ class Buildah(Tool):
         super().prepare(project, host)
         (self.place(project, "files") / "Dockerfile").write_text(dockerfile(project, host))
 
-    def reset(self, project):
+    def forget(self, project):
         remove(self.short(project))
-        super().reset(project)
+        super().forget(project)
 
     def again(self, project, host):
         file = self.place(project, "files") / "Dockerfile"
@@ -342,8 +347,11 @@ class WithDaemon(Tool):
     def socket(self, project):
         return f"unix://{self.workshop.run / (self.name[0] + '-' + project.name)}.sock"
 
-    def reset(self, project):
+    def forget(self, project):
         self.close()
+        super().forget(project)
+
+    def reset(self, project):
         super().reset(project)
         log = self.place(project, "kept") / "daemon.log"
         self.daemon = measure.start([str(word) for word in self.serving(project)], self.environment, log)
@@ -421,7 +429,8 @@ class Docker(WithDaemon):
 
     def serving(self, project):
         kept = self.place(project, "kept")
-        exec_root = self.workshop.run / f"d-{project.name}"
+        # A new one each time: dockerd believes a note of an earlier one about which process is its own.
+        exec_root = tempfile.mkdtemp(prefix="d", dir=self.workshop.run)
         command = [program("dockerd"), "--data-root", kept / "root", "--exec-root", exec_root, "--pidfile", kept / "pid"]
         command += ["--host", self.socket(project), "--bridge", "none", "--iptables=false", "--ip6tables=false"]
         return command + [word for host in self.workshop.hosts for word in ("--insecure-registry", host)]

@@ -31,7 +31,7 @@ class Bench:
         return self.tools[0]
 
     def engines(self):
-        """The tools for what takes long; podman builds by buildah's own code, and need not do it again."""
+        """The tools after the first case; podman builds by buildah's own code, and need not do it again."""
         names = [tool.name for tool in self.tools]
         return [tool for tool in self.tools if tool.name != "podman" or "buildah" not in names]
 
@@ -272,10 +272,11 @@ def eveai(bench):
 
 def archon(bench):
     project = bench.project("archon")
-    bench.cold(project)
-    bench.no_op(project)
-    bench.change(project)
-    bench.pushes(project)
+    tools = bench.engines()
+    bench.cold(project, tools)
+    bench.no_op(project, tools)
+    bench.change(project, tools)
+    bench.pushes(project, tools)
     bench.done(project)
 
 

@@ -64,6 +64,10 @@ class Verdicts(unittest.TestCase):
         found = {"large/cold": rounds(lapstrake=runs(1, size=100), buildah=runs(9, size=100))}
         self.assertIs(self.verdict(found, "same ratio").met, True)
 
+    def test_a_peer_that_does_not_compress_is_no_match(self):
+        found = rounds(lapstrake=runs(1, size=100), docker=runs(0.5, size=190), buildah=runs(9, size=100))
+        self.assertIn("buildah", self.verdict({"large/cold": found}, "same ratio").found)
+
     def test_what_is_not_there_is_neither_met_nor_not(self):
         verdict = self.verdict({"eveai/fresh runner": rounds(lapstrake=runs(1, **FRESH))}, "faster than crane")
         self.assertEqual((verdict.met, verdict.found), (None, "not installed"))

@@ -100,11 +100,23 @@ impl KeyHasher {
         self.whole.update(bytes);
     }
 
-    fn end_contents(&mut self) {
-        if let Some((hasher, length)) = self.contents.take() {
-            self.whole.update(&length.to_le_bytes());
-            self.whole.update(hasher.finalize().as_bytes());
-        }
+    /// Ends the contents that are passing, if any are; gives their BLAKE3.
+    pub(super) fn end_contents(&mut self) -> Option<[u8; 32]> {
+        let (hasher, length) = self.contents.take()?;
+        let hash = *hasher.finalize().as_bytes();
+        self.hashed(length, &hash);
+        Some(hash)
+    }
+
+    /// In place of the contents of the file that began: their length and BLAKE3.
+    pub(super) fn known_contents(&mut self, length: u64, hash: &[u8; 32]) {
+        self.contents = None;
+        self.hashed(length, hash);
+    }
+
+    fn hashed(&mut self, length: u64, hash: &[u8; 32]) {
+        self.whole.update(&length.to_le_bytes());
+        self.whole.update(hash);
     }
 
     /// The key, after the last entry.
@@ -137,7 +149,7 @@ impl Observer for KeyHasher {
         }
     }
 
-    fn contents(&mut self, bytes: &[u8]) {
+    fn contents(&mut self, _: &TreePath, _: &Entry, bytes: &[u8]) {
         if let Some((hasher, length)) = &mut self.contents {
             hasher.update(bytes);
             *length += bytes.len() as u64;

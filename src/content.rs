@@ -66,6 +66,11 @@ impl HostFile {
         &self.identity
     }
 
+    /// The digest that its bytes are to have, where one is known.
+    pub fn known_digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
     fn shown(&self) -> Shown {
         Shown::new(self.path().as_os_str().as_encoded_bytes())
     }

@@ -10,7 +10,7 @@ use super::settings::{self, Resolved};
 use super::{BuildError, Builder, Finished, Made, OpenBase, Purpose, Run, View};
 use crate::base::StackLayer;
 use crate::image::{self, ImageLayer};
-use crate::layer::{self, Chain, Found, Layer, LayerForm, LayerKey, Reuse, Traits};
+use crate::layer::{self, Chain, Found, Layer, LayerForm, LayerKey, Means, Reuse, Traits};
 use crate::lock::ViewPin;
 use crate::oci::Platform;
 use crate::recipe::{self, At, Source};
@@ -272,7 +272,9 @@ impl<'a> Growing<'a> {
         match planned {
             Some(planned) => Some(below.then(planned.key)),
             None if !self.builder.has_debian_above(self.image) => None,
-            None => layer::key_of(&tree.tree, self.form, None).ok().map(|key| below.then(key)),
+            None => layer::key_of(&tree.tree, self.form, None, &self.builder.means(self.run))
+                .ok()
+                .map(|key| below.then(key)),
         }
     }
 
@@ -319,6 +321,12 @@ impl<'a> Growing<'a> {
 }
 
 impl Builder<'_> {
+    /// What layers are made with.
+    fn means<'m>(&'m self, run: &'m Run) -> Means<'m> {
+        let hashes = run.hashes.as_ref();
+        Means { store: self.store, hashes, jobs: self.jobs, reuse: run.reuse, reporter: &self.reporter }
+    }
+
     /// A layer of the store.
     pub(super) fn stored(&self, layer: Layer) -> Found {
         Found { layer, bytes: std::sync::Arc::new(self.store.clone()) }
@@ -344,13 +352,15 @@ impl Builder<'_> {
             source: Box::new(source),
         };
         let machine = platform.elf_machine();
+        let means = self.means(run);
+        let key_of = || layer::key_of(&tree.tree, form, machine, &means).map_err(failed);
         // What the cache has of it, before it is made again.
         let known = match self.verify {
-            true => layer::recall(self.store, layer::key_of(&tree.tree, form, machine).map_err(failed)?, form),
+            true => layer::recall(self.store, key_of()?, form),
             false => None,
         };
         if run.reuse == Reuse::Allowed && self.elsewhere.is_there() {
-            let key = layer::key_of(&tree.tree, form, machine).map_err(failed)?;
+            let key = key_of()?;
             if layer::recall(self.store, key, form).is_none()
                 && let Some(found) = self.elsewhere.find(key, form)
                 && !self.verify
@@ -359,8 +369,7 @@ impl Builder<'_> {
             }
         }
         let reuse = if self.verify { Reuse::Never } else { run.reuse };
-        let made = layer::make(&tree.tree, form, machine, &subject, self.store, self.jobs, reuse, &self.reporter);
-        let made = made.map_err(failed)?;
+        let made = layer::make(&tree.tree, form, machine, &subject, &Means { reuse, ..means }).map_err(failed)?;
         if self.verify {
             let found = self.elsewhere.find(made.key, form).map(|found| found.layer);
             let mut found = [known, found].into_iter().flatten();

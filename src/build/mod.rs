@@ -47,7 +47,7 @@ use crate::pin::debian::Archives;
 use crate::place::Artifact;
 use crate::recipe::{self, Base, Diagnostic, ImageName, Recipe, Span};
 use crate::report::Reporter;
-use crate::store::BlobStore;
+use crate::store::{BlobStore, FileHashes};
 use crate::supply::Supply;
 use crate::tar;
 use pins::Pins;
@@ -137,6 +137,8 @@ struct Run {
     /// By place and platform, with what the lock calls it.
     opened: RefCell<BTreeMap<(String, String), (String, OpenBase)>>,
     reuse: Reuse,
+    /// What files of the context hold, where that may be believed.
+    hashes: Option<FileHashes>,
     pins: Pins,
     /// What was read of archives of packages: all layers and platforms see the same.
     archives: Archives,
@@ -221,10 +223,13 @@ impl Builder<'_> {
         }
         let nothing_known =
             self.reuse == Reuse::Allowed && !layer::remembers_any(self.store) && !self.elsewhere.is_there();
+        // Whoever makes everything anew reads everything.
+        let believes = self.reuse != Reuse::Never && !self.verify;
         let mut run = Run {
             finished: BTreeMap::new(),
             opened: RefCell::default(),
             reuse: if nothing_known { Reuse::NothingKnown } else { self.reuse },
+            hashes: believes.then(|| FileHashes::new(self.store, &self.recipe.context)),
             pins: Pins::new(self.lock.clone(), self.locking.clone()),
             archives: Archives::new(),
             purpose,

@@ -85,6 +85,11 @@ impl Modes {
         Ok(())
     }
 
+    /// Whether any mode depends on a path.
+    pub(super) fn ask_for_paths(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// The mode of a file. `below` is its path relative to `to`, where it lies below that; `host` what it has on the
     /// machine, where it comes from there.
     pub fn of_file(&self, below: Option<&TreePath>, host: Option<u32>) -> u32 {

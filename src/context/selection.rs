@@ -122,7 +122,10 @@ impl Selection {
             placer.directory(&self.to, Entry::directory(mode, owner, origin))?;
         }
         for Selected { destination, kind, item } in self.entries() {
-            let below = destination.strip_prefix(&self.to).filter(|below| !below.is_root());
+            let below = match modes.ask_for_paths() {
+                true => destination.strip_prefix(&self.to).filter(|below| !below.is_root()),
+                false => None,
+            };
             let below = below.as_ref();
             let origin = self.origin(item);
             match kind {

@@ -1,14 +1,21 @@
 //! Layers that were made before, by key.
 
+use std::iter::Peekable;
+use std::sync::Arc;
+use std::time::SystemTime;
+use std::vec;
+
 use super::key::{KeyHasher, LayerKey};
+use super::write::Means;
 use super::{Layer, LayerError, LayerForm, finished};
 use crate::compress::Encoding;
-use crate::machine;
+use crate::content::{Content, HostFile};
 use crate::oci::{Descriptor, DiffId, Digest, MediaType, json};
 use crate::report::Task;
-use crate::store::{BlobStore, StoreError, has_records, read_record, write_record};
-use crate::tar::{Observer, read_tree};
-use crate::tree::{Entry, FileTree, Kind, Origin, TreePath};
+use crate::store::{BlobStore, FileHash, FileHashes, Near, StoreError, has_records, read_record, write_record};
+use crate::tar::{Observer, WriteError, read_contents, read_tree};
+use crate::tree::{Entry, FileTree, Kind, TreePath};
+use crate::{machine, parallel};
 
 /// Whether layers that are remembered may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +54,69 @@ pub fn recall(store: &BlobStore, key: LayerKey, form: LayerForm) -> Option<Layer
     (of == key.to_string()).then(|| finished(form, digest, size, diff_id, key, true))
 }
 
-/// The key of a tree's layer: its contents are read.
+/// The key of a tree's layer. Files of the context of which it is not known what they hold are read, side by side.
 ///
 /// # Errors
 /// Where contents cannot be read, or a program is for another machine.
-pub fn key_of(tree: &FileTree, form: LayerForm, machine: Option<u16>) -> Result<LayerKey, LayerError> {
-    let mut hashing = Hashing::new(form.encoding, machine, None);
+pub fn key_of(
+    tree: &FileTree,
+    form: LayerForm,
+    machine: Option<u16>,
+    means: &Means<'_>,
+) -> Result<LayerKey, LayerError> {
+    let mut near = Near::default();
+    let mut unknown = Vec::new();
+    for (path, entry) in tree.iter() {
+        if let Kind::File(Content::Host(file)) = &entry.kind
+            && known_hash(file, means.hashes, &mut near).is_none()
+        {
+            unknown.push((path, entry, file));
+        }
+    }
+    let start = || vec![0; BUFFER];
+    let read = parallel::map_with(&unknown, means.jobs, start, |buffer, (path, entry, file)| {
+        let since = SystemTime::now();
+        let hash = hash_contents(path, entry, &Content::Host((*file).clone()), buffer)?;
+        if let Some(hashes) = means.hashes {
+            hashes.note(file, since, hash);
+        }
+        Ok((place(file), hash))
+    });
+    // Whoever came first, the error that is told is that of the first path.
+    let read = read.into_iter().collect::<Result<Vec<_>, WriteError>>()?;
+    let mut hashing = Hashing::reading(form.encoding, machine, means.hashes, read);
     read_tree(tree, &mut hashing)?;
     hashing.finish()
+}
+
+/// Bytes of contents that are hashed at once.
+const BUFFER: usize = 128 << 10;
+
+fn hash_contents(path: &TreePath, entry: &Entry, content: &Content, buffer: &mut [u8]) -> Result<FileHash, WriteError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut machine = None;
+    read_contents(path, entry, content, buffer, |bytes| {
+        if hasher.count() == 0 {
+            machine = machine::of_program(bytes);
+        }
+        hasher.update(bytes);
+        Ok(())
+    })?;
+    Ok(FileHash { hash: *hasher.finalize().as_bytes(), machine })
+}
+
+/// What a file of the context holds, where that is known.
+fn known_hash(file: &HostFile, hashes: Option<&FileHashes>, near: &mut Near) -> Option<FileHash> {
+    // Whether it has the digest that it is to have is found out by reading it.
+    match file.known_digest() {
+        Some(_) => None,
+        None => hashes?.find(file.identity(), near),
+    }
+}
+
+/// Tells files apart while their tree lives.
+fn place(file: &Arc<HostFile>) -> usize {
+    Arc::as_ptr(file).addr()
 }
 
 pub(super) fn remember(
@@ -71,48 +133,120 @@ pub(super) fn remember(
 /// Makes the key and the progress from what passes, and looks at what kind of programs there are.
 pub(super) struct Hashing<'a> {
     key: KeyHasher,
-    task: Option<&'a Task>,
     machine: Option<u16>,
-    /// The file that begins to pass.
-    fresh: Option<(TreePath, Origin)>,
     refused: Option<LayerError>,
+    mode: Mode<'a>,
+    /// Of the file that passes; `None` before its first bytes.
+    program: Option<Option<u16>>,
+}
+
+/// Why a tree passes.
+enum Mode<'a> {
+    /// It is written, and all contents pass.
+    Writing {
+        task: &'a Task,
+        hashes: Option<&'a FileHashes>,
+        /// The file of the context that passes, and since when.
+        passing: Option<(Arc<HostFile>, SystemTime)>,
+    },
+    /// Its key is wanted, and only what is not known of the contents.
+    Reading {
+        hashes: Option<&'a FileHashes>,
+        near: Near,
+        /// What was read before, in the order of the tree, by the [`place`] of the file.
+        read: Peekable<vec::IntoIter<(usize, FileHash)>>,
+    },
 }
 
 impl<'a> Hashing<'a> {
-    pub(super) fn new(encoding: Encoding, machine: Option<u16>, task: Option<&'a Task>) -> Self {
-        Hashing { key: KeyHasher::new(encoding), task, machine, fresh: None, refused: None }
+    pub(super) fn writing(
+        encoding: Encoding,
+        machine: Option<u16>,
+        task: &'a Task,
+        hashes: Option<&'a FileHashes>,
+    ) -> Self {
+        Self::new(encoding, machine, Mode::Writing { task, hashes, passing: None })
     }
 
-    pub(super) fn finish(self) -> Result<LayerKey, LayerError> {
+    fn reading(
+        encoding: Encoding,
+        machine: Option<u16>,
+        hashes: Option<&'a FileHashes>,
+        read: Vec<(usize, FileHash)>,
+    ) -> Self {
+        Self::new(encoding, machine, Mode::Reading { hashes, near: Near::default(), read: read.into_iter().peekable() })
+    }
+
+    fn new(encoding: Encoding, machine: Option<u16>, mode: Mode<'a>) -> Self {
+        Hashing { key: KeyHasher::new(encoding), machine, refused: None, mode, program: None }
+    }
+
+    pub(super) fn finish(mut self) -> Result<LayerKey, LayerError> {
+        self.end_contents();
         match self.refused {
             Some(error) => Err(error),
             None => Ok(self.key.finish()),
+        }
+    }
+
+    /// What passed is whole: nothing comes after contents that are not what was found.
+    fn end_contents(&mut self) {
+        let (hash, program) = (self.key.end_contents(), self.program.take());
+        if let (Mode::Writing { hashes: Some(hashes), passing, .. }, Some(hash)) = (&mut self.mode, hash)
+            && let Some((file, since)) = passing.take()
+        {
+            hashes.note(&file, since, FileHash { hash, machine: program.flatten() });
+        }
+    }
+
+    fn refuse_others(&mut self, path: &TreePath, entry: &Entry, program: Option<u16>) {
+        if let (Some(found), Some(wanted), None) = (program, self.machine, &self.refused)
+            && !machine::runs(wanted, found)
+        {
+            self.refused = Some(LayerError::Machine {
+                path: path.clone(),
+                origin: entry.origin.to_string(),
+                found: machine::name(found),
+                wanted: machine::name(wanted),
+            });
         }
     }
 }
 
 impl Observer for Hashing<'_> {
     fn entry(&mut self, path: &TreePath, entry: &Entry) {
-        self.fresh = matches!(entry.kind, Kind::File(_)).then(|| (path.clone(), entry.origin.clone()));
+        self.end_contents();
         self.key.entry(path, entry);
+        if let (Mode::Writing { hashes: Some(_), passing, .. }, Kind::File(content)) = (&mut self.mode, &entry.kind) {
+            *passing = match content {
+                Content::Host(file) => Some((file.clone(), SystemTime::now())),
+                _ => None,
+            };
+        }
     }
 
-    fn contents(&mut self, bytes: &[u8]) {
-        if let (Some((path, origin)), Some(wanted)) = (self.fresh.take(), self.machine)
-            && self.refused.is_none()
-            && let Some(found) = machine::of_program(bytes)
-            && !machine::runs(wanted, found)
-        {
-            self.refused = Some(LayerError::Machine {
-                path,
-                origin: origin.to_string(),
-                found: machine::name(found),
-                wanted: machine::name(wanted),
-            });
+    fn contents(&mut self, path: &TreePath, entry: &Entry, bytes: &[u8]) {
+        if self.program.is_none() {
+            let program = machine::of_program(bytes);
+            self.program = Some(program);
+            self.refuse_others(path, entry, program);
         }
-        self.key.contents(bytes);
-        if let Some(task) = self.task {
+        self.key.contents(path, entry, bytes);
+        if let Mode::Writing { task, .. } = &self.mode {
             task.advance(bytes.len() as u64);
         }
+    }
+
+    fn knows(&mut self, path: &TreePath, entry: &Entry) -> bool {
+        let Mode::Reading { hashes, near, read } = &mut self.mode else { return false };
+        let Kind::File(Content::Host(file)) = &entry.kind else { return false };
+        let found = match read.next_if(|(of, _)| *of == place(file)) {
+            Some((_, found)) => Some(found),
+            None => known_hash(file, *hashes, near),
+        };
+        let Some(found) = found else { return false };
+        self.key.known_contents(file.identity().size, &found.hash);
+        self.refuse_others(path, entry, found.machine);
+        true
     }
 }

@@ -77,9 +77,13 @@ impl LayerKey {
     }
 }
 
+const PENDING: usize = 64 << 10;
+
 /// Makes a key while a layer is written, from what passes.
 pub struct KeyHasher {
     whole: blake3::Hasher,
+    /// What is still to go into `whole`: much at once takes a fraction of the time of many small pieces.
+    pending: Vec<u8>,
     /// The contents of the file that is passing, and its length.
     contents: Option<(blake3::Hasher, u64)>,
 }
@@ -87,29 +91,49 @@ pub struct KeyHasher {
 impl KeyHasher {
     /// A hasher for a layer of that encoding.
     pub fn new(encoding: Encoding) -> Self {
-        let mut whole = blake3::Hasher::new();
-        whole.update(b"lapstrake layer");
-        whole.update(&FORMAT.to_le_bytes());
-        let mut hasher = KeyHasher { whole, contents: None };
+        let mut hasher = KeyHasher { whole: blake3::Hasher::new(), pending: Vec::new(), contents: None };
+        hasher.add(b"lapstrake layer");
+        hasher.add(&FORMAT.to_le_bytes());
         hasher.bytes(encoding.id().as_bytes());
         hasher
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.whole.update(&(bytes.len() as u64).to_le_bytes());
-        self.whole.update(bytes);
+    fn add(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= PENDING {
+            self.whole.update(&self.pending);
+            self.pending.clear();
+        }
     }
 
-    fn end_contents(&mut self) {
-        if let Some((hasher, length)) = self.contents.take() {
-            self.whole.update(&length.to_le_bytes());
-            self.whole.update(hasher.finalize().as_bytes());
-        }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.add(&(bytes.len() as u64).to_le_bytes());
+        self.add(bytes);
+    }
+
+    /// Ends the contents that are passing, if any are; gives their BLAKE3.
+    pub(super) fn end_contents(&mut self) -> Option<[u8; 32]> {
+        let (hasher, length) = self.contents.take()?;
+        let hash = *hasher.finalize().as_bytes();
+        self.hashed(length, &hash);
+        Some(hash)
+    }
+
+    /// In place of the contents of the file that began: their length and BLAKE3.
+    pub(super) fn known_contents(&mut self, length: u64, hash: &[u8; 32]) {
+        self.contents = None;
+        self.hashed(length, hash);
+    }
+
+    fn hashed(&mut self, length: u64, hash: &[u8; 32]) {
+        self.add(&length.to_le_bytes());
+        self.add(hash);
     }
 
     /// The key, after the last entry.
     pub fn finish(mut self) -> LayerKey {
         self.end_contents();
+        self.whole.update(&self.pending);
         LayerKey(*self.whole.finalize().as_bytes())
     }
 }
@@ -117,7 +141,7 @@ impl KeyHasher {
 impl Observer for KeyHasher {
     fn entry(&mut self, path: &TreePath, entry: &Entry) {
         self.end_contents();
-        self.whole.update(match &entry.kind {
+        self.add(match &entry.kind {
             Kind::Directory => b"d",
             Kind::File(_) => b"f",
             Kind::Symlink(_) => b"l",
@@ -126,7 +150,7 @@ impl Observer for KeyHasher {
         });
         self.bytes(path.as_bytes());
         for number in [entry.mode, entry.owner.uid, entry.owner.gid] {
-            self.whole.update(&number.to_le_bytes());
+            self.add(&number.to_le_bytes());
         }
         self.bytes(entry.capabilities.as_ref().map_or(&[], |capabilities| &capabilities.0));
         match &entry.kind {
@@ -137,7 +161,7 @@ impl Observer for KeyHasher {
         }
     }
 
-    fn contents(&mut self, bytes: &[u8]) {
+    fn contents(&mut self, _: &TreePath, _: &Entry, bytes: &[u8]) {
         if let Some((hasher, length)) = &mut self.contents {
             hasher.update(bytes);
             *length += bytes.len() as u64;

@@ -14,7 +14,7 @@ pub use find::{Reuse, key_of, recall, remembers_any};
 pub use key::LayerKey;
 pub use plan::{Chain, is_proven, recall_plan, remember_plan, remember_proof};
 pub use traits::Traits;
-pub use write::{LayerError, make};
+pub use write::{LayerError, Means, make};
 
 use crate::compress::Encoding;
 

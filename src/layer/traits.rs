@@ -72,9 +72,9 @@ impl FromStr for Traits {
 /// Whether something at that path could be another Python than the one below.
 fn may_be_python(path: &TreePath) -> bool {
     let directories: [&[u8]; 4] = [b"bin", b"usr/bin", b"usr/local/bin", b"var/lib/dpkg"];
-    let parent = path.parent().unwrap_or_default();
     let name = path.file_name().unwrap_or_default();
-    directories.contains(&parent.as_bytes()) && (name.starts_with(b"python3") || name.starts_with(b"status"))
+    (name.starts_with(b"python3") || name.starts_with(b"status"))
+        && directories.contains(&path.parent().unwrap_or_default().as_bytes())
 }
 
 /// Whether the loader's cache may have to tell of a path, or of where it lies.

@@ -7,7 +7,7 @@ use super::{Layer, LayerForm, finished};
 use crate::compress::{ChunkId, EncodeError, Encoder, KnownChunks, Sink};
 use crate::oci::{DiffId, Hasher};
 use crate::report::{Phase, Reporter};
-use crate::store::{BlobStore, BlobWriter, ChunkIndex, ChunkSpan, StoreError};
+use crate::store::{BlobStore, BlobWriter, ChunkIndex, ChunkSpan, FileHashes, StoreError};
 use crate::tar::{WriteError, tar_length, write_tree};
 use crate::tree::{FileTree, TreePath};
 
@@ -43,25 +43,37 @@ pub enum LayerError {
     Changed,
 }
 
+/// What layers are made with, and what is known already.
+#[derive(Clone, Copy, Debug)]
+pub struct Means<'a> {
+    /// Where layers are found, and go.
+    pub store: &'a BlobStore,
+    /// What files of the context are known to hold; what is read is noted there.
+    pub hashes: Option<&'a FileHashes>,
+    /// Threads for reading and compressing.
+    pub jobs: usize,
+    /// Whether layers that are remembered may be taken.
+    pub reuse: Reuse,
+    /// Who hears what happens.
+    pub reporter: &'a Reporter,
+}
+
 /// Makes the layer of a tree, or finds it. `machine` is the ELF machine of the image's platform: programs for others are
 /// refused.
 ///
 /// # Errors
-/// [`LayerError`]: where contents change meanwhile, nothing is remembered.
-#[expect(clippy::too_many_arguments, reason = "each is another kind of thing, and there is one caller")]
+/// [`LayerError`]: where contents change meanwhile, nothing is remembered of the layer.
 pub fn make(
     tree: &FileTree,
     form: LayerForm,
     machine: Option<u16>,
     name: &str,
-    store: &BlobStore,
-    jobs: usize,
-    reuse: Reuse,
-    reporter: &Reporter,
+    means: &Means<'_>,
 ) -> Result<Layer, LayerError> {
+    let Means { store, hashes, jobs, reuse, reporter } = *means;
     let mut expected = None;
     if reuse == Reuse::Allowed {
-        let key = key_of(tree, form, machine)?;
+        let key = key_of(tree, form, machine, means)?;
         if let Some(found) = recall(store, key, form) {
             return Ok(found);
         }
@@ -72,7 +84,7 @@ pub fn make(
     let chunks = ChunkIndex::open(store)?;
     let found: &dyn KnownChunks = if reuse == Reuse::Never { &() } else { &chunks };
     let mut writer = StoreSink { writer: store.writer()?, chunks: Vec::new(), failed: None };
-    let mut hashing = Hashing::new(form.encoding, machine, Some(&task));
+    let mut hashing = Hashing::writing(form.encoding, machine, &task, hashes);
     let mut diff_id = Hasher::new();
     let written = Encoder::run(form.encoding, jobs, found, &mut writer, |out| {
         let mut tee = Tee { out, hasher: &mut diff_id };
@@ -135,8 +147,9 @@ impl io::Write for Tee<'_> {
 mod tests {
     use super::*;
     use crate::compress::Encoding;
-    use crate::content::Content;
+    use crate::content::{Content, FileIdentity};
     use crate::oci::{Family, annotation};
+    use crate::store::FileHash;
     use crate::tree::{Entry, Origin, Owner};
 
     const FORM: LayerForm = LayerForm { encoding: Encoding::GZIP, family: Family::Oci };
@@ -152,8 +165,12 @@ mod tests {
     fn the_second_time_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlobStore::open(directory.path(), || {}).unwrap();
-        let make =
-            |text: &str, reuse| make(&tree(text), FORM, None, "test", &store, 2, reuse, &Reporter::silent()).unwrap();
+        let reporter = Reporter::silent();
+        let make_tree = |tree: &FileTree, reuse| {
+            let means = Means { store: &store, hashes: None, jobs: 2, reuse, reporter: &reporter };
+            make(tree, FORM, None, "test", &means).unwrap()
+        };
+        let make = |text: &str, reuse| make_tree(&tree(text), reuse);
         let first = make("hello\n", Reuse::Allowed);
         assert!(!first.reused);
         assert_eq!(first.diff_id, crate::tar::write::diff_id(&tree("hello\n")).unwrap());
@@ -181,8 +198,7 @@ mod tests {
             }
             tree
         };
-        let before =
-            super::make(&large("a"), FORM, None, "test", &store, 2, Reuse::Allowed, &Reporter::silent()).unwrap();
+        let before = make_tree(&large("a"), Reuse::Allowed);
         let known = || {
             walkdir::WalkDir::new(store.bucket("chunks-v1").unwrap())
                 .into_iter()
@@ -191,15 +207,94 @@ mod tests {
         };
         let chunks = known();
         assert!(chunks > 4, "{chunks}");
-        let after =
-            super::make(&large("b"), FORM, None, "test", &store, 2, Reuse::Allowed, &Reporter::silent()).unwrap();
+        let after = make_tree(&large("b"), Reuse::Allowed);
         assert_ne!(before.descriptor.digest, after.descriptor.digest);
         assert!(known() <= chunks + 2, "{} then {}", chunks, known());
-        let anew = super::make(&large("b"), FORM, None, "test", &store, 2, Reuse::Never, &Reporter::silent()).unwrap();
+        let anew = make_tree(&large("b"), Reuse::Never);
         assert_eq!(anew, after, "found or made, the bytes are the same");
 
         // A blob that is gone is made again.
         store.forget(&first.descriptor.digest);
         assert_eq!(make("hello\n", Reuse::Allowed), first);
+    }
+
+    /// A context with one file, which was left alone long enough to be believed, and a cache.
+    fn context(bytes: &[u8]) -> (tempfile::TempDir, BlobStore, FileTree) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(&directory.path().join("cache"), || {}).unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, bytes).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let identity = FileIdentity::of(&rustix::fs::stat(&path).unwrap());
+        let mut tree = FileTree::new();
+        let entry = Entry::file(Content::host(&path, identity), 0o644, Owner::ROOT, Origin::new("test"));
+        tree.insert(TreePath::parse("file").unwrap(), entry).unwrap();
+        (directory, store, tree)
+    }
+
+    #[test]
+    fn files_that_are_known_are_not_read() {
+        for first in [Reuse::NothingKnown, Reuse::Allowed] {
+            let (directory, store, tree) = context(b"hello");
+            let run = |reuse| {
+                let hashes = FileHashes::new(&store, directory.path());
+                let reporter = Reporter::silent();
+                let means = Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter };
+                make(&tree, FORM, None, "test", &means)
+            };
+            let made = run(first).unwrap();
+            // What cannot be opened was not read.
+            std::fs::remove_file(directory.path().join("file")).unwrap();
+            assert_eq!(run(Reuse::Allowed).unwrap(), Layer { reused: true, ..made });
+            assert!(matches!(run(Reuse::Never), Err(LayerError::Tar(_))));
+        }
+    }
+
+    #[test]
+    fn programs_for_other_machines_are_refused_unread() {
+        let mut program = [0; 64];
+        program[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        (program[16], program[18]) = (2, 183);
+        let (directory, store, tree) = context(&program);
+        let run = |machine, reuse| {
+            let hashes = FileHashes::new(&store, directory.path());
+            let reporter = Reporter::silent();
+            let means = Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter };
+            make(&tree, FORM, Some(machine), "test", &means)
+        };
+        assert!(matches!(run(62, Reuse::NothingKnown), Err(LayerError::Machine { .. })));
+        std::fs::remove_file(directory.path().join("file")).unwrap();
+        assert!(matches!(run(62, Reuse::Allowed), Err(LayerError::Machine { .. })));
+        // Right, but not there any more when the layer is written.
+        assert!(matches!(run(183, Reuse::Allowed), Err(LayerError::Tar(_))));
+    }
+
+    #[test]
+    fn what_passes_takes_the_place_of_what_was_believed() {
+        let (directory, store, tree) = context(b"hello");
+        let content = tree.iter().find_map(|(_, entry)| match &entry.kind {
+            crate::tree::Kind::File(content) => Some(content.clone()),
+            _ => None,
+        });
+        let file = content.unwrap();
+        let reporter = Reporter::silent();
+        let run = |believed: Option<FileHash>| {
+            let hashes = FileHashes::new(&store, directory.path());
+            if let Some(believed) = believed {
+                hashes.note(file.host_file().unwrap(), std::time::SystemTime::now(), believed);
+            }
+            let reuse = Reuse::Allowed;
+            make(
+                &tree,
+                FORM,
+                None,
+                "test",
+                &Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter },
+            )
+        };
+        let error = run(Some(FileHash { hash: [7; 32], machine: None })).unwrap_err();
+        assert!(matches!(error, LayerError::Changed), "{error}");
+        let made = run(None).unwrap();
+        assert_eq!(made.diff_id, crate::tar::write::diff_id(&tree).unwrap());
     }
 }

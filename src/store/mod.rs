@@ -9,6 +9,7 @@
 //!   proofs-v1/…         what came to nothing that would have to be made or said
 //!   written-v1/…        files of output directories, as they were when they were written
 //!   chunks-v1/ab/…      where compressed chunks lie in blobs, by what they are made from
+//!   files-v1/…          what files of contexts hold, by what the kernel says of them
 //!   listings-v2/…       what a base's layer holds, by digest and diff ID
 //!   documents-v1/…      what came last from an address that no digest was known of: signed indexes, pages of indexes
 //!   made-v1/NAME/…      what other programs keep for us; any file of it may go
@@ -21,6 +22,7 @@
 
 mod blob_store;
 mod chunks;
+mod file_hashes;
 mod record;
 mod temporary;
 mod upkeep;
@@ -29,6 +31,7 @@ mod written;
 
 pub use blob_store::{BlobStore, StoreError, replace_file};
 pub use chunks::{ChunkIndex, ChunkSpan};
+pub use file_hashes::{FileHash, FileHashes, Near};
 pub use record::{has_records, read_record, write_record};
 pub use temporary::TemporaryDirectory;
 pub use upkeep::{Removed, Upkeep, Usage};

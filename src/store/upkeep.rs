@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 
 use super::StoreError;
 use super::blob_store::{BLOBS, OTHERS, RECORDS, TMP, is_ours, lock_file};
+use super::file_hashes::{self, check_file_hashes};
 use super::record::check_record;
 use crate::oci::{Digest, Hasher};
 
@@ -47,8 +48,8 @@ struct Found {
     length: u64,
     used: SystemTime,
     blob: Option<Digest>,
-    /// Whether it begins with the digest of the rest.
-    record: bool,
+    /// Tells whether it is as it was written, where that can be told.
+    check: Option<fn(&Path) -> io::Result<bool>>,
 }
 
 impl Upkeep {
@@ -81,10 +82,10 @@ impl Upkeep {
     pub fn verify(&self) -> Result<Vec<PathBuf>, StoreError> {
         let mut damaged = Vec::new();
         for file in self.files()? {
-            let whole = match (file.blob, file.record) {
+            let whole = match (file.blob, file.check) {
                 (Some(expected), _) => digest_of(&file.path).map(|actual| actual == expected),
-                (None, true) => check_record(&file.path),
-                (None, false) => Ok(true),
+                (None, Some(check)) => check(&file.path),
+                (None, None) => Ok(true),
             };
             if !whole.map_err(StoreError::io("reading", &file.path))? {
                 remove(&file.path)?;
@@ -204,11 +205,20 @@ fn files(root: &Path) -> Result<Vec<Found>, StoreError> {
                 length: metadata.len(),
                 used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
                 blob,
-                record: RECORDS.contains(bucket),
+                check: check_of(bucket),
             });
         }
     }
     Ok(found)
+}
+
+/// What tells of the files of a bucket whether they are whole.
+fn check_of(bucket: &str) -> Option<fn(&Path) -> io::Result<bool>> {
+    match bucket {
+        file_hashes::BUCKET => Some(check_file_hashes),
+        bucket if RECORDS.contains(&bucket) => Some(check_record),
+        _ => None,
+    }
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {

@@ -79,7 +79,7 @@ impl Write for BlobWriter {
 
 /// A temporary file that this process holds the lock of. The lock tells others that somebody is still writing; the kernel
 /// lets go of it however this process ends.
-fn locked_file(store: &BlobStore) -> Result<tempfile::NamedTempFile, StoreError> {
+pub(super) fn locked_file(store: &BlobStore) -> Result<tempfile::NamedTempFile, StoreError> {
     let tmp = store.tmp();
     loop {
         let file = tempfile::Builder::new()

@@ -8,7 +8,7 @@ pub mod read;
 pub mod write;
 
 pub use read::{Member, MemberKind, ReadError, Reader};
-pub use write::{Observer, WriteError, read_tree, tar_length, write_tree};
+pub use write::{Observer, WriteError, read_contents, read_tree, tar_length, write_tree};
 
 /// The one time that every entry of a layer has: 1980-01-02T00:00:00Z, in seconds. It is neither 0 nor, in any time zone,
 /// before 1980, where zip files and FAT begin.

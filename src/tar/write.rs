@@ -9,6 +9,7 @@
 
 use std::io::{self, Read, Write};
 
+use crate::content::Content;
 use crate::oci::Digest;
 use crate::tree::{Entry, FileTree, Kind, TreePath};
 
@@ -41,13 +42,17 @@ pub trait Observer {
     /// An entry begins.
     fn entry(&mut self, path: &TreePath, entry: &Entry);
     /// More bytes of its contents.
-    fn contents(&mut self, bytes: &[u8]);
+    fn contents(&mut self, path: &TreePath, entry: &Entry, bytes: &[u8]);
+    /// Whether it knows the contents of the file that began. Where nothing is written, they are not read then.
+    fn knows(&mut self, _path: &TreePath, _entry: &Entry) -> bool {
+        false
+    }
 }
 
 /// Sees nothing.
 impl Observer for () {
     fn entry(&mut self, _: &TreePath, _: &Entry) {}
-    fn contents(&mut self, _: &[u8]) {}
+    fn contents(&mut self, _: &TreePath, _: &Entry, _: &[u8]) {}
 }
 
 /// Writes a tree as a tar. Hard links must have been settled ([`FileTree::settle_links`]).
@@ -59,73 +64,71 @@ pub fn write_tree(
     out: &mut (impl Write + ?Sized),
     observer: &mut impl Observer,
 ) -> Result<(), WriteError> {
-    walk_tree(tree, |path, entry, piece| {
-        let written = match piece {
-            Piece::Begin => {
-                observer.entry(path, entry);
-                let mut header = Vec::with_capacity(BLOCK as usize);
-                write_header(&mut header, path, entry);
-                out.write_all(&header)
-            }
-            Piece::Contents(bytes) => {
-                observer.contents(bytes);
-                out.write_all(bytes)
-            }
-            Piece::End(length) => out.write_all(&[0; BLOCK as usize][..padding(length) as usize]),
-        };
-        written.map_err(WriteError::Output)
-    })?;
+    let mut buffer = vec![0; BUFFER];
+    let mut header = Vec::with_capacity(BLOCK as usize);
+    for (path, entry) in ordered(tree) {
+        observer.entry(path, entry);
+        header.clear();
+        write_header(&mut header, path, entry);
+        out.write_all(&header).map_err(WriteError::Output)?;
+        let Kind::File(content) = &entry.kind else { continue };
+        read_contents(path, entry, content, &mut buffer, |bytes| {
+            observer.contents(path, entry, bytes);
+            out.write_all(bytes).map_err(WriteError::Output)
+        })?;
+        out.write_all(&[0; BLOCK as usize][..padding(content.len()) as usize]).map_err(WriteError::Output)?;
+    }
     out.write_all(&[0; 2 * BLOCK as usize]).map_err(WriteError::Output)
 }
 
-/// Shows an observer what [`write_tree`] would, and writes nothing.
+/// Shows an observer what [`write_tree`] would, but for contents that it knows, and writes nothing.
 ///
 /// # Errors
 /// As [`write_tree`].
 pub fn read_tree(tree: &FileTree, observer: &mut impl Observer) -> Result<(), WriteError> {
-    walk_tree(tree, |path, entry, piece| {
-        match piece {
-            Piece::Begin => observer.entry(path, entry),
-            Piece::Contents(bytes) => observer.contents(bytes),
-            Piece::End(_) => {}
-        }
-        Ok(())
-    })
-}
-
-/// What comes of an entry, in this order.
-enum Piece<'a> {
-    Begin,
-    /// More bytes of a file.
-    Contents(&'a [u8]),
-    /// The end of a file of that length.
-    End(u64),
-}
-
-/// Goes through the entries in the order of a layer, and through the contents of files.
-fn walk_tree(
-    tree: &FileTree,
-    mut see: impl FnMut(&TreePath, &Entry, Piece<'_>) -> Result<(), WriteError>,
-) -> Result<(), WriteError> {
-    let mut buffer = vec![0; 128 << 10];
+    let mut buffer = Vec::new();
     for (path, entry) in ordered(tree) {
-        see(path, entry, Piece::Begin)?;
-        let Kind::File(content) = &entry.kind else { continue };
-        let failed = |source| WriteError::Content { path: path.clone(), origin: entry.origin.to_string(), source };
-        let mut reader = content.open().map_err(|error| failed(error.into()))?;
-        let mut left = content.len();
-        while left > 0 {
-            let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let count = match reader.read(&mut buffer[..want]) {
-                Ok(0) => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(failed(error)),
-            };
-            see(path, entry, Piece::Contents(&buffer[..count]))?;
-            left -= count as u64;
+        observer.entry(path, entry);
+        if let Kind::File(content) = &entry.kind
+            && !observer.knows(path, entry)
+        {
+            buffer.resize(BUFFER, 0);
+            read_contents(path, entry, content, &mut buffer, |bytes| {
+                observer.contents(path, entry, bytes);
+                Ok(())
+            })?;
         }
-        see(path, entry, Piece::End(content.len()))?;
+    }
+    Ok(())
+}
+
+/// Bytes of contents that are read at once.
+const BUFFER: usize = 128 << 10;
+
+/// Goes through the contents of a file.
+///
+/// # Errors
+/// Where they cannot be read, or are not what was found.
+pub fn read_contents(
+    path: &TreePath,
+    entry: &Entry,
+    content: &Content,
+    buffer: &mut [u8],
+    mut see: impl FnMut(&[u8]) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let failed = |source| WriteError::Content { path: path.clone(), origin: entry.origin.to_string(), source };
+    let mut reader = content.open().map_err(|error| failed(error.into()))?;
+    let mut left = content.len();
+    while left > 0 {
+        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = match reader.read(&mut buffer[..want]) {
+            Ok(0) => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        see(&buffer[..count])?;
+        left -= count as u64;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::{Capabilities, Entry, Kind, Node, NodeKind, Origin, PathError, Rootfs, TreePath};
+use super::{Capabilities, Entry, Kind, Node, NodeKind, Origin, PathError, Rootfs, TreePath, known};
 
 /// The entries of a layer in byte order of path, each path once, parents before what they hold.
 ///
@@ -13,6 +13,8 @@ pub struct FileTree {
     entries: BTreeMap<TreePath, Placed>,
     /// About how many bytes of memory the entries take, without contents.
     weight: u64,
+    /// A directory of this tree, that of the last entry: entries of one directory mostly come together.
+    directory: Box<[u8]>,
 }
 
 #[derive(Clone, Debug)]
@@ -142,6 +144,9 @@ impl FileTree {
     /// # Errors
     /// As [`FileTree::insert`].
     pub fn insert_parents(&mut self, path: &TreePath, below: &Rootfs, like: &Entry) -> Result<(), TreeError> {
+        if self.is_at_hand(path) {
+            return Ok(());
+        }
         // From the innermost outwards: with the first that exists, all above it do.
         let mut parent = path.parent();
         while let Some(directory) = parent.filter(|directory| !directory.is_root()) {
@@ -164,7 +169,12 @@ impl FileTree {
     pub fn repeat_parents(&mut self, below: &Rootfs) -> Result<(), TreeError> {
         let origin = Origin::new("the layers below");
         let mut parents: BTreeMap<TreePath, Entry> = BTreeMap::new();
+        let mut last: Option<&[u8]> = None;
         for path in self.entries.keys() {
+            // Its neighbour had the same.
+            if last.replace(known::parent(path.as_bytes())) == Some(known::parent(path.as_bytes())) {
+                continue;
+            }
             // What is in the tree has its own turn for what is above it.
             let mut parent = path.parent();
             while let Some(directory) = parent.filter(|directory| {
@@ -184,18 +194,24 @@ impl FileTree {
 
     fn put(&mut self, path: TreePath, entry: Entry, weight: Weight) -> Result<(), TreeError> {
         path.refuse_whiteout()?;
+        if self.is_at_hand(&path) && self.is_free(&path) {
+            return self.add(path, entry, weight);
+        }
         // The innermost that is there tells: nothing lies below what is no directory, so all above it are directories.
         let slashes = path.as_bytes().iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
         let mut above = slashes.map(|(end, _)| &path.as_bytes()[..end]);
-        if let Some((above, holder)) = above.find_map(|above| self.entries.get_key_value(above))
-            && !matches!(holder.entry.kind, Kind::Directory)
-        {
-            return Err(TreeError::BelowNonDirectory {
-                below: entry.origin.to_string(),
-                what: holder.entry.describe(),
-                holder: above.clone(),
-                path: path.clone(),
-            });
+        if let Some((above, holder)) = above.find_map(|above| self.entries.get_key_value(above)) {
+            if !matches!(holder.entry.kind, Kind::Directory) {
+                return Err(TreeError::BelowNonDirectory {
+                    below: entry.origin.to_string(),
+                    what: holder.entry.describe(),
+                    holder: above.clone(),
+                    path: path.clone(),
+                });
+            }
+            if above.as_bytes() == known::parent(path.as_bytes()) {
+                self.directory = above.as_bytes().into();
+            }
         }
         if !matches!(entry.kind, Kind::Directory)
             && let Some((below, placed)) = self.below(&path).next()
@@ -207,14 +223,7 @@ impl FileTree {
                 holder: path.clone(),
             });
         }
-        let Some(there) = self.entries.get_mut(&path) else {
-            self.weight += (size_of::<Placed>() + size_of::<TreePath>() + path.as_bytes().len()) as u64;
-            if self.weight > MAX_WEIGHT {
-                return Err(TreeError::TooLarge { path });
-            }
-            self.entries.insert(path, Placed { entry, weight });
-            return Ok(());
-        };
+        let Some(there) = self.entries.get_mut(&path) else { return self.add(path, entry, weight) };
         let both_directories = matches!((&there.entry.kind, &entry.kind), (Kind::Directory, Kind::Directory));
         if both_directories && there.weight != weight {
             if weight > there.weight {
@@ -226,6 +235,27 @@ impl FileTree {
             return Ok(());
         }
         Err(TreeError::Conflict { first: there.entry.describe(), second: entry.describe(), path })
+    }
+
+    /// Adds what is not there.
+    fn add(&mut self, path: TreePath, entry: Entry, weight: Weight) -> Result<(), TreeError> {
+        self.weight += (size_of::<Placed>() + size_of::<TreePath>() + path.as_bytes().len()) as u64;
+        if self.weight > MAX_WEIGHT {
+            return Err(TreeError::TooLarge { path });
+        }
+        self.entries.insert(path, Placed { entry, weight });
+        Ok(())
+    }
+
+    /// Whether the path lies in the directory of the last entry, itself and not deeper.
+    fn is_at_hand(&self, path: &TreePath) -> bool {
+        !self.directory.is_empty() && *self.directory == *known::parent(path.as_bytes())
+    }
+
+    /// Whether it is plain that nothing is at or below that path: what is would begin as it does, and come next.
+    fn is_free(&self, path: &TreePath) -> bool {
+        let next = self.entries.range::<[u8], _>((Bound::Included(path.as_bytes()), Bound::Unbounded)).next();
+        next.is_none_or(|(next, _)| !next.as_bytes().starts_with(path.as_bytes()))
     }
 
     /// What lies below that path.
@@ -245,6 +275,7 @@ impl FileTree {
     pub fn overlay(&mut self, on_top: FileTree) -> Result<(), TreeError> {
         for (path, placed) in on_top.entries {
             self.entries.remove(&path);
+            self.directory = Box::default();
             self.put(path, placed.entry, placed.weight)?;
         }
         Ok(())

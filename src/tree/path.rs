@@ -93,6 +93,11 @@ impl TreePath {
     /// # Errors
     /// Where the name is no single component.
     pub fn child(&self, name: &[u8]) -> Result<Self, PathError> {
+        let is_plain = !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, 0 | b'/'));
+        if is_plain && name.len() <= 255 && self.0.len() + 1 + name.len() <= 4095 {
+            let whole = if self.is_root() { name.to_vec() } else { [&self.0[..], b"/", name].concat() };
+            return Ok(TreePath(whole.into()));
+        }
         let name = TreePath::parse(name)?;
         self.join(&name)
     }

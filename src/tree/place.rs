@@ -11,7 +11,7 @@
 //!   error, since what it means would depend on the order of sources.
 
 use super::rootfs::describe;
-use super::{Entry, FileTree, Kind, Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreeError, TreePath};
+use super::{Entry, FileTree, Kind, Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreeError, TreePath, known};
 use crate::content::Content;
 use crate::nearest::{hint, nearest};
 
@@ -96,13 +96,14 @@ impl<'a> Placer<'a> {
     /// # Errors
     /// [`ResolveError`].
     pub fn resolve(&mut self, path: &TreePath) -> Result<TreePath, ResolveError> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(TreePath::root()) };
+        let Some(name) = path.file_name() else { return Ok(TreePath::root()) };
         if let Some((given, resolved)) = &self.last
-            && *given == parent
+            && given.as_bytes() == known::parent(path.as_bytes())
             && let Ok(path) = resolved.child(name)
         {
             return Ok(path);
         }
+        let Some(parent) = path.parent() else { return Ok(TreePath::root()) };
         let resolved = self.below.walk(path, false, self.tree)?;
         self.last = resolved.parent().map(|resolved| (parent, resolved));
         Ok(resolved)

@@ -373,7 +373,13 @@ impl Rootfs {
                 self.insert(above, Node { kind: NodeKind::Directory, mode: 0o755, owner: Owner::ROOT });
             }
         }
-        if node.kind != NodeKind::Directory {
+        self.put_into(path, node);
+    }
+
+    /// [`Rootfs::put`], where what is above is a directory.
+    fn put_into(&mut self, path: TreePath, node: Node) {
+        // Nothing lies below what is no directory; but where it matters what was asked, it matters that nothing does now.
+        if node.kind != NodeKind::Directory && (self.under.is_some() || self.is_known_directory(&path)) {
             self.clear(&path);
         }
         self.insert(path, node);
@@ -419,9 +425,14 @@ impl Rootfs {
                 self.remove(path);
             }
         }
+        let mut last: Option<&[u8]> = None;
         for (path, entry) in layer.iter() {
             if let Some(node) = self.node_of(layer, entry) {
-                self.put(path.clone(), node);
+                // Its neighbour was put into the same directory.
+                match last.replace(known::parent(path.as_bytes())) == Some(known::parent(path.as_bytes())) {
+                    true => self.put_into(path.clone(), node),
+                    false => self.put(path.clone(), node),
+                }
             }
         }
     }

@@ -21,6 +21,7 @@ mod reproducible;
 mod second_builds;
 mod semantics;
 mod support;
+mod unchanged;
 
 #[path = "../support/deb.rs"]
 mod deb;

@@ -31,6 +31,10 @@ pub struct StackLayer {
 pub struct LayerStack {
     layers: Vec<StackLayer>,
     rootfs: Arc<Rootfs>,
+    /// Trees that were put on top of that, lowest first: many views are never looked at with them.
+    pending: Vec<Arc<FileTree>>,
+    /// The view with those, for all stacks that have just the same.
+    applied: Arc<OnceLock<Arc<Rootfs>>>,
     /// Where the base's layers were not read.
     unread: Option<Unread>,
     /// Whether it is noted what is asked.
@@ -117,7 +121,7 @@ impl LayerStack {
     /// Puts a layer on top that is not opened, and puts things below these directories alone. Gives it back where all of
     /// the layers below is known: then there is nothing to save.
     pub fn push_hidden(&mut self, layer: StackLayer, directories: &[TreePath]) -> Option<StackLayer> {
-        let Some(rootfs) = self.rootfs.hiding(directories) else { return Some(layer) };
+        let Some(rootfs) = self.view().hiding(directories) else { return Some(layer) };
         self.layers.push(layer);
         self.replace(rootfs);
         None
@@ -125,6 +129,7 @@ impl LayerStack {
 
     /// The view becomes one of which only a part is known.
     fn replace(&mut self, partial: Rootfs) {
+        self.pending.clear();
         self.rootfs = Arc::new(partial);
         self.unread = Some(Unread { layers: self.layers.len(), view: Arc::default() });
         self.is_watched = false;
@@ -132,7 +137,7 @@ impl LayerStack {
 
     /// Notes from now on what is asked of the layers that are there now. Stacks that are made of this one share the notes.
     pub fn watch(&mut self) {
-        Arc::make_mut(&mut self.rootfs).watch();
+        self.settled().watch();
         self.is_watched = true;
     }
 
@@ -143,7 +148,7 @@ impl LayerStack {
     /// Where such a layer cannot be read.
     pub fn at_hand(&self, from: usize, store: &BlobStore) -> std::io::Result<Self> {
         let mut layers: BTreeSet<usize> = BTreeSet::new();
-        for (_, node) in self.rootfs.unwatched().on_top() {
+        for (_, node) in self.view().unwatched().on_top() {
             if let NodeKind::File(Located::Layer { layer, .. }) = &node.kind {
                 layers.insert(*layer);
             }
@@ -162,7 +167,7 @@ impl LayerStack {
                 .map_or("a layer".into(), |layer| format!("layer {}", layer.descriptor.digest).into());
             files.insert(layer, (reader.plain(layer)?, name));
         }
-        Arc::make_mut(&mut stack.rootfs).relocate(|located| match located {
+        stack.settled().relocate(|located| match located {
             Located::Layer { layer, offset, length } => {
                 let (file, name) = files.get(layer)?;
                 Some(Located::Content(Content::slice(file.clone(), name.clone(), *offset, *length)))
@@ -185,7 +190,9 @@ impl LayerStack {
     /// The same stack, where nobody notes what is asked: for what looks at very much, and whose results are pinned.
     #[must_use]
     pub fn unwatched(&self) -> Self {
-        LayerStack { rootfs: Arc::new(self.rootfs.unwatched()), is_watched: false, ..self.clone() }
+        let mut stack = LayerStack { is_watched: false, ..self.clone() };
+        stack.rootfs = Arc::new(stack.settled().unwatched());
+        stack
     }
 
     /// What answers all that was asked since [`LayerStack::watch`], of this stack and of those that were made of it; nothing
@@ -223,7 +230,7 @@ impl LayerStack {
                 unread.view.get_or_init(|| base.rootfs).clone()
             }
         };
-        self.rootfs = Arc::new(self.rootfs.over(&view));
+        self.rootfs = Arc::new(self.settled().over(&view));
         self.unread = None;
         Ok(())
     }
@@ -243,18 +250,44 @@ impl LayerStack {
 
     /// What they look like from above.
     pub fn rootfs(&self) -> &Rootfs {
-        &self.rootfs
+        self.view()
+    }
+
+    /// The view with all that was put on top.
+    fn view(&self) -> &Arc<Rootfs> {
+        if self.pending.is_empty() {
+            return &self.rootfs;
+        }
+        self.applied.get_or_init(|| {
+            let mut view = Rootfs::clone(&self.rootfs);
+            self.pending.iter().for_each(|tree| view.apply(tree));
+            Arc::new(view)
+        })
+    }
+
+    /// The same, to be changed.
+    fn settled(&mut self) -> &mut Rootfs {
+        let pending = std::mem::take(&mut self.pending);
+        match self.applied.get() {
+            Some(view) if !pending.is_empty() => self.rootfs = view.clone(),
+            _ => {
+                let view = Arc::make_mut(&mut self.rootfs);
+                pending.iter().for_each(|tree| view.apply(tree));
+            }
+        }
+        Arc::make_mut(&mut self.rootfs)
     }
 
     /// Puts a finished layer on top whose tree is known.
-    pub fn push(&mut self, layer: StackLayer, tree: &FileTree) {
+    pub fn push(&mut self, layer: StackLayer, tree: impl Into<Arc<FileTree>>) {
         self.layers.push(layer);
-        self.look(tree);
+        self.applied = Arc::default();
+        self.pending.push(tree.into());
     }
 
     /// Puts a tree on top of the view alone, as if it were a layer.
     pub fn look(&mut self, tree: &FileTree) {
-        Arc::make_mut(&mut self.rootfs).apply(tree);
+        self.settled().apply(tree);
     }
 
     /// Puts layers of a base on top; each is read once, or known from an earlier build.
@@ -278,7 +311,8 @@ impl LayerStack {
                     listing
                 }
             };
-            listing.apply(Arc::make_mut(&mut self.rootfs), self.layers.len()).map_err(refused)?;
+            let number = self.layers.len();
+            listing.apply(self.settled(), number).map_err(refused)?;
             self.layers.push(layer);
         }
         Ok(())

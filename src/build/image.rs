@@ -227,7 +227,7 @@ impl<'a> Growing<'a> {
             }
             let found = Found { layer: layer.clone(), bytes };
             self.open.chain = self.open.chain.map(|below| below.then(layer.key));
-            self.open.stack.push(found.stacked(), &tree.tree);
+            self.open.stack.push(found.stacked(), tree.tree);
             self.layers.push(ImageLayer {
                 descriptor: layer.descriptor.clone(),
                 diff_id: layer.diff_id,

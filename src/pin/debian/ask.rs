@@ -7,6 +7,7 @@ use std::path::Path;
 use super::PinError;
 use crate::content::{Content, FileIdentity};
 use crate::debian::deb::{Deb, Limits};
+use crate::debian::effects::accounts;
 use crate::debian::resolve::{Pin, Root};
 use crate::debian::staging::{Below, Staging};
 use crate::debian::{archive_of, database};
@@ -190,6 +191,11 @@ impl<'a> Ask<'a> {
         let installed = database::read_installed(&Staging::on(below)).map_err(PinError::Below)?;
         if let Some(digest) = installed.packages.digest() {
             asked.add("installed", digest.to_string());
+        }
+        // Accounts of services get what is free: another base may have taken it.
+        let taken = accounts::taken(&Staging::on(below)).map_err(PinError::Accounts)?;
+        if !taken.is_empty() {
+            asked.add("taken", Digest::of(taken.as_bytes()).to_string());
         }
         Ok(asked)
     }

@@ -11,6 +11,7 @@ use crate::host::open_regular;
 use crate::lock::DebPin;
 use crate::oci::Hasher;
 use crate::recipe::packages::DebianSettings;
+use crate::supply::settings::security_beside;
 use crate::supply::{Supply, SupplyError, Wanted};
 
 /// Why the file of a package cannot be had.
@@ -54,7 +55,7 @@ impl Places<'_> {
         let recipe = match (self.settings.archives.get(archive), archive) {
             (Some(further), _) => further.mirror.as_ref().map(|mirror| mirror.value.clone()),
             (None, "debian") => own.cloned(),
-            (None, "debian-security") => own.and_then(beside),
+            (None, "debian-security") => own.and_then(security_beside),
             (None, _) => None,
         };
         let mut mirrors = self.supply.debian_mirrors(archive, recipe.as_ref())?;
@@ -87,14 +88,6 @@ impl Places<'_> {
         let own = further.or(self.settings.snapshot.as_ref()).map(|template| template.value.clone());
         own.or_else(|| self.supply.debian_snapshot())
     }
-}
-
-/// The archive of security updates beside a mirror of Debian's, as mirrors have it.
-fn beside(mirror: &Url) -> Option<Url> {
-    let path = mirror.path().trim_end_matches('/').strip_suffix("/debian")?;
-    let mut beside = mirror.clone();
-    beside.set_path(&format!("{path}/debian-security/"));
-    Some(beside)
 }
 
 /// A template with its parts filled in; `None` where that gives no address. `date` is in the form of RFC 3339.
@@ -178,12 +171,12 @@ mod tests {
             "https://snapshot.example.com/debian/20260102T030405Z/pool/main/a/a_1_all.deb"
         );
         assert_eq!(url("{path}"), None);
-        let security = |mirror: &str| beside(&Url::parse(mirror).unwrap()).map(String::from);
+        let security = |mirror: &str| security_beside(&Url::parse(mirror).unwrap()).map(String::from);
         assert_eq!(security("https://m.example.com/x/debian").unwrap(), "https://m.example.com/x/debian-security/");
         assert_eq!(
             security("https://m.example.com/debian/"),
             Some("https://m.example.com/debian-security/".to_owned())
         );
-        assert_eq!(security("https://m.example.com/mirror/"), None);
+        assert_eq!(security("https://m.example.com/"), None);
     }
 }

@@ -7,6 +7,7 @@
 
 mod amounts;
 mod commands;
+mod readers;
 mod removal;
 mod sections;
 mod table;

@@ -8,6 +8,8 @@
 //! Both keep to one side: what is not understood is an error, what is not known may be anything, and where it is not
 //! known which way a script takes, it takes both.
 
+mod call;
+mod expand;
 mod parse;
 mod scope;
 mod syntax;

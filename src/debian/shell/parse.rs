@@ -264,6 +264,8 @@ impl Parser {
     fn command(&mut self) -> Parsed<Command> {
         const BEGINS: [&str; 8] = ["{", "if", "while", "until", "for", "case", "function", "select"];
         let compound = match (self.peek(0), self.steers(&BEGINS)) {
+            // A sum in bash, and brackets in brackets elsewhere.
+            (Some('('), _) if self.peek(1) == Some('(') => return Err(self.wrong("`((`")),
             (Some('('), _) => {
                 self.at += 1;
                 let body = self.list(&[")"])?;

@@ -9,7 +9,7 @@ use url::Url;
 use crate::content::{Content, FileIdentity};
 use crate::host::open_regular;
 use crate::lock::DebPin;
-use crate::oci::Hasher;
+use crate::oci::{Digest, Hasher};
 use crate::recipe::packages::DebianSettings;
 use crate::supply::settings::security_beside;
 use crate::supply::{Supply, SupplyError, Wanted};
@@ -141,21 +141,31 @@ pub fn fetch(
 /// A package of the context.
 fn local(pin: &DebPin, context: &Path) -> Result<Content, FileError> {
     let failed = |source| FileError::Read { path: pin.path.clone(), source };
-    let place = context.join(&pin.path);
-    let place = place.canonicalize().map_err(failed)?;
-    let mut file = open_regular(&place).map_err(failed)?;
-    let identity = FileIdentity::of(&rustix::fs::fstat(&file).map_err(|error| failed(error.into()))?);
+    let (content, sha256) = hashed(&context.join(&pin.path)).map_err(failed)?;
+    match (content.len(), sha256) == (pin.size, pin.sha256) {
+        true => Ok(content),
+        false => Err(FileError::Another { path: pin.path.clone() }),
+    }
+}
+
+/// A file of this machine as content that must stay what it is, with its digest.
+///
+/// # Errors
+/// Where it is no file, or cannot be read.
+pub fn hashed(path: &Path) -> io::Result<(Content, Digest)> {
+    // Content is opened without following links.
+    let place = path.canonicalize()?;
+    let mut file = open_regular(&place)?;
+    let identity = FileIdentity::of(&rustix::fs::fstat(&file)?);
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
     loop {
-        match file.read(&mut buffer).map_err(failed)? {
+        match file.read(&mut buffer)? {
             0 => break,
             count => hasher.update(&buffer[..count]),
         }
     }
-    match (hasher.length(), hasher.finish()) == (pin.size, pin.sha256) {
-        true => Ok(Content::host(place, identity).with_digest(pin.sha256)),
-        false => Err(FileError::Another { path: pin.path.clone() }),
-    }
+    let sha256 = hasher.finish();
+    Ok((Content::host(place, identity).with_digest(sha256), sha256))
 }
 
 #[cfg(test)]

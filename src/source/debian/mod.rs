@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-pub use files::{FileError, Places, fetch};
+pub use files::{FileError, Places, fetch, hashed};
 pub use libraries::{check, ld_so_cache};
 
 use crate::content::{Content, ContentError};

@@ -342,7 +342,7 @@ impl Supply for Machine<'_> {
     }
 
     fn debian_is_of_variable(&self, archive: &str) -> bool {
-        self.settings().debian_of_variable.contains(archive)
+        self.settings().debian_by_name.contains(archive)
     }
 
     fn debian_snapshot(&self) -> Option<String> {

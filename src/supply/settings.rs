@@ -43,7 +43,7 @@ pub struct Settings {
     /// Roots of Debian archives by name, the best first, each with a slash at its end.
     pub debian: BTreeMap<String, Vec<Url>>,
     /// The archives among them whose roots the variable names.
-    pub debian_of_variable: BTreeSet<String>,
+    pub debian_by_name: BTreeSet<String>,
     /// A template with `{archive}`, `{timestamp}` and `{path}`.
     pub debian_snapshot: Option<String>,
     /// The index of Python packages, with a slash at its end.

@@ -21,7 +21,7 @@ impl Reader<'_> {
             self.settings.debian.entry(archive).or_default().push(root);
         }
         let named: BTreeSet<String> = self.settings.debian.keys().cloned().collect();
-        self.settings.debian_of_variable = named.clone();
+        self.settings.debian_by_name = named.clone();
         for source in self.apt_sources() {
             for text in self.addresses_of(&source) {
                 let Some(root) = self.address(text.expose()) else { continue };

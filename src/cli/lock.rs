@@ -72,16 +72,18 @@ fn update(before: &Lock, recipe: &Recipe, args: &LockArgs) -> Outcome<Update> {
     let wheels = before.python.iter().flat_map(|pins| &pins.wheels).map(|pin| pin.name.as_str());
     let images = before.images.iter().map(|pin| pin.name.as_str());
     let files = before.fetch.iter().map(|pin| pin.name.as_str());
-    let known: BTreeSet<&str> = debs.chain(wheels).chain(images).chain(files).collect();
+    let archives =
+        before.debian.iter().chain(&before.compilers).flat_map(|pins| pins.archives.keys()).map(String::as_str);
+    let known: BTreeSet<&str> = debs.chain(wheels).chain(images).chain(files).chain(archives).collect();
     for name in names {
         if !known.contains(name.as_str()) {
             let failure =
                 Failure::usage(format!("nothing in the lock of {} is called `{name}`", recipe.path.display()));
             return Err(match nearest(name, known.iter().copied()) {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
-                None => {
-                    failure.hint("--update takes names of packages, wheels, images and downloads, as the lock has them")
-                }
+                None => failure.hint(
+                    "--update takes names of packages, wheels, images, downloads and archives, as the lock has them",
+                ),
             });
         }
     }

@@ -505,7 +505,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// A tar made field by field, so that it may be as wrong as a test needs.
-    #[derive(Default)]
+    #[derive(Clone, Default)]
     pub(crate) struct TestTar(Vec<u8>);
 
     impl TestTar {

@@ -5,7 +5,7 @@
 //! | a suite's `InRelease` is believed | [`keyring`], [`release`] |
 //! | its indexes are read | [`decode`], [`control`], [`packages`] |
 //! | names become packages | [`version`], [`dependency`], [`resolve`] |
-//! | their scripts are judged | [`shell`], [`scripts`] |
+//! | their scripts are judged | [`shell`], [`installation`], [`scripts`] |
 //! | `.deb` files are read and put into a tree | [`deb`], [`staging`], [`unpack`] |
 //! | dpkg's database is written | [`database`] |
 //! | what the scripts would have done is done | [`effects`] |
@@ -42,6 +42,7 @@ pub mod deb;
 pub mod decode;
 pub mod dependency;
 pub mod effects;
+pub mod installation;
 pub mod keyring;
 pub mod packages;
 pub mod release;

@@ -206,6 +206,26 @@ impl<'a> Staging<'a> {
         self.entries.insert(path, entry);
     }
 
+    /// Before another file takes the place of one of this layer: its other names keep its bytes.
+    pub fn keep_links_to(&mut self, path: &TreePath) {
+        let Some(file) = self.entries.get(path).filter(|entry| matches!(entry.kind, Kind::File(_))).cloned() else {
+            return;
+        };
+        let linked = |entry: &Entry| matches!(&entry.kind, Kind::Hardlink(target) if target == path);
+        let mut names = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| linked(entry))
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+            .into_iter();
+        let Some(first) = names.next() else { return };
+        self.put(first.clone(), file.clone());
+        for name in names {
+            self.put(name, Entry { kind: Kind::Hardlink(first.clone()), ..file.clone() });
+        }
+    }
+
     fn node_kind(&self, kind: &Kind) -> Option<NodeKind> {
         match kind {
             Kind::Directory => Some(NodeKind::Directory),

@@ -234,6 +234,7 @@ pub fn unpack(
                 }
                 None => {}
             }
+            staging.keep_links_to(&path);
             if matches!(entry.kind, Kind::File(_)) {
                 placed.insert(&link_end(member, &files).path, path.clone());
             }
@@ -345,6 +346,30 @@ mod tests {
         let found = listing(Rootfs::new(), &[package("a", &[], tar())], leave).unwrap();
         let files: Vec<&String> = found.iter().filter(|line| line.contains('=')).collect();
         assert_eq!(files, ["/usr/b = text", "/usr/c => /usr/b"]);
+    }
+
+    #[test]
+    fn names_of_a_file_that_another_package_replaces_keep_their_bytes() {
+        let tar = || TestTar::default().directory("./usr/", 0o755);
+        let own = tar().file("./usr/a", 0o644, "own").hardlink("./usr/b", "./usr/a").hardlink("./usr/c", "./usr/a");
+        let other = tar().file("./usr/a", 0o755, "other");
+        let fields = |name: &str, more: &str| FIELDS.replace("Package: a", &format!("Package: {name}\n{more}"));
+        // The one that replaces comes after and before.
+        for (first, second) in [("a", "z"), ("z", "a")] {
+            let packages = [
+                package(first, &[], own.clone()),
+                package_with(
+                    &fields(second, &format!("Replaces: {first}\n")).replace("\n\n", "\n"),
+                    &[],
+                    other.clone(),
+                ),
+            ];
+            let mut packages = packages.to_vec();
+            in_order(&mut packages);
+            let found = listing(Rootfs::new(), &packages, Leave::default()).unwrap();
+            let files: Vec<&String> = found.iter().filter(|line| line.contains('=')).collect();
+            assert_eq!(files, ["/usr/a = other", "/usr/b = own", "/usr/c => /usr/b"], "{second} replaces {first}");
+        }
     }
 
     #[test]

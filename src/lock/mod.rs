@@ -29,13 +29,18 @@ pub enum Update {
     /// None: what was locked stays as far as it can.
     #[default]
     Nothing,
-    /// Those of these names (packages, images, files) alone.
+    /// Those of these names (packages, images, files, archives) alone.
     Only(std::collections::BTreeSet<String>),
     /// All.
     Everything,
 }
 
 impl Update {
+    /// Whether this very name was said.
+    pub fn names(&self, name: &str) -> bool {
+        matches!(self, Update::Only(names) if names.contains(name))
+    }
+
     /// Whether what has this name may move.
     pub fn moves(&self, name: &str) -> bool {
         match self {

@@ -341,6 +341,10 @@ impl Supply for Machine<'_> {
         })
     }
 
+    fn debian_is_of_variable(&self, archive: &str) -> bool {
+        self.settings().debian_by_name.contains(archive)
+    }
+
     fn debian_snapshot(&self) -> Option<String> {
         self.settings().debian_snapshot.clone()
     }

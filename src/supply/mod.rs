@@ -53,6 +53,11 @@ pub trait Supply: Sync {
     /// [`SupplyError::NoMirror`].
     fn debian_mirrors(&self, archive: &str, recipe: Option<&Url>) -> Result<Vec<Url>, SupplyError>;
 
+    /// Whether a variable of the environment says where an archive's mirrors are, and not the machine's apt sources.
+    fn debian_is_of_variable(&self, _archive: &str) -> bool {
+        false
+    }
+
     /// Template of the place where files are that have left an archive's mirror, with `{archive}`, `{timestamp}` and `{path}`.
     fn debian_snapshot(&self) -> Option<String>;
 

@@ -22,7 +22,7 @@ mod pip;
 mod tests;
 mod uv;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ const MAX_FILE: u64 = 4 << 20;
 pub struct Settings {
     /// Roots of Debian archives by name, the best first, each with a slash at its end.
     pub debian: BTreeMap<String, Vec<Url>>,
+    /// The archives among them whose roots the variable names.
+    pub debian_by_name: BTreeSet<String>,
     /// A template with `{archive}`, `{timestamp}` and `{path}`.
     pub debian_snapshot: Option<String>,
     /// The index of Python packages, with a slash at its end.

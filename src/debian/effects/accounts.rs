@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::deb::Deb;
-use super::super::shell::{commands, program, settled};
+use super::super::installation::calls;
+use super::super::shell::{Field, split as words_of};
 use super::super::staging::{Staging, StagingError};
 use crate::tree::{NodeKind, Origin, Owner, TreePath};
 
@@ -169,7 +170,7 @@ fn wanted(staging: &Staging<'_>, packages: &[Deb]) -> Result<Vec<Wanted>, Stagin
         }
         match KNOWN.iter().find(|(name, _)| *name == package.name) {
             Some((_, lines)) => wanted.extend(lines.iter().filter_map(|line| sysuser(line))),
-            None => wanted.extend(read_scripts(package).0),
+            None => wanted.extend(read_scripts(package)),
         }
     }
     Ok(wanted)
@@ -182,7 +183,7 @@ fn declares(package: &str) -> bool {
 
 /// One line of a sysusers.d file; `None` for what is none of users, groups and members.
 fn sysuser(line: &str) -> Option<Wanted> {
-    let words: Vec<String> = commands(line).into_iter().next()?.into_iter().map(|word| word.text).collect();
+    let words = words_of(line);
     let word = |at: usize| words.get(at).map(String::as_str).filter(|word| *word != "-");
     let name = word(1).filter(|name| is_name(name))?.to_owned();
     match word(0)?.trim_end_matches(['!', '-']) {
@@ -205,41 +206,45 @@ fn sysuser(line: &str) -> Option<Wanted> {
     }
 }
 
-/// What a package's scripts ask `adduser` and `addgroup` for, and whether there was something that could not be read.
-pub fn read_scripts(package: &Deb) -> (Vec<Wanted>, bool) {
-    if KNOWN.iter().any(|(name, _)| *name == package.name) {
-        return (Vec::new(), false);
-    }
-    let (mut wanted, mut unread) = (Vec::new(), false);
-    for (_, script) in package.scripts() {
-        for command in settled(&String::from_utf8_lossy(&script.bytes)) {
-            let called = program(&command).rsplit('/').next().unwrap_or_default().to_owned();
-            if !matches!(called.as_str(), "adduser" | "addgroup" | "useradd" | "groupadd") {
-                continue;
-            }
-            let Some(at) = command.iter().position(|word| word.text.rsplit('/').next() == Some(called.as_str())) else {
-                continue;
-            };
-            let words =
-                command[at + 1..].iter().take_while(|word| !matches!(word.text.as_str(), ">" | "<" | ")" | "}"));
-            let words: Vec<(&str, bool)> = words.map(|word| (word.text.as_str(), word.literal)).collect();
-            match asked(&called, &words) {
-                Some(found) => wanted.extend(found),
-                None => unread = true,
+/// The numbers that services cannot get any more, since somebody below has them; empty where there are none but Debian's
+/// own.
+///
+/// # Errors
+/// Where the files of the base cannot be read.
+pub fn taken(staging: &Staging<'_>) -> Result<String, StagingError> {
+    let mut taken = BTreeSet::new();
+    for (file, kind) in [("etc/passwd", "user"), ("etc/group", "group")] {
+        for line in split(&staging.text(file)?.unwrap_or_default()) {
+            let id = line.get(2).and_then(number).filter(|id| SYSTEM.contains(id));
+            if let Some(id) = id.filter(|id| (line[0].as_str(), *id) != ("users", 100)) {
+                taken.insert(format!("{kind} {id}\n"));
             }
         }
     }
-    (wanted, unread)
+    Ok(taken.into_iter().collect())
+}
+
+/// Whether what a package wants is in the table.
+pub fn known(package: &str) -> bool {
+    KNOWN.iter().any(|(name, _)| *name == package)
+}
+
+/// What a package's scripts ask `adduser` and `addgroup` for, as far as it can be read.
+pub fn read_scripts(package: &Deb) -> Vec<Wanted> {
+    if known(&package.name) {
+        return Vec::new();
+    }
+    let calls = calls(package, &["adduser", "addgroup", "useradd", "groupadd"]);
+    calls.iter().filter_map(|words| asked(&words[0].text, &words[1..])).flatten().collect()
 }
 
 /// What one call of `adduser` or `addgroup` asks for; `None` where it cannot be read.
-fn asked(called: &str, words: &[(&str, bool)]) -> Option<Vec<Wanted>> {
-    if words.iter().any(|(_, literal)| !literal) {
-        return None;
-    }
+pub fn asked(called: &str, words: &[Field]) -> Option<Vec<Wanted>> {
+    let called = called.rsplit('/').next().unwrap_or_default();
+    let words: Vec<&str> = words.iter().map(Field::text).collect::<Option<_>>()?;
     let (mut names, mut own_group, mut group, mut system) = (Vec::new(), false, None, false);
     let (mut home, mut create_home, mut shell, mut comment, mut id) = (None, true, None, "", None);
-    let mut words = words.iter().map(|(word, _)| *word).filter(|word| *word != "2" && *word != "1");
+    let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let (option, value) = word.split_once('=').map_or((word, None), |(option, value)| (option, Some(value)));
         let mut value = || value.or_else(|| words.next());
@@ -615,7 +620,7 @@ mod tests {
         let pinned = made(&[masters(), redis, a], &[("redis", 200)]);
         assert_eq!(pinned.1.get("redis"), Some(&200));
         let unread = service("x", "adduser --system $USER");
-        assert_eq!(read_scripts(&unread), (Vec::new(), true));
+        assert_eq!(read_scripts(&unread), Vec::new());
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::super::deb::Deb;
-use super::super::shell::{Word, program, settled};
+use super::super::installation::calls;
+use super::super::shell::Field;
 use super::super::staging::{Staging, StagingError};
 use crate::tree::{Origin, Owner};
 
@@ -111,32 +112,14 @@ const IMAGEMAGICK_7: &[&str] = &[
     "/usr/bin/mogrify mogrify /usr/bin/mogrify-im7.q16 20",
 ];
 
-/// What a package's script offers in words that mean what they say, and whether there was an offer that could not be read.
-pub fn read_script(script: &str) -> (Vec<Choice>, bool) {
-    let (mut choices, mut unread) = (Vec::new(), false);
-    for command in settled(script) {
-        let Some(at) = command.iter().position(|word| word.text == "update-alternatives") else { continue };
-        if program(&command[..=at]) != "update-alternatives" {
-            continue;
-        }
-        let mut words =
-            command[at + 1..].iter().filter(|word| !matches!(word.text.as_str(), "--quiet" | "--force" | "--verbose"));
-        if words.next().is_none_or(|word| word.text != "--install") {
-            continue;
-        }
-        let end = |word: &&Word| !matches!(word.text.as_str(), ">" | "<" | ")" | "}");
-        let words: Vec<&Word> = words.take_while(end).collect();
-        let choice = words.iter().all(|word| word.literal).then(|| {
-            // `2>/dev/null` leaves its number behind.
-            let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-            choice(&words)
-        });
-        match choice.flatten() {
-            Some(choice) => choices.push(choice),
-            None => unread = true,
-        }
+/// What the arguments of `update-alternatives` offer; `None` where they offer nothing, or cannot be read.
+pub fn offered(words: &[Field]) -> Option<Choice> {
+    let words: Vec<&str> = words.iter().map(Field::text).collect::<Option<_>>()?;
+    let options = words.iter().take_while(|word| matches!(**word, "--quiet" | "--force" | "--verbose")).count();
+    match words[options..].split_first()? {
+        (&"--install", words) => choice(words),
+        _ => None,
     }
-    (choices, unread)
 }
 
 fn choice(words: &[&str]) -> Option<Choice> {
@@ -155,7 +138,7 @@ fn choice(words: &[&str]) -> Option<Choice> {
     if !all.into_iter().all(|(link, name, path)| absolute(link) && fine(name) && absolute(path)) {
         return None;
     }
-    if !rest.is_empty() && rest != ["2"] && rest != ["1"] {
+    if !rest.is_empty() {
         return None;
     }
     Some(Choice {
@@ -172,8 +155,7 @@ pub fn choices(package: &Deb) -> Vec<Choice> {
     if let Some(lines) = known(&package.name) {
         return lines.iter().filter_map(|line| choice(&line.split_whitespace().collect::<Vec<_>>())).collect();
     }
-    let script = package.info.get("postinst").map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
-    read_script(&script.unwrap_or_default()).0
+    calls(package, &["update-alternatives"]).iter().filter_map(|words| offered(&words[1..])).collect()
 }
 
 /// The table's lines for a package.
@@ -309,25 +291,28 @@ mod tests {
     use crate::tree::{Kind, Rootfs, TreePath};
 
     #[test]
-    fn literal_commands_are_read() {
-        let (choices, unread) = read_script(
-            "#!/bin/sh\nif [ \"$1\" = configure ]; then\n  update-alternatives --quiet --install /usr/bin/awk awk \\\n\
+    fn commands_that_are_reached_are_read() {
+        let read = |script: &str| {
+            choices(&package("x", &[("postinst", &format!("#!/bin/sh\n{script}\n"))], TestTar::default()))
+        };
+        let found = read(
+            "if [ \"$1\" = configure ]; then\n  update-alternatives --quiet --install /usr/bin/awk awk \\\n\
              \t/usr/bin/mawk 5 --slave /usr/bin/nawk nawk /usr/bin/mawk || true\nfi\n\
              update-alternatives --remove x /usr/bin/x\n# update-alternatives --install a b c 1\n",
         );
-        assert!(!unread);
-        assert_eq!(choices.len(), 1);
-        assert_eq!((choices[0].name.as_str(), choices[0].priority, choices[0].slaves.len()), ("awk", 5, 1));
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].name.as_str(), found[0].priority, found[0].slaves.len()), ("awk", 5, 1));
         for script in [
-            "update-alternatives --install /usr/bin/$i $i /usr/bin/x 1",
+            "update-alternatives --install /usr/bin/$x $x /usr/bin/x 1",
             "update-alternatives --install /usr/bin/x ../x /usr/bin/y 1",
             "update-alternatives --install /usr/bin/x x /usr/bin/y many",
             "update-alternatives --install /usr/bin/x x",
+            "if [ \"$1\" = triggered ]; then update-alternatives --install /a/b b /c/d 10; fi",
         ] {
-            assert_eq!(read_script(script), (Vec::new(), true), "{script}");
+            assert_eq!(read(script), [], "{script}");
         }
-        let (choices, _) = read_script("update-alternatives --install /a/b b /c/d 10 >/dev/null 2>&1 || true");
-        assert_eq!(choices.len(), 1);
+        assert_eq!(read("update-alternatives --install /a/b b /c/d 10 >/dev/null 2>&1 || true").len(), 1);
+        assert_eq!(read("for i in a b; do update-alternatives --install /usr/bin/$i $i /c/$i 10; done").len(), 2);
     }
 
     #[test]

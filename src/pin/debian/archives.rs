@@ -9,13 +9,12 @@ use url::Url;
 use super::ask::AskedSuite;
 use super::{Ask, Means, PinError};
 use crate::content::Content;
-use crate::debian::checks;
 use crate::debian::decode::{self, Compression};
 use crate::debian::keyring::Keyring;
 use crate::debian::packages::{Packages, PackagesError};
 use crate::debian::release::{self, IndexFile, Release, ReleaseError};
 use crate::debian::staging::{Below, Staging};
-use crate::lock::{DebPin, DebianPins};
+use crate::lock::{DebPin, DebianPins, Update};
 use crate::nearest;
 use crate::net::FetchError;
 use crate::oci::Digest;
@@ -85,13 +84,6 @@ impl Archives {
     /// Nothing read yet.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The package that most likely has a library, as far as archives were read.
-    pub fn package_of(&self, library: &str) -> Option<String> {
-        let indexes = lock(&self.indexes);
-        let exists = |name: &str| indexes.values().any(|packages| packages.named(name).next().is_some());
-        checks::package_of(library, &exists)
     }
 
     /// The indexes that are asked for, in an order that is the same however the recipe is written.
@@ -195,6 +187,8 @@ impl Archives {
                     archive: suite.archive.to_owned(),
                     suite: suite.suite.to_owned(),
                     hint: hint(suite, further.is_none()),
+                    mirror: plain(&mirror),
+                    origin: origin_of(ask, means, suite.archive),
                     source: Box::new(error),
                 },
                 Err(error) => PinError::Supply(error),
@@ -302,6 +296,17 @@ fn plain(address: &Url) -> String {
     address.to_string()
 }
 
+/// Who says that this is the archive's mirror, and who may say another.
+fn origin_of(ask: &Ask<'_>, means: &Means<'_>, archive: &str) -> &'static str {
+    let own = ask.settings.mirror.is_some();
+    let further = ask.settings.archives.get(archive).map(|archive| archive.mirror.is_some());
+    match further.unwrap_or(own) {
+        true => "the recipe's `mirror`, which may name another one",
+        false if means.supply.debian_is_of_variable(archive) => "LAPSTRAKE_DEBIAN_MIRROR, which may name another one",
+        false => "the machine's apt sources; LAPSTRAKE_DEBIAN_MIRROR sets another one",
+    }
+}
+
 fn hint(suite: &AskedSuite<'_>, debian: bool) -> String {
     let near = nearest::nearest(suite.suite, KNOWN).filter(|near| debian && *near != suite.suite);
     near.map_or_else(String::new, |near| format!(" (is it `{near}`?)"))
@@ -339,7 +344,12 @@ pub(super) fn older(indexes: &[Index], previous: Option<&DebianPins>) -> Vec<(St
 }
 
 /// The newest date of each archive that a package comes from; that of before where its packages are those of before.
-pub(super) fn dates(indexes: &[Index], packages: &[DebPin], previous: Option<&DebianPins>) -> BTreeMap<String, String> {
+pub(super) fn dates(
+    indexes: &[Index],
+    packages: &[DebPin],
+    previous: Option<&DebianPins>,
+    update: &Update,
+) -> BTreeMap<String, String> {
     let mut dates = BTreeMap::new();
     let archives: BTreeSet<&str> =
         packages.iter().map(|package| package.archive.as_str()).filter(|archive| !archive.is_empty()).collect();
@@ -347,7 +357,8 @@ pub(super) fn dates(indexes: &[Index], packages: &[DebPin], previous: Option<&De
         let of = |packages: &'_ [DebPin]| -> Vec<DebPin> {
             packages.iter().filter(|package| package.archive == archive).cloned().collect()
         };
-        let before = previous.filter(|previous| of(&previous.packages) == of(packages));
+        let same = |previous: &&DebianPins| of(&previous.packages) == of(packages) && !update.names(archive);
+        let before = previous.filter(same);
         let before = before.and_then(|previous| previous.archives.get(archive).cloned());
         let newest = || {
             let dates = indexes.iter().filter(|index| index.archive == archive).map(|index| index.date);

@@ -5,16 +5,18 @@ use std::io::Read;
 use std::path::Path;
 
 use super::PinError;
-use crate::content::{Content, FileIdentity};
+use crate::content::Content;
 use crate::debian::deb::{Deb, Limits};
+use crate::debian::effects::accounts;
 use crate::debian::resolve::{Pin, Root};
 use crate::debian::staging::{Below, Staging};
 use crate::debian::{archive_of, database};
 use crate::host::open_regular;
 use crate::lock::Asked;
-use crate::oci::{Digest, Hasher, Platform};
+use crate::oci::{Digest, Platform};
 use crate::recipe::packages::{DebianPackage, DebianSettings, DebianSource};
 use crate::recipe::{At, FilePath};
+use crate::source::debian::hashed;
 
 /// What is asked, and for which platform.
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +193,11 @@ impl<'a> Ask<'a> {
         if let Some(digest) = installed.packages.digest() {
             asked.add("installed", digest.to_string());
         }
+        // Accounts of services get what is free: another base may have taken it.
+        let taken = accounts::taken(&Staging::on(below)).map_err(PinError::Accounts)?;
+        if !taken.is_empty() {
+            asked.add("taken", Digest::of(taken.as_bytes()).to_string());
+        }
         Ok(asked)
     }
 }
@@ -198,19 +205,7 @@ impl<'a> Ask<'a> {
 impl Local {
     fn read(path: &FilePath, context: &Path) -> Result<Self, PinError> {
         let failed = |source| PinError::File { path: path.to_string(), source };
-        // Content is opened without following links.
-        let place = path.in_context(context).canonicalize().map_err(failed)?;
-        let mut file = open_regular(&place).map_err(failed)?;
-        let identity = FileIdentity::of(&rustix::fs::fstat(&file).map_err(|error| failed(error.into()))?);
-        let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
-        loop {
-            match file.read(&mut buffer).map_err(failed)? {
-                0 => break,
-                count => hasher.update(&buffer[..count]),
-            }
-        }
-        let sha256 = hasher.finish();
-        let content = Content::host(place, identity).with_digest(sha256);
+        let (content, sha256) = hashed(&path.in_context(context)).map_err(failed)?;
         let wrong = |source| PinError::LocalDeb { path: path.to_string(), source };
         let reader = content.open().map_err(|error| failed(error.into()))?;
         let deb = Deb::read_control(reader, path.as_str(), Limits::default()).map_err(wrong)?;

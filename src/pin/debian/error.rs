@@ -23,7 +23,8 @@ pub enum Fault {
     Recipe,
     /// What is asked does not fit together, or with what is below.
     Unresolvable,
-    /// A mirror, or the way to it.
+    /// A mirror, or the way to it; also where what comes from there is not what was signed or pinned, since another
+    /// mirror mends that.
     Network,
     /// This machine: its disk, its settings.
     Machine,
@@ -94,7 +95,7 @@ pub enum PinError {
         source: KeyringError,
     },
     /// The archive does not have the suite.
-    #[error("the archive `{archive}` has no suite `{suite}`{hint}")]
+    #[error("the archive `{archive}` has no suite `{suite}`{hint}, or {mirror} is no mirror of it (named by {origin})")]
     NoSuite {
         /// The archive.
         archive: String,
@@ -102,8 +103,25 @@ pub enum PinError {
         suite: String,
         /// What may have been meant.
         hint: String,
+        /// The mirror that was asked first.
+        mirror: String,
+        /// Who named it.
+        origin: &'static str,
         /// What its mirrors said.
         source: Box<SupplyError>,
+    },
+    /// An archive went back in time.
+    #[error(
+        "the mirror of `{archive}` is of {now}, older than what was locked ({then}): it lags behind, or somebody gives out what \
+         was once true; wait or name another mirror, or take it all the same with `lapstrake lock --update {archive}`"
+    )]
+    Older {
+        /// The archive.
+        archive: String,
+        /// What its mirror has.
+        now: String,
+        /// What was locked.
+        then: String,
     },
     /// The suite does not have the component.
     #[error("the suite `{suite}` of the archive `{archive}` has no component `{component}`: it has {there}")]
@@ -218,11 +236,14 @@ impl PinError {
             | PinError::Strict { .. }
             | PinError::Solve(_)
             | PinError::Below(_)
+            // These are as they were signed: no mirror is to blame, and none will mend it.
+            | PinError::Index { .. }
+            | PinError::Deb { .. }
             | PinError::Accounts(_)
             | PinError::Unpack(_) => Fault::Unresolvable,
             PinError::Package(FileError::Supply(error)) | PinError::Supply(error) => fault_of(error),
             PinError::Package(FileError::Read { .. } | FileError::Another { .. }) => Fault::Recipe,
-            PinError::Release { .. } | PinError::Index { .. } | PinError::Deb { .. } => Fault::Network,
+            PinError::Release { .. } | PinError::Older { .. } => Fault::Network,
             PinError::Spool(_) => Fault::Machine,
         }
     }

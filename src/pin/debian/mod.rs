@@ -81,14 +81,17 @@ pub fn pin(
         true => means.archives.open(ask, below, means, ask.architecture()?)?,
         false => Vec::new(),
     };
-    let kept = Previous::new(ask, means, &asked, previous, update, &indexes)?;
-    let (packages, chains) = choose(ask, below, means, &indexes, &locals, kept)?;
     for (archive, now, then) in archives::older(&indexes, previous) {
+        if !update.names(&archive) {
+            return Err(PinError::Older { archive, now, then });
+        }
         means.reporter.warn(format!(
-            "the mirror of `{archive}` is older ({now}) than the one that was locked ({then}): it lags behind, or somebody gives out what was once true"
+            "the mirror of `{archive}` is older ({now}) than the one that was locked ({then}), and is taken all the same"
         ));
     }
-    let archives = archives::dates(&indexes, &packages, previous);
+    let kept = Previous::new(ask, means, &asked, previous, update, &indexes)?;
+    let (packages, chains) = choose(ask, below, means, &indexes, &locals, kept)?;
+    let archives = archives::dates(&indexes, &packages, previous, update);
     let contents = fetch(&packages, &archives, ask.settings, ask.context, means.supply)?;
     let mut debs = Vec::new();
     for (pin, content) in packages.iter().zip(&contents) {
@@ -213,8 +216,7 @@ fn judge(
 ) -> Result<Vec<String>, PinError> {
     let (mut skipped, mut unknown) = (Vec::new(), Vec::new());
     let mut left_out: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for deb in debs {
-        let judgement = scripts::judge(deb);
+    for (deb, judgement) in debs.iter().zip(scripts::judge_all(debs)) {
         for what in &judgement.left_out {
             left_out.entry(what).or_default().push(&deb.name);
         }

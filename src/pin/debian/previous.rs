@@ -8,7 +8,8 @@ use super::{Ask, Means, PinError, read_control};
 use crate::content::Content;
 use crate::debian::packages::Packages;
 use crate::lock::{Asked, DebPin, DebianPins, Update};
-use crate::source::debian::fetch;
+use crate::source::debian::{FileError, fetch};
+use crate::supply::SupplyError;
 
 /// What of the pins before may stay.
 #[derive(Default)]
@@ -49,10 +50,17 @@ impl Previous {
             return Ok(kept);
         }
         let get = |pins: &[DebPin]| fetch(pins, &previous.archives, ask.settings, ask.context, means.supply);
-        // All at once where they are to be had, else one by one: each that is stays.
+        // All at once where they are to be had, else one by one: each that is stays. Only what is gone for certain moves;
+        // a mirror that does not answer says nothing.
+        let get_one = |pin: &DebPin| match get(std::slice::from_ref(pin)) {
+            Ok(mut contents) => Ok(contents.pop()),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        };
         let contents: Vec<Option<Content>> = match get(&gone) {
             Ok(contents) => contents.into_iter().map(Some).collect(),
-            Err(_) => gone.iter().map(|pin| get(std::slice::from_ref(pin)).ok()?.pop()).collect(),
+            Err(error) if is_gone(&error) => gone.iter().map(get_one).collect::<Result<_, _>>()?,
+            Err(error) => return Err(error.into()),
         };
         for (pin, content) in gone.into_iter().zip(contents) {
             let Some(content) = content else {
@@ -75,4 +83,12 @@ impl Previous {
     pub(super) fn pin(&self, name: &str) -> Option<&DebPin> {
         self.pins.iter().find(|pin| pin.name == name)
     }
+}
+
+/// Whether a file is nowhere any more, as far as all that were asked say.
+fn is_gone(error: &FileError) -> bool {
+    let gone = |error: &SupplyError| {
+        matches!(error, SupplyError::Gone { .. } | SupplyError::Absent { .. } | SupplyError::Nowhere { .. })
+    };
+    matches!(error, FileError::Supply(error) if gone(error))
 }

@@ -32,15 +32,21 @@ pub(crate) struct Fake {
     pub(crate) at: BTreeMap<String, Vec<u8>>,
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) snapshot: Option<String>,
+    /// What its server says of what it does not have; 404 where nothing is said.
+    pub(crate) status: Option<u16>,
 }
 
 impl Fake {
     fn get(&self, address: &Url) -> Result<Vec<u8>, SupplyError> {
         let text = address.to_string();
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
-        let refused = || FetchError::Refused { url: text.clone(), status: 404, tries: 1 };
-        let gone = || SupplyError::Fetch { what: text.clone(), source: Box::new(refused()) };
-        self.at.get(&text).cloned().ok_or_else(gone)
+        let status = self.status.unwrap_or(404);
+        let source = || Box::new(FetchError::Refused { url: text.clone(), status, tries: 1 });
+        let refused = || match status {
+            404 => SupplyError::Gone { what: text.clone(), places: 1, source: source() },
+            _ => SupplyError::Fetch { what: text.clone(), source: source() },
+        };
+        self.at.get(&text).cloned().ok_or_else(refused)
     }
 
     /// The addresses that were asked for since the last time.

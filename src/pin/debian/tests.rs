@@ -98,6 +98,15 @@ fn versions_stay_as_long_as_they_fit() {
     TestSuite::new("debian", "forky").publish(&mut fake, &signer, &next);
     let forky = written(&signer, "suites = [\"forky\"]", "[\"app\"]");
     assert_eq!(shown(&pin(&forky, &fake, &Update::Nothing)), "app 2, lib 2");
+    // A mirror that does not answer moves nothing.
+    for status in [429, 500, 503] {
+        let held = fake.at.clone();
+        fake.at.retain(|address, _| !address.contains("lib_1.1"));
+        fake.status = Some(status);
+        let error = layer.pin_on(&Rootfs::new(), &fake, Some(&before), &Update::Nothing).unwrap_err();
+        assert_eq!(error.fault(), Fault::Network, "{status}");
+        (fake.at, fake.status) = (held, None);
+    }
     // What is nowhere any more is replaced.
     fake.at.retain(|address, _| !address.contains("lib_1.1"));
     assert_eq!(shown(&pin(&layer, &fake, &Update::Nothing)), "app 1, lib 2");
@@ -107,6 +116,51 @@ fn versions_stay_as_long_as_they_fit() {
     let other = DebianPins { platform: "linux/arm64".to_owned(), ..before.clone() };
     let pins = layer.pin_on(&Rootfs::new(), &fake, Some(&other), &Update::Nothing).unwrap();
     assert_eq!(shown(&pins), "app 2, lib 2");
+}
+
+#[test]
+fn an_archive_does_not_go_back_unless_it_is_told_to() {
+    let signer = Signer::new(17);
+    let mut fake = world(&signer);
+    let layer = written(&signer, SUITES, "[\"app\"]");
+    let before = layer.pin(&fake).unwrap();
+    let suite = TestSuite { dates: (-7200, 86_400), ..TestSuite::new("debian", "trixie") };
+    suite.publish(&mut fake, &signer, &[simple("app", "0", "")]);
+    let pin = |update: &Update| layer.pin_on(&Rootfs::new(), &fake, Some(&before), update);
+    // An update of everything is no word that an attack may pass: many are made by bots.
+    for update in [Update::Nothing, Update::Everything, Update::Only(["app".to_owned()].into())] {
+        let error = pin(&update).unwrap_err();
+        assert_eq!(error.fault(), Fault::Network);
+        let text = told(&error);
+        assert!(text.contains(&before.archives["debian"]) && text.contains("lapstrake lock --update debian"), "{text}");
+    }
+    let back = pin(&Update::Only(["debian".to_owned()].into())).unwrap();
+    assert_eq!(shown(&back), shown(&before));
+    assert!(back.archives["debian"] < before.archives["debian"]);
+}
+
+#[test]
+fn numbers_that_are_taken_below_are_part_of_what_is_asked() {
+    let signer = Signer::new(18);
+    let fake = world(&signer);
+    let layer = written(&signer, SUITES, "[\"app\"]");
+    let asked = |passwd: &str, group: &str| {
+        let mut tree = FileTree::new();
+        for (path, text) in [("etc/passwd", passwd), ("etc/group", group)] {
+            let entry = Entry::file(Content::inline(text.as_bytes()), 0o644, Owner::ROOT, Origin::new("base"));
+            tree.insert(TreePath::parse(path).unwrap(), entry).unwrap();
+        }
+        let mut rootfs = Rootfs::new();
+        rootfs.apply(&tree);
+        lines(&layer.pin_on(&rootfs, &fake, None, &Update::Nothing).unwrap().asked)
+    };
+    let usual = asked("root:*:0:0:root:/root:/bin/bash\n", "root:*:0:\nusers:*:100:\n");
+    assert!(!usual.contains("taken"), "{usual}");
+    let one = asked("x:*:101:101::/:/bin/sh\n", "root:*:0:\n");
+    let other = asked("x:*:102:101::/:/bin/sh\n", "root:*:0:\n");
+    assert!(one.contains("taken sha256:") && one != other);
+    // People's accounts are no matter.
+    assert_eq!(asked("root:*:0:0:root:/root:/bin/bash\nme:*:1000:1000::/:/bin/sh\n", ""), usual);
 }
 
 #[test]
@@ -169,7 +223,7 @@ fn what_cannot_be_is_told_with_the_way_out() {
     .collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
         Recipe: nothing says which suites of Debian the packages come from: write `suites = ["trixie", "trixie-updates", "trixie-security"]` in `[debian]`
-        Unresolvable!: the archive `debian` has no suite `trixy` (is it `trixie`?): downloading https://mirror.example.com/debian/dists/trixy/InRelease: GET https://mirror.example.com/debian/dists/trixy/InRelease answered 404 (tried 1×)
+        Unresolvable!: the archive `debian` has no suite `trixy` (is it `trixie`?), or https://mirror.example.com/debian/ is no mirror of it (named by the machine's apt sources; LAPSTRAKE_DEBIAN_MIRROR sets another one): https://mirror.example.com/debian/dists/trixy/InRelease is gone from its mirror or index (1 looked at): lock again, or name a snapshot that still has it: GET https://mirror.example.com/debian/dists/trixy/InRelease answered 404 (tried 1×)
         Unresolvable!: the suite `trixie` of the archive `debian` has no component `contrib`: it has main
         Unresolvable!: no suite has a package ap (is it app?)
         Unresolvable!: app=2 is not available: there is 1 (amd64, trixie)

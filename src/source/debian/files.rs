@@ -9,8 +9,9 @@ use url::Url;
 use crate::content::{Content, FileIdentity};
 use crate::host::open_regular;
 use crate::lock::DebPin;
-use crate::oci::Hasher;
+use crate::oci::{Digest, Hasher};
 use crate::recipe::packages::DebianSettings;
+use crate::supply::settings::security_beside;
 use crate::supply::{Supply, SupplyError, Wanted};
 
 /// Why the file of a package cannot be had.
@@ -54,7 +55,7 @@ impl Places<'_> {
         let recipe = match (self.settings.archives.get(archive), archive) {
             (Some(further), _) => further.mirror.as_ref().map(|mirror| mirror.value.clone()),
             (None, "debian") => own.cloned(),
-            (None, "debian-security") => own.and_then(beside),
+            (None, "debian-security") => own.and_then(security_beside),
             (None, _) => None,
         };
         let mut mirrors = self.supply.debian_mirrors(archive, recipe.as_ref())?;
@@ -87,14 +88,6 @@ impl Places<'_> {
         let own = further.or(self.settings.snapshot.as_ref()).map(|template| template.value.clone());
         own.or_else(|| self.supply.debian_snapshot())
     }
-}
-
-/// The archive of security updates beside a mirror of Debian's, as mirrors have it.
-fn beside(mirror: &Url) -> Option<Url> {
-    let path = mirror.path().trim_end_matches('/').strip_suffix("/debian")?;
-    let mut beside = mirror.clone();
-    beside.set_path(&format!("{path}/debian-security/"));
-    Some(beside)
 }
 
 /// A template with its parts filled in; `None` where that gives no address. `date` is in the form of RFC 3339.
@@ -148,21 +141,31 @@ pub fn fetch(
 /// A package of the context.
 fn local(pin: &DebPin, context: &Path) -> Result<Content, FileError> {
     let failed = |source| FileError::Read { path: pin.path.clone(), source };
-    let place = context.join(&pin.path);
-    let place = place.canonicalize().map_err(failed)?;
-    let mut file = open_regular(&place).map_err(failed)?;
-    let identity = FileIdentity::of(&rustix::fs::fstat(&file).map_err(|error| failed(error.into()))?);
+    let (content, sha256) = hashed(&context.join(&pin.path)).map_err(failed)?;
+    match (content.len(), sha256) == (pin.size, pin.sha256) {
+        true => Ok(content),
+        false => Err(FileError::Another { path: pin.path.clone() }),
+    }
+}
+
+/// A file of this machine as content that must stay what it is, with its digest.
+///
+/// # Errors
+/// Where it is no file, or cannot be read.
+pub fn hashed(path: &Path) -> io::Result<(Content, Digest)> {
+    // Content is opened without following links.
+    let place = path.canonicalize()?;
+    let mut file = open_regular(&place)?;
+    let identity = FileIdentity::of(&rustix::fs::fstat(&file)?);
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
     loop {
-        match file.read(&mut buffer).map_err(failed)? {
+        match file.read(&mut buffer)? {
             0 => break,
             count => hasher.update(&buffer[..count]),
         }
     }
-    match (hasher.length(), hasher.finish()) == (pin.size, pin.sha256) {
-        true => Ok(Content::host(place, identity).with_digest(pin.sha256)),
-        false => Err(FileError::Another { path: pin.path.clone() }),
-    }
+    let sha256 = hasher.finish();
+    Ok((Content::host(place, identity).with_digest(sha256), sha256))
 }
 
 #[cfg(test)]
@@ -178,12 +181,12 @@ mod tests {
             "https://snapshot.example.com/debian/20260102T030405Z/pool/main/a/a_1_all.deb"
         );
         assert_eq!(url("{path}"), None);
-        let security = |mirror: &str| beside(&Url::parse(mirror).unwrap()).map(String::from);
+        let security = |mirror: &str| security_beside(&Url::parse(mirror).unwrap()).map(String::from);
         assert_eq!(security("https://m.example.com/x/debian").unwrap(), "https://m.example.com/x/debian-security/");
         assert_eq!(
             security("https://m.example.com/debian/"),
             Some("https://m.example.com/debian-security/".to_owned())
         );
-        assert_eq!(security("https://m.example.com/mirror/"), None);
+        assert_eq!(security("https://m.example.com/"), None);
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-pub use files::{FileError, Places, fetch};
+pub use files::{FileError, Places, fetch, hashed};
 pub use libraries::{check, ld_so_cache};
 
 use crate::content::{Content, ContentError};
@@ -106,6 +106,18 @@ pub enum LayerError {
         "what {0} does when it is installed is not known, and the lock does not say that it is taken all the same: lock again"
     )]
     Unknown(String),
+    /// A script removes what the image has.
+    #[error(
+        "{script} of {package} removes {path}, which the image has: where the image works with it, write `skip_scripts = [\"{package}\"]` and lock again"
+    )]
+    Removes {
+        /// The package.
+        package: String,
+        /// The script.
+        script: &'static str,
+        /// What it removes.
+        path: TreePath,
+    },
     /// A package is for another architecture.
     #[error("the package {package} is for {architecture}, and the image for {platform}")]
     Architecture {
@@ -169,11 +181,12 @@ pub fn packages(
     }
     let contents = fetch(&pins.packages, &pins.archives, options.settings, options.context, means.supply)?;
     let mut debs = decode(&pins.packages, &contents, means)?;
-    if let Some(unknown) = debs.iter().find(|deb| !pins.skipped.contains(&deb.name) && !scripts::judge(deb).is_known())
-    {
-        return Err(LayerError::Unknown(unknown.name.clone()));
-    }
     in_order(&mut debs);
+    let mut judgements = scripts::judge_all(&debs);
+    judgements.retain(|judgement| !pins.skipped.contains(&judgement.package));
+    if let Some(unknown) = judgements.iter().find(|judgement| !judgement.is_known()) {
+        return Err(LayerError::Unknown(unknown.package.clone()));
+    }
     let newest = newest(&debs, &pins.archives);
 
     let mut staging = Staging::on(below);
@@ -194,6 +207,17 @@ pub fn packages(
         }
     }
     effects::ld_so_cache::apply(&mut staging, architecture)?;
+    for judgement in &judgements {
+        let own = debs.iter().position(|deb| deb.name == judgement.package).and_then(|at| unpacked.lists.get(at));
+        let own = own.map(Vec::as_slice).unwrap_or_default();
+        if let Some(removal) = judgement.removed.iter().find(|removal| removal.is_in(&staging, own)) {
+            return Err(LayerError::Removes {
+                package: judgement.package.clone(),
+                script: removal.script,
+                path: removal.path.clone(),
+            });
+        }
+    }
     Ok(DebianLayer { tree: staging.into_tree(below.rootfs)?, newest })
 }
 

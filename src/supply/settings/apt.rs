@@ -1,6 +1,6 @@
 //! Where Debian's archives are: our variables, and apt's sources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -20,7 +20,8 @@ impl Reader<'_> {
         for (archive, root) in self.debian_of_variable()? {
             self.settings.debian.entry(archive).or_default().push(root);
         }
-        let named: Vec<String> = self.settings.debian.keys().cloned().collect();
+        let named: BTreeSet<String> = self.settings.debian.keys().cloned().collect();
+        self.settings.debian_by_name = named.clone();
         for source in self.apt_sources() {
             for text in self.addresses_of(&source) {
                 let Some(root) = self.address(text.expose()) else { continue };

@@ -1,0 +1,388 @@
+//! Single commands: which leave no trace on a fresh install the way they are called, and which are done natively or left
+//! out. What is not in here is not known.
+
+use super::amounts::Amounts::{self, LeftOut, Native, Nothing};
+use super::amounts::{APPARMOR, BYTECODE, CACHES, CATALOGUES, DEBCONF, DEVICES, EDITORS, PAM, SERVICES, TEMPORARY};
+use super::readers::{awk, find, sed, writes_output};
+use super::removal::Removed;
+use crate::debian::shell::Field;
+use crate::debian::version::Version;
+use crate::tree::TreePath;
+
+/// What a command comes to.
+pub(super) enum Verdict {
+    /// This much, and whether it succeeds where that is known.
+    Amounts(Amounts, Option<bool>),
+    /// Debconf's functions are there from now on.
+    Debconf,
+    /// An alternative is offered.
+    Offers,
+    /// An account is asked for, by this program.
+    Accounts(&'static str),
+    /// These paths are removed.
+    Removes(Vec<(TreePath, Removed)>),
+    /// It is not known, and this tells what it is.
+    Unknown(String),
+}
+
+use Verdict::Unknown;
+
+/// Programs and builtins that leave no trace, however they are called.
+const HARMLESS: &[&str] = &[
+    "[",
+    "basename",
+    "cat",
+    "cd",
+    "cmp",
+    "comm",
+    "cut",
+    "diff",
+    "dirname",
+    "dpkg-query",
+    "dpkg-vendor",
+    "echo",
+    "egrep",
+    "exit",
+    "expr",
+    "false",
+    "fgrep",
+    "getconf",
+    "getent",
+    "grep",
+    "hash",
+    "head",
+    "id",
+    "ischroot",
+    "kill",
+    "killall",
+    "ls",
+    "lsb_release",
+    "md5sum",
+    "nproc",
+    "paste",
+    "pgrep",
+    "pidof",
+    "pkill",
+    "printf",
+    "ps",
+    "pwd",
+    "readlink",
+    "realpath",
+    "seq",
+    "sha1sum",
+    "sha256sum",
+    "sleep",
+    "stat",
+    "stty",
+    "tail",
+    "test",
+    "times",
+    "tr",
+    "true",
+    "tty",
+    "type",
+    "ulimit",
+    "umask",
+    "uname",
+    "wait",
+    "wc",
+    "which",
+    "whoami",
+];
+
+/// Debconf's functions, which are there once its module was read.
+const DEBCONF_FUNCTIONS: &[&str] = &[
+    "beginblock",
+    "capb",
+    "clear",
+    "endblock",
+    "exist",
+    "fget",
+    "fset",
+    "get",
+    "go",
+    "info",
+    "input",
+    "metaget",
+    "progress",
+    "purge",
+    "register",
+    "reset",
+    "set",
+    "settitle",
+    "stop",
+    "subst",
+    "title",
+    "unregister",
+    "version",
+    "x_loadtemplatefile",
+];
+
+/// Programs whose work is left out.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("apparmor_parser", APPARMOR),
+    ("aa-enabled", APPARMOR),
+    ("aa-status", APPARMOR),
+    ("deb-systemd-helper", SERVICES),
+    ("deb-systemd-invoke", SERVICES),
+    ("fc-cache", CACHES),
+    ("gio-querymodules", CACHES),
+    ("glib-compile-schemas", CACHES),
+    ("gtk-update-icon-cache", CACHES),
+    ("invoke-rc.d", SERVICES),
+    ("modprobe", DEVICES),
+    ("pam-auth-update", PAM),
+    ("py3clean", BYTECODE),
+    ("py3compile", BYTECODE),
+    ("pycompile", BYTECODE),
+    ("pypy3compile", BYTECODE),
+    ("restorecon", "labels of SELinux"),
+    ("runlevel", SERVICES),
+    ("service", SERVICES),
+    ("start-stop-daemon", SERVICES),
+    ("sysctl", DEVICES),
+    ("systemctl", SERVICES),
+    ("systemd-tmpfiles", TEMPORARY),
+    ("udevadm", DEVICES),
+    ("update-catalog", CATALOGUES),
+    ("update-desktop-database", CACHES),
+    ("update-fonts-alias", CACHES),
+    ("update-fonts-dir", CACHES),
+    ("update-fonts-scale", CACHES),
+    ("update-icon-caches", CACHES),
+    ("update-initramfs", DEVICES),
+    ("update-menus", CACHES),
+    ("update-mime-database", CACHES),
+    ("update-rc.d", SERVICES),
+    ("update-xmlcatalog", CATALOGUES),
+];
+
+/// Programs that nobody calls by name alone, whose work is left out.
+const LEFT_OUT_PATHS: &[(&str, &str)] = &[
+    ("/usr/lib/emacsen-common/emacs-package-install", EDITORS),
+    ("/usr/lib/emacsen-common/emacs-package-remove", EDITORS),
+    ("/lib/runit-helper/runit-helper", SERVICES),
+    ("/lib/sysuser-helper/sysuser-helper", SERVICES),
+    ("/usr/lib/runit-helper/runit-helper", SERVICES),
+    ("/usr/lib/sysuser-helper/sysuser-helper", SERVICES),
+];
+
+/// What a command amounts to.
+pub(super) fn judge(words: &[Field], debconf: bool, package: &str) -> Verdict {
+    let Some((called, arguments)) = words.split_first() else { return Unknown("nothing".to_owned()) };
+    let called = called.text.as_str();
+    let harmless = Verdict::Amounts(Nothing, None);
+    if let Some((_, what)) = LEFT_OUT_PATHS.iter().find(|(path, _)| *path == called) {
+        return Verdict::Amounts(LeftOut(what), None);
+    }
+    let usual = ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"];
+    let name = usual.iter().find_map(|directory| called.strip_prefix(directory)).unwrap_or(called);
+    let unknown = || Unknown(shown(called, arguments));
+    if HARMLESS.contains(&name) {
+        return harmless;
+    }
+    if let Some((_, what)) = LEFT_OUT.iter().find(|(other, _)| *other == name) {
+        return Verdict::Amounts(LeftOut(what), None);
+    }
+    if let Some(function) = name.strip_prefix("db_") {
+        return match debconf && DEBCONF_FUNCTIONS.contains(&function) {
+            true => Verdict::Amounts(LeftOut(DEBCONF), None),
+            false => unknown(),
+        };
+    }
+    let first = arguments.first().and_then(Field::text);
+    let has = |word: &str| arguments.iter().any(|argument| argument.text() == Some(word));
+    let fine = match name {
+        "." | "source" if first == Some("/usr/share/debconf/confmodule") && arguments.len() == 1 => {
+            return Verdict::Debconf;
+        }
+        "ldconfig" if arguments.is_empty() => return Verdict::Amounts(Native("ld.so.cache"), None),
+        "update-alternatives" => {
+            let mut options = arguments.iter().map(Field::text);
+            let action = options.find(|word| !matches!(word, Some("--quiet" | "--force" | "--verbose")));
+            match action.flatten() {
+                Some("--install") => return Verdict::Offers,
+                Some("--remove" | "--remove-all" | "--list" | "--display" | "--query" | "--auto") => true,
+                _ => false,
+            }
+        }
+        "adduser" => return Verdict::Accounts("adduser"),
+        "addgroup" => return Verdict::Accounts("addgroup"),
+        "useradd" => return Verdict::Accounts("useradd"),
+        "groupadd" => return Verdict::Accounts("groupadd"),
+        "systemd-sysusers" => {
+            let declared = |argument: &Field| {
+                argument.text().is_some_and(|text| {
+                    let name = text.strip_prefix("/usr/lib/sysusers.d/").unwrap_or(text);
+                    name.ends_with(".conf") && !name.contains('/') && !name.starts_with('-')
+                })
+            };
+            match !arguments.is_empty() && arguments.iter().all(declared) {
+                true => return Verdict::Amounts(Native("accounts"), None),
+                false => false,
+            }
+        }
+        "dpkg" => match first {
+            Some("--compare-versions") => return Verdict::Amounts(Nothing, compare(&arguments[1..])),
+            Some(first) => {
+                matches!(
+                    first,
+                    "--validate-version"
+                        | "--print-architecture"
+                        | "--print-foreign-architectures"
+                        | "-s"
+                        | "--status"
+                        | "-l"
+                        | "--list"
+                        | "-L"
+                        | "--listfiles"
+                        | "-S"
+                        | "--search"
+                        | "--get-selections"
+                        | "--version"
+                ) || first.starts_with("--assert-")
+            }
+            None => false,
+        },
+        "dpkg-statoverride" => {
+            has("--list") && !arguments.iter().any(|word| word.many) && !has("--add") && !has("--remove")
+        }
+        "dpkg-divert" => {
+            arguments.iter().all(|word| !word.many && !(word.open && word.text.is_empty()))
+                && !has("--add")
+                && ["--remove", "--list", "--listpackage", "--truename"].into_iter().any(has)
+        }
+        "dpkg-trigger" => true,
+        "dpkg-maintscript-helper" => {
+            // It acts by what it is handed; on a fresh install that makes it do nothing.
+            let at = arguments.iter().position(|word| word.text() == Some("--"));
+            let handed: Option<Vec<&str>> = at.and_then(|at| arguments[at + 1..].iter().map(Field::text).collect());
+            first == Some("supports")
+                || handed.is_some_and(|handed| matches!(handed[..], ["configure", ""] | ["install"] | ["triggered", _]))
+        }
+        "sed" => sed(arguments),
+        "awk" | "mawk" | "gawk" => awk(arguments),
+        "find" => find(arguments),
+        "sort" => {
+            arguments.iter().all(|word| !word.many && !(word.open && word.text.is_empty()) && !writes_output(word))
+        }
+        "uniq" => arguments.iter().all(|word| word.text().is_some_and(|text| text.starts_with('-'))),
+        "date" => arguments
+            .iter()
+            .all(|word| word.text().is_some_and(|text| text.starts_with('+') || matches!(text, "-u" | "-R"))),
+        "hostname" => arguments.iter().all(|word| {
+            word.text().is_some_and(|text| {
+                text.starts_with('-') && !text.starts_with("-F") && !text.starts_with("--file") && text != "-b"
+            })
+        }),
+        "tee" => arguments.iter().all(|word| matches!(word.text(), Some("/dev/null" | "/dev/stderr"))),
+        "xargs" => xargs(arguments, debconf, package),
+        "rm" | "rmdir" | "unlink" => match removes(name, arguments) {
+            Some(removed) => return Verdict::Removes(removed),
+            None => false,
+        },
+        name if name.strip_prefix("python").is_some_and(super::table::is_python) => compiles(name, arguments),
+        _ => false,
+    };
+    match fine {
+        true => harmless,
+        false => unknown(),
+    }
+}
+
+fn shown(called: &str, arguments: &[Field]) -> String {
+    let name = called.rsplit('/').next().unwrap_or_default();
+    match name {
+        "rm"
+        | "rmdir"
+        | "unlink"
+        | "find"
+        | "sed"
+        | "awk"
+        | "dpkg"
+        | "xargs"
+        | "dpkg-divert"
+        | "dpkg-statoverride"
+        | "."
+        | "update-alternatives"
+        | "ldconfig" => {
+            let words = arguments
+                .iter()
+                .map(|word| if word.text().is_some() { word.text.clone() } else { format!("{}…", word.text) });
+            format!("{name} {}", words.collect::<Vec<_>>().join(" "))
+        }
+        name => name.to_owned(),
+    }
+}
+
+/// `dpkg --compare-versions`, where both versions are known; one that is empty is older than any, or newer where the
+/// comparison says so.
+fn compare(words: &[Field]) -> Option<bool> {
+    let [left, relation, right] = words else { return None };
+    let (left, relation, right) = (left.text()?, relation.text()?, right.text()?);
+    let (plain, empty_is_newer) = match relation.strip_suffix("-nl") {
+        Some(plain) => (plain, true),
+        None => (relation, false),
+    };
+    let ordering = match (left.is_empty(), right.is_empty()) {
+        (true, true) => std::cmp::Ordering::Equal,
+        (true, false) if empty_is_newer => std::cmp::Ordering::Greater,
+        (true, false) => std::cmp::Ordering::Less,
+        (false, true) if empty_is_newer => std::cmp::Ordering::Less,
+        (false, true) => std::cmp::Ordering::Greater,
+        (false, false) => left.parse::<Version>().ok()?.cmp(&right.parse::<Version>().ok()?),
+    };
+    match plain {
+        "lt" | "<<" => Some(ordering.is_lt()),
+        "le" | "<=" => Some(ordering.is_le()),
+        "eq" | "=" => Some(ordering.is_eq()),
+        "ne" => Some(ordering.is_ne()),
+        "ge" | ">=" => Some(ordering.is_ge()),
+        "gt" | ">>" => Some(ordering.is_gt()),
+        _ => None,
+    }
+}
+
+/// What `rm`, `rmdir` or `unlink` removes, but for what is never part of an image; `None` where it cannot be told.
+fn removes(name: &str, arguments: &[Field]) -> Option<Vec<(TreePath, Removed)>> {
+    const PASSING: &[&str] = &["/run/", "/var/run/", "/tmp/", "/var/tmp/", "/var/cache/"];
+    let mut removed = if name == "rmdir" { Removed::EmptyDirectory } else { Removed::File };
+    let mut found = Vec::new();
+    for word in arguments {
+        match word.text.as_str() {
+            // Somewhere below, whatever it is called.
+            text if PASSING.iter().any(|place| text.starts_with(place))
+                && !text.contains("..")
+                && (!word.open || text.len() > 12) => {}
+            _ if word.text().is_none() => return None,
+            "-r" | "-rf" | "-fr" | "-R" | "-Rf" | "-rfv" | "-rvf" if name == "rm" => removed = Removed::Tree,
+            "-f" | "-v" | "-fv" | "-vf" | "--" | "--force" | "-p" | "--ignore-fail-on-non-empty" => {}
+            path if path.starts_with('/') && !path.split('/').any(|part| part == "..") => {
+                found.push((TreePath::parse(path.trim_matches('/')).ok().filter(|path| !path.is_root())?, removed));
+            }
+            _ => return None,
+        }
+    }
+    Some(found)
+}
+
+/// Whether Python is called to compile files and nothing else.
+fn compiles(name: &str, arguments: &[Field]) -> bool {
+    let mut words = arguments.iter().map(Field::text).skip_while(|word| matches!(word, Some("-E" | "-S" | "-O")));
+    words.next().flatten().is_some_and(|script| script == format!("/usr/lib/{name}/py_compile.py"))
+}
+
+/// `xargs` with a program to which further arguments can do no harm.
+fn xargs(arguments: &[Field], debconf: bool, package: &str) -> bool {
+    let at = arguments
+        .iter()
+        .position(|word| !matches!(word.text(), Some("-r" | "-0" | "-0r" | "-r0" | "--no-run-if-empty" | "--null")));
+    match at {
+        None => true,
+        Some(at) => {
+            let name = arguments[at].text().unwrap_or_default();
+            HARMLESS.contains(&name)
+                && matches!(judge(&arguments[at..], debconf, package), Verdict::Amounts(Nothing, _))
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What scripts remove: leftovers of older versions, which a fresh install does not have. Whether it has them is looked
+//! up, in the lists of the packages when they are pinned and in the tree when it is made.
+
+use crate::debian::deb::Deb;
+use crate::debian::staging::Staging;
+use crate::tree::{NodeKind, TreePath};
+
+/// What is removed at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Removed {
+    /// A file or link.
+    File,
+    /// Whatever is there, with all below it.
+    Tree,
+    /// A directory, where nothing is in it.
+    EmptyDirectory,
+}
+
+/// A path that a script removes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Removal {
+    /// The script.
+    pub script: &'static str,
+    /// The path, from the root.
+    pub path: TreePath,
+    /// What of it.
+    pub removed: Removed,
+}
+
+/// A directory of a merged `/usr` by its one name.
+fn merged(path: &[u8]) -> &[u8] {
+    let rest = path.strip_prefix(b"usr/").unwrap_or(path);
+    match [&b"bin/"[..], b"sbin/", b"lib"].iter().any(|start| rest.starts_with(start)) {
+        true => rest,
+        false => path,
+    }
+}
+
+impl Removal {
+    /// Whether what is removed by a package is in the lists of this one.
+    pub(super) fn is_of(&self, remover: &str, package: &Deb) -> bool {
+        // What is done before the package's own files are there does not touch them.
+        if self.removed == Removed::EmptyDirectory || (self.script == "preinst" && remover == package.name) {
+            return false;
+        }
+        let wanted = merged(self.path.as_bytes());
+        let fits = |path: &[u8]| {
+            let rest = merged(path).strip_prefix(wanted);
+            rest.is_some_and(|rest| rest.is_empty() || (self.removed == Removed::Tree && rest.starts_with(b"/")))
+        };
+        let conffiles = package.conffiles().unwrap_or_default();
+        package.lists(fits) == Some(true)
+            || conffiles.iter().any(|conffile| !conffile.remove_on_upgrade && fits(conffile.path.as_bytes()))
+            || package
+                .members
+                .iter()
+                .any(|member| member.kind != crate::tar::MemberKind::Directory && fits(member.path.as_bytes()))
+    }
+
+    /// Whether a tree has what is removed.
+    pub fn is_in(&self, staging: &Staging<'_>, own: &[TreePath]) -> bool {
+        let view = staging.view();
+        let Ok(place) = view.resolve_parent(&self.path) else { return false };
+        let Some(node) = view.get(&place) else { return false };
+        if self.script == "preinst" && own.iter().any(|path| view.resolve_parent(path).ok().as_ref() == Some(&place)) {
+            return false;
+        }
+        match (self.removed, &node.kind) {
+            (Removed::EmptyDirectory, NodeKind::Directory) => view.below(&place).next().is_none(),
+            (Removed::EmptyDirectory, _) | (Removed::File, NodeKind::Directory) => false,
+            _ => true,
+        }
+    }
+}

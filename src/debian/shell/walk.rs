@@ -1,0 +1,348 @@
+//! A script gone through: every command that may be reached, with what its words come to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::scope::{Field, Function, Scope};
+use super::syntax::{Command, Part, Redirect, Script, Simple, Word};
+
+/// How many commands are looked at, loops and functions gone through.
+const MAX_STEPS: usize = 50_000;
+
+/// How deep functions and commands stand in each other.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// Parameters that change what a command does by being set.
+const TELLING: [&str; 8] =
+    ["BASH_ENV", "ENV", "GLOBIGNORE", "SHELLOPTS", "BASHOPTS", "PERL5LIB", "PERL5OPT", "PYTHONPATH"];
+
+/// A command that may be reached.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The line that it stands on, from 0.
+    pub line: usize,
+    /// Its name and arguments.
+    pub words: &'a [Field],
+}
+
+/// Who hears what a script may do.
+pub trait Watch {
+    /// A program or builtin is called. Says whether it succeeds, where that is known.
+    fn call(&mut self, call: &Call<'_>) -> Option<bool>;
+    /// A file is written to.
+    fn write(&mut self, line: usize, target: &Field);
+    /// Something is done that cannot be told.
+    fn trouble(&mut self, line: usize, what: &str);
+}
+
+/// Goes through a script that is called with these arguments.
+pub fn walk(script: &Script, arguments: &[Option<&str>], values: &[(&str, &str)], watch: &mut dyn Watch) {
+    let values = values.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect();
+    let positional = Some(arguments.iter().map(|argument| argument.map(str::to_owned)).collect());
+    let scope = Scope { values, positional, ..Scope::default() };
+    let mut walk = Walk {
+        scope,
+        watch,
+        documents: Vec::new(),
+        steps: 0,
+        depth: 0,
+        left: Vec::new(),
+        frames: Vec::new(),
+        defined: BTreeMap::new(),
+        traps: Vec::new(),
+        line: 0,
+    };
+    walk.script(script);
+    walk.traps();
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) scope: Scope,
+    pub(super) watch: &'a mut dyn Watch,
+    /// The here-documents of the scripts that are gone through, the innermost last.
+    pub(super) documents: Vec<Vec<Word>>,
+    pub(super) steps: usize,
+    pub(super) depth: usize,
+    /// What is known where loops and functions are left early, the innermost last.
+    pub(super) left: Vec<Vec<Scope>>,
+    /// Parameters that functions have to themselves, with what they were before.
+    pub(super) frames: Vec<Vec<(String, Option<Option<String>>)>>,
+    /// All that functions were, by name.
+    pub(super) defined: BTreeMap<String, Vec<Function>>,
+    /// What is done at the end or on a signal, and the functions that there were when it was said.
+    pub(super) traps: Vec<(Script, BTreeSet<String>)>,
+    pub(super) line: usize,
+}
+
+pub(super) type Status = Option<bool>;
+
+impl Walk<'_> {
+    pub(super) fn script(&mut self, script: &Script) -> Status {
+        self.documents.push(script.documents.clone());
+        let status = self.list(&script.body);
+        self.documents.pop();
+        status
+    }
+
+    /// What is done on signals may be done at any place: nothing is known of parameters, and functions may be what they
+    /// were anywhere.
+    pub(super) fn traps(&mut self) {
+        for _ in 0..16 {
+            for (script, certain) in std::mem::take(&mut self.traps) {
+                self.scope = Scope::default();
+                let function = |(name, bodies): (&String, &Vec<Function>)| {
+                    (name.clone(), (bodies.clone(), certain.contains(name)))
+                };
+                self.scope.functions = self.defined.iter().map(function).collect();
+                self.script(&script);
+            }
+        }
+        if !self.traps.is_empty() {
+            self.watch.trouble(self.line, "more than can be followed");
+        }
+    }
+
+    /// In a process of its own: what it does to parameters is lost.
+    pub(super) fn apart(&mut self, go: impl FnOnce(&mut Self) -> Status) -> Status {
+        let before = self.scope.clone();
+        let status = go(self);
+        self.scope = before;
+        status
+    }
+
+    pub(super) fn list(&mut self, list: &[Command]) -> Status {
+        list.iter().fold(Some(true), |_, command| self.command(command))
+    }
+
+    /// Perhaps done, perhaps not.
+    pub(super) fn perhaps(&mut self, go: impl FnOnce(&mut Self) -> Status) -> Status {
+        let before = self.scope.clone();
+        go(self);
+        let after = std::mem::take(&mut self.scope);
+        self.scope = after.meet(&before);
+        None
+    }
+
+    pub(super) fn command(&mut self, command: &Command) -> Status {
+        self.steps += 1;
+        if self.steps > MAX_STEPS || self.depth > MAX_DEPTH {
+            if self.steps <= MAX_STEPS + 1 || self.depth > MAX_DEPTH {
+                self.watch.trouble(self.line, "more than can be followed");
+            }
+            return None;
+        }
+        self.depth += 1;
+        let status = self.go(command);
+        self.depth -= 1;
+        status
+    }
+
+    pub(super) fn go(&mut self, command: &Command) -> Status {
+        match command {
+            Command::Simple(simple) => self.simple(simple),
+            Command::Pipeline { negated, parts } => {
+                let status = match &parts[..] {
+                    [one] => self.command(one),
+                    parts => {
+                        let mut last = None;
+                        for part in parts {
+                            last = self.apart(|walk| walk.command(part));
+                        }
+                        last
+                    }
+                };
+                status.map(|status| status != *negated)
+            }
+            Command::Either { first, then, on_success } => match self.command(first) {
+                Some(status) if status != *on_success => Some(status),
+                Some(_) => self.command(then),
+                None => self.perhaps(|walk| walk.command(then)),
+            },
+            Command::Subshell(list) => self.apart(|walk| walk.list(list)),
+            Command::Group(list) => self.list(list),
+            Command::If { arms, otherwise } => {
+                let mut ends: Vec<Scope> = Vec::new();
+                let mut status = None;
+                let mut open = true;
+                for (condition, body) in arms {
+                    let held = self.list(condition);
+                    if held == Some(false) {
+                        continue;
+                    }
+                    let before = self.scope.clone();
+                    status = self.list(body);
+                    ends.push(std::mem::replace(&mut self.scope, before));
+                    if held == Some(true) {
+                        open = false;
+                        break;
+                    }
+                }
+                if open {
+                    status = self.list(otherwise);
+                    ends.push(std::mem::take(&mut self.scope));
+                }
+                let only = ends.len() == 1;
+                self.meet(ends);
+                status.filter(|_| only)
+            }
+            Command::While { condition, body } => {
+                self.rounds(|walk| {
+                    walk.list(condition);
+                    walk.list(body)
+                });
+                None
+            }
+            Command::For { name, words, body } => {
+                let fields = match words {
+                    Some(words) => words.iter().flat_map(|word| self.fields(word)).collect(),
+                    None => self.all_positional(),
+                };
+                if fields.iter().all(|field| field.text().is_some()) && fields.len() <= 64 {
+                    self.left.push(Vec::new());
+                    for field in fields {
+                        self.set(name, Some(field.text));
+                        self.list(body);
+                    }
+                    self.leave();
+                } else {
+                    self.rounds(|walk| {
+                        walk.set(name, None);
+                        walk.list(body)
+                    });
+                }
+                None
+            }
+            Command::Case { word, arms } => {
+                let subject = self.value(word);
+                let mut ends = Vec::new();
+                let mut open = true;
+                for (patterns, body) in arms {
+                    let fits = patterns.iter().map(|pattern| self.fits(pattern, subject.as_deref()));
+                    let fits: Vec<Option<bool>> = fits.collect();
+                    if fits.iter().all(|fits| *fits == Some(false)) {
+                        continue;
+                    }
+                    let before = self.scope.clone();
+                    self.list(body);
+                    ends.push(std::mem::replace(&mut self.scope, before));
+                    if fits.contains(&Some(true)) {
+                        open = false;
+                        break;
+                    }
+                }
+                if open {
+                    ends.push(self.scope.clone());
+                }
+                self.meet(ends);
+                None
+            }
+            Command::Function { name, body } => {
+                let function = Function(body.clone());
+                let defined = self.defined.entry(name.clone()).or_default();
+                if !defined.contains(&function) {
+                    defined.push(function.clone());
+                }
+                self.scope.functions.insert(name.clone(), (vec![function], true));
+                Some(true)
+            }
+            Command::Redirected { command, redirects } => {
+                self.redirects(redirects);
+                self.command(command)
+            }
+        }
+    }
+
+    pub(super) fn meet(&mut self, ends: Vec<Scope>) {
+        let mut ends = ends.into_iter();
+        if let Some(first) = ends.next() {
+            self.scope = ends.fold(first, |scope, other| scope.meet(&other));
+        }
+    }
+
+    /// Ends a loop or function: what holds is what holds wherever it was left.
+    pub(super) fn leave(&mut self) {
+        let left = self.left.pop().unwrap_or_default();
+        let scope = std::mem::take(&mut self.scope);
+        self.scope = left.iter().fold(scope, Scope::meet);
+    }
+
+    /// Any number of rounds: until one more teaches nothing new.
+    pub(super) fn rounds(&mut self, mut body: impl FnMut(&mut Self) -> Status) {
+        for round in 0.. {
+            if round == 8 {
+                self.scope.forget();
+            }
+            let before = self.scope.clone();
+            self.left.push(Vec::new());
+            body(self);
+            self.leave();
+            let after = std::mem::take(&mut self.scope);
+            self.scope = after.meet(&before);
+            if self.scope == before || round > 64 {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: Option<String>) {
+        let dangerous = match name {
+            "PATH" => {
+                let usual = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+                let all = |path: &String| path.split(':').all(|part| usual.contains(&part));
+                !value.as_ref().is_some_and(all)
+            }
+            "IFS" => {
+                self.scope.cut_elsewhere = true;
+                false
+            }
+            name => {
+                TELLING.contains(&name)
+                    || name.starts_with("LD_")
+                    || (name.starts_with("DPKG_") && !name.starts_with("DPKG_MAINTSCRIPT_"))
+            }
+        };
+        if dangerous {
+            self.watch.trouble(self.line, &format!("{name}="));
+        }
+        self.scope.values.insert(name.to_owned(), value);
+    }
+
+    pub(super) fn redirects(&mut self, redirects: &[Redirect]) {
+        for redirect in redirects {
+            if let Some(place) = redirect.document {
+                let document = self.documents.last().and_then(|documents| documents.get(place)).cloned();
+                self.fields(&document.unwrap_or_default());
+                continue;
+            }
+            let target = self.field(&redirect.target);
+            let stream =
+                target.text().is_some_and(|text| text == "-" || text.bytes().all(|byte| byte.is_ascii_digit()));
+            match redirect.operator {
+                "<" => {}
+                "<&" | ">&" if stream => {}
+                _ => self.watch.write(redirect.line, &target),
+            }
+        }
+    }
+
+    pub(super) fn simple(&mut self, simple: &Simple) -> Status {
+        self.line = simple.line;
+        let fields: Vec<Field> = simple.words.iter().flat_map(|word| self.fields(word)).collect();
+        self.redirects(&simple.redirects);
+        for (name, value) in &simple.assignments {
+            let value = self.value(value);
+            self.line = simple.line;
+            self.set(name, value);
+        }
+        if fields.is_empty() {
+            // What a command in an assignment said is what the assignment says.
+            let computed = |word: &Word| word.parts.iter().any(|part| matches!(part, Part::Command { .. }));
+            let computed = simple.assignments.iter().any(|(_, word)| computed(word)) || !simple.words.is_empty();
+            return (!computed).then_some(true);
+        }
+        let status = self.call(simple.line, &fields, true);
+        for (name, _) in &simple.assignments {
+            self.scope.values.insert(name.clone(), None);
+        }
+        status
+    }
+}

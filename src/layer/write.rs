@@ -8,7 +8,7 @@ use crate::compress::{ChunkId, EncodeError, Encoder, KnownChunks, Sink};
 use crate::oci::{DiffId, Hasher};
 use crate::report::{Phase, Reporter};
 use crate::store::{BlobStore, BlobWriter, ChunkIndex, ChunkSpan, StoreError};
-use crate::tar::{WriteError, tar_length, write_tree};
+use crate::tar::{WriteError, tar_length, write_tree_ahead};
 use crate::tree::{FileTree, TreePath};
 
 /// Why a layer could not be made.
@@ -74,9 +74,8 @@ pub fn make(
     let mut writer = StoreSink { writer: store.writer()?, chunks: Vec::new(), failed: None };
     let mut hashing = Hashing::new(form.encoding, machine, Some(&task));
     let mut diff_id = Hasher::new();
-    let written = Encoder::run(form.encoding, jobs, found, &mut writer, |out| {
-        let mut tee = Tee { out, hasher: &mut diff_id };
-        write_tree(tree, &mut tee, &mut hashing).map_err(LayerError::from)
+    let written = Encoder::run(form.encoding, jobs, found, &mut diff_id, &mut writer, |out| {
+        write_tree_ahead(tree, jobs, out, &mut hashing).map_err(LayerError::from)
     });
     if let Some(error) = writer.failed {
         return Err(error.into());
@@ -111,23 +110,6 @@ impl Sink for StoreSink {
             self.failed = Some(error);
             io::ErrorKind::Other.into()
         })
-    }
-}
-
-struct Tee<'a> {
-    out: &'a mut dyn io::Write,
-    hasher: &'a mut Hasher,
-}
-
-impl io::Write for Tee<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 use crate::oci::Digest;
 use crate::tree::{Entry, FileTree, Kind, TreePath};
 
+use super::ahead::{Ahead, reading_ahead};
 use super::pax;
 use super::{BLOCK, MTIME, padding};
 
@@ -59,7 +60,21 @@ pub fn write_tree(
     out: &mut (impl Write + ?Sized),
     observer: &mut impl Observer,
 ) -> Result<(), WriteError> {
-    walk_tree(tree, |path, entry, piece| {
+    write_tree_ahead(tree, 0, out, observer)
+}
+
+/// [`write_tree`], with small files read ahead on up to `threads` more threads: contents are then read some time before
+/// the observer hears of their entry.
+///
+/// # Errors
+/// As [`write_tree`].
+pub fn write_tree_ahead(
+    tree: &FileTree,
+    threads: usize,
+    out: &mut (impl Write + ?Sized),
+    observer: &mut impl Observer,
+) -> Result<(), WriteError> {
+    walk_tree(tree, threads, |path, entry, piece| {
         let written = match piece {
             Piece::Begin => {
                 observer.entry(path, entry);
@@ -83,7 +98,7 @@ pub fn write_tree(
 /// # Errors
 /// As [`write_tree`].
 pub fn read_tree(tree: &FileTree, observer: &mut impl Observer) -> Result<(), WriteError> {
-    walk_tree(tree, |path, entry, piece| {
+    walk_tree(tree, 0, |path, entry, piece| {
         match piece {
             Piece::Begin => observer.entry(path, entry),
             Piece::Contents(bytes) => observer.contents(bytes),
@@ -105,14 +120,31 @@ enum Piece<'a> {
 /// Goes through the entries in the order of a layer, and through the contents of files.
 fn walk_tree(
     tree: &FileTree,
+    threads: usize,
+    see: impl FnMut(&TreePath, &Entry, Piece<'_>) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let entries = ordered(tree);
+    let mut contents = Vec::new();
+    for (_, entry) in &entries {
+        if let Kind::File(content) = &entry.kind {
+            contents.push(content);
+        }
+    }
+    reading_ahead(&contents, threads, |ahead| walk_entries(&entries, ahead, see))
+}
+
+fn walk_entries(
+    entries: &[(&TreePath, &Entry)],
+    ahead: &mut Ahead,
     mut see: impl FnMut(&TreePath, &Entry, Piece<'_>) -> Result<(), WriteError>,
 ) -> Result<(), WriteError> {
     let mut buffer = vec![0; 128 << 10];
-    for (path, entry) in ordered(tree) {
+    for &(path, entry) in entries {
         see(path, entry, Piece::Begin)?;
         let Kind::File(content) = &entry.kind else { continue };
         let failed = |source| WriteError::Content { path: path.clone(), origin: entry.origin.to_string(), source };
-        let mut reader = content.open().map_err(|error| failed(error.into()))?;
+        let read = ahead.take(content).map_err(failed)?;
+        let mut reader = read.as_ref().unwrap_or(content).open().map_err(|error| failed(error.into()))?;
         let mut left = content.len();
         while left > 0 {
             let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -146,13 +178,13 @@ pub fn tar_length(tree: &FileTree) -> u64 {
 
 /// The entries in the order of a layer: byte order of the path, where a deletion stands under the name that it has in the
 /// layer. Hard links stand behind their targets, since those come first in byte order.
-fn ordered(tree: &FileTree) -> impl Iterator<Item = (&TreePath, &Entry)> {
+fn ordered(tree: &FileTree) -> Vec<(&TreePath, &Entry)> {
     // Deletions sort by another name than the path they delete.
     let mut entries: Vec<(&TreePath, &Entry)> = tree.iter().collect();
     if entries.iter().any(|(_, entry)| matches!(entry.kind, Kind::Whiteout)) {
         entries.sort_by_cached_key(|(path, entry)| name_in_layer(path, entry));
     }
-    entries.into_iter()
+    entries
 }
 
 fn name_in_layer(path: &TreePath, entry: &Entry) -> Vec<u8> {

@@ -111,18 +111,18 @@ impl LayerStack {
         stack
     }
 
-    /// Puts a layer on top that is not opened: what can be told of it and of all below it is what an earlier build learned.
+    /// Puts layers on top that are not opened: what can be told of them and of all below them is what an earlier build learned.
     /// What is missing is said to `misses`.
-    pub fn push_known(&mut self, layer: StackLayer, knowledge: &Knowledge, misses: &Misses) {
-        self.layers.push(layer);
+    pub fn push_known(&mut self, layers: Vec<StackLayer>, knowledge: &Knowledge, misses: &Misses) {
+        self.layers.extend(layers);
         self.replace(Rootfs::partial(knowledge.known().clone(), misses.clone()));
     }
 
-    /// Puts a layer on top that is not opened, and puts things below these directories alone. Gives it back where all of
+    /// Puts layers on top that are not opened, and put things below these directories alone. Gives them back where all of
     /// the layers below is known: then there is nothing to save.
-    pub fn push_hidden(&mut self, layer: StackLayer, directories: &[TreePath]) -> Option<StackLayer> {
-        let Some(rootfs) = self.view().hiding(directories) else { return Some(layer) };
-        self.layers.push(layer);
+    pub fn push_hidden(&mut self, layers: Vec<StackLayer>, directories: &[TreePath]) -> Option<Vec<StackLayer>> {
+        let Some(rootfs) = self.view().hiding(directories) else { return Some(layers) };
+        self.layers.extend(layers);
         self.replace(rootfs);
         None
     }

@@ -14,7 +14,7 @@ use crate::layer::{self, Chain, Found, Layer, LayerForm, LayerKey, Means, Reuse,
 use crate::lock::ViewPin;
 use crate::oci::Platform;
 use crate::recipe::{self, At, Source};
-use crate::tree::{Missed, Misses};
+use crate::tree::{FileTree, Missed, Misses};
 
 /// One image for one platform. Layers below that were not made just now are not looked into, as far as the lock knows what
 /// the ones above ask of them. Where more is asked, they are read, and the image begun again.
@@ -124,7 +124,7 @@ impl<'a> Growing<'a> {
         let found = planned.as_ref().and_then(|planned| self.find(planned.key));
         if let (Some(planned), Some(found), false) = (&planned, &found, self.builder.verify) {
             let created_by = making.created_by()?;
-            return self.push_found(found.clone(), planned, layer.title(), created_by);
+            return self.push_found(found.clone(), planned, &layer.title(), &created_by);
         }
         // dpkg's database is written anew as a whole: whoever adds to it needs to see all of it.
         if let (true, Some(misses)) = (self.open.stack.is_unread(), &self.misses)
@@ -136,9 +136,10 @@ impl<'a> Growing<'a> {
         let tree = layer_tree::make(making)?;
         let is_python = |source: &At<Source>| matches!(source.value, Source::Python(_));
         let is_whole = self.run.purpose == Purpose::Images || !layer.sources.iter().any(is_python);
+        let before = self.made.len();
         self.push_tree(tree, planned)?;
-        if let (Some(found), Some((_, made))) = (found, self.made.last()) {
-            self.builder.compare(self.image, &layer.title(), &found.layer, made)?;
+        for (found, (title, made)) in found.iter().flatten().zip(self.made.iter().skip(before)) {
+            self.builder.compare(self.image, title, &found.layer, made)?;
         }
         if !is_whole {
             // Wheels are not laid out while locking: what is above them is told from what it turns out to be.
@@ -147,47 +148,58 @@ impl<'a> Growing<'a> {
         Ok(())
     }
 
-    /// A layer of packages that was made before, by this machine or by somebody who pushed it.
-    pub(super) fn find(&self, key: LayerKey) -> Option<Found> {
+    /// A layer of packages that was made before, by this machine or by somebody who pushed it: its parts, one where it is not
+    /// split.
+    pub(super) fn find(&self, key: LayerKey) -> Option<Vec<Found>> {
         if self.run.reuse == Reuse::Never || self.run.purpose == Purpose::Lock {
             return None;
         }
-        match layer::recall_plan(self.builder.store, key, self.form) {
+        let find = |key| match layer::recall_plan(self.builder.store, key, self.form) {
             Some(layer) => Some(self.builder.stored(layer)),
             None => self.builder.elsewhere.find(key, self.form),
-        }
+        };
+        let first = find(key)?;
+        let further = 1..first.layer.traits.parts.unwrap_or(1).min(MAX_PARTS) as usize;
+        let further = further.map(|number| find(key.part(number))).collect::<Option<Vec<_>>>()?;
+        Some(std::iter::once(first).chain(further).collect())
     }
 
     /// Puts a layer on top that was found by what it comes from.
     pub(super) fn push_found(
         &mut self,
-        found: Found,
+        found: Vec<Found>,
         planned: &Planned,
-        title: String,
-        created_by: String,
+        title: &str,
+        created_by: &str,
     ) -> Result<(), BuildError> {
-        let layer = found.layer.clone();
-        self.heed(layer.traits, Some(planned));
-        self.layers.push(ImageLayer { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id, created_by });
-        let chain = self.open.chain.map(|below| below.then(layer.key));
-        self.look_at(found.stacked(), planned, &layer, &title, chain)?;
-        self.open.chain = chain;
-        self.made.push((title, layer));
-        Ok(())
+        let Some(first) = found.first() else { return Ok(()) };
+        let traits = first.layer.traits;
+        self.heed(traits, Some(planned));
+        let count = found.len();
+        for (number, Found { layer, .. }) in found.iter().enumerate() {
+            let of = |text: &str| part_of(text, number, count);
+            self.layers.push(ImageLayer {
+                descriptor: layer.descriptor.clone(),
+                diff_id: layer.diff_id,
+                created_by: of(created_by),
+            });
+            self.made.push((of(title), layer.clone()));
+            self.open.chain = self.open.chain.map(|below| below.then(layer.key));
+        }
+        self.look_at(found.iter().map(Found::stacked).collect(), planned, traits, title)
     }
 
-    /// Puts a found layer into the view: by what the lock knows of it, or as something that is not looked into, or by its
-    /// listing.
+    /// Puts found layers into the view: by what the lock knows of them, or as something that is not looked into, or by their
+    /// listings.
     fn look_at(
         &mut self,
-        stacked: StackLayer,
+        stacked: Vec<StackLayer>,
         planned: &Planned,
-        layer: &Layer,
+        traits: Traits,
         title: &str,
-        chain: Option<Chain>,
     ) -> Result<(), BuildError> {
         let mut left = Some(stacked);
-        if let (Some(misses), Some(chain)) = (&self.misses, chain) {
+        if let (Some(misses), Some(chain)) = (&self.misses, self.open.chain) {
             let view = planned.packages.is_debian().then(|| {
                 let name = format!("{}/{title}", self.image.name);
                 self.run.pins.view(&name, &self.platform.to_string(), chain.digest())
@@ -198,48 +210,75 @@ impl<'a> Growing<'a> {
             {
                 self.open.stack.push_known(stacked, &knowledge, misses);
                 self.open.python = KnownPython::of_line(&python);
-            } else if !directories.is_empty() && !layer.traits.elsewhere {
+            } else if !directories.is_empty() && !traits.elsewhere {
                 left = left.and_then(|stacked| self.open.stack.push_hidden(stacked, directories));
             }
         }
         let Some(stacked) = left else { return Ok(()) };
-        self.open.stack.push_base(vec![stacked], self.builder.store, &self.builder.reporter).map_err(|source| {
+        self.open.stack.push_base(stacked, self.builder.store, &self.builder.reporter).map_err(|source| {
             self.builder.caused(self.image.span, "reading a layer that was made before".to_owned(), source)
         })
     }
 
-    /// Puts a tree on top: made into a layer, unless this only locks.
+    /// Puts a tree on top: made into a layer or several, unless this only locks.
     pub(super) fn push_tree(&mut self, mut tree: LayerTree, planned: Option<Planned>) -> Result<(), BuildError> {
         let below = self.open.stack.rootfs();
         tree.tree.repeat_parents(below).map_err(|error| self.builder.at(tree.span, error))?;
         let own = planned.as_ref().map(|planned| planned.packages.directories()).unwrap_or_default();
         let traits = Traits::of(&tree.tree, tree.newest, own);
         self.heed(traits, planned.as_ref());
-        if self.run.purpose == Purpose::Lock {
-            self.open.stack.look(&tree.tree);
-            self.open.chain = self.chain_of(&tree, planned.as_ref());
-        } else {
-            let made = self.builder.layer(self.image, self.form, &tree, self.platform, self.run)?;
-            let Some(Found { mut layer, bytes }) = made else { return Ok(()) };
-            if let Some(planned) = &planned {
-                layer = layer.of_plan(planned.key, traits);
-                self.run.notes.borrow_mut().planned.push(layer.clone());
+        match self.run.purpose {
+            Purpose::Lock => {
+                self.open.stack.look(&tree.tree);
+                self.open.chain = self.chain_of(tree.tree, tree.split, planned.as_ref());
             }
-            let found = Found { layer: layer.clone(), bytes };
-            self.open.chain = self.open.chain.map(|below| below.then(layer.key));
-            self.open.stack.push(found.stacked(), tree.tree);
-            self.layers.push(ImageLayer {
-                descriptor: layer.descriptor.clone(),
-                diff_id: layer.diff_id,
-                created_by: tree.created_by,
-            });
-            self.made.push((tree.title.clone(), layer));
+            Purpose::Images if tree.tree.is_empty() => {
+                let (image, title) = (&self.image.name, &tree.title);
+                self.builder.reporter.warn(format!("{image}: the layer `{title}` holds nothing, and is left out"));
+                return Ok(());
+            }
+            Purpose::Images => {
+                let parts = parts(tree.tree, tree.split);
+                let count = parts.len();
+                for (number, part) in parts.into_iter().enumerate() {
+                    let of = |text: &str| part_of(text, number, count);
+                    let told = match (number, count) {
+                        (0, 1) => traits,
+                        (0, _) => Traits { parts: u32::try_from(count).ok(), ..traits },
+                        _ => Traits::default(),
+                    };
+                    let key = planned.as_ref().map(|planned| planned.key.part(number));
+                    self.push_part(part, of(&tree.title), of(&tree.created_by), key.map(|key| (key, told)))?;
+                }
+            }
         }
         if let Some(Planned { packages: Packages::Debian { new }, .. }) = planned
             && (self.run.purpose == Purpose::Lock || new)
         {
             self.watch(&tree.title);
         }
+        Ok(())
+    }
+
+    /// Makes one layer of a tree, or finds it by what is in it. One of packages is found by its plan from now on.
+    fn push_part(
+        &mut self,
+        tree: FileTree,
+        title: String,
+        created_by: String,
+        plan: Option<(LayerKey, Traits)>,
+    ) -> Result<(), BuildError> {
+        let Found { mut layer, bytes } =
+            self.builder.layer(self.image, self.form, &title, &tree, self.platform, self.run)?;
+        if let Some((key, traits)) = plan {
+            layer = layer.of_plan(key, traits);
+            self.run.notes.borrow_mut().planned.push(layer.clone());
+        }
+        let found = Found { layer: layer.clone(), bytes };
+        self.open.chain = self.open.chain.map(|below| below.then(layer.key));
+        self.open.stack.push(found.stacked(), tree);
+        self.layers.push(ImageLayer { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id, created_by });
+        self.made.push((title, layer));
         Ok(())
     }
 
@@ -264,18 +303,22 @@ impl<'a> Growing<'a> {
     }
 
     /// What the layers are with one more that is not written; `None` where that would take too much.
-    fn chain_of(&self, tree: &LayerTree, planned: Option<&Planned>) -> Option<Chain> {
+    fn chain_of(&self, tree: FileTree, split: usize, planned: Option<&Planned>) -> Option<Chain> {
         let below = self.open.chain?;
-        if tree.tree.is_empty() {
+        if tree.is_empty() {
             return Some(below);
         }
-        match planned {
-            Some(planned) => Some(below.then(planned.key)),
-            None if !self.builder.has_debian_above(self.image) => None,
-            None => layer::key_of(&tree.tree, self.form, None, &self.builder.means(self.run))
-                .ok()
-                .map(|key| below.then(key)),
+        if planned.is_none() && !self.builder.has_debian_above(self.image) {
+            return None;
         }
+        let means = self.builder.means(self.run);
+        parts(tree, split).iter().enumerate().try_fold(below, |below, (number, part)| {
+            let key = match planned {
+                Some(planned) => planned.key.part(number),
+                None => layer::key_of(part, self.form, None, &means).ok()?,
+            };
+            Some(below.then(key))
+        })
     }
 
     /// Takes note of what a layer means for what comes after it.
@@ -320,6 +363,25 @@ impl<'a> Growing<'a> {
     }
 }
 
+/// The most parts of one layer: images have 127 layers at most.
+const MAX_PARTS: u32 = 127;
+
+/// The trees of the layers that a tree is cut into.
+fn parts(tree: FileTree, split: usize) -> Vec<FileTree> {
+    match split {
+        0 | 1 => vec![tree],
+        parts => layer::split(tree, parts),
+    }
+}
+
+/// What one of several parts is called.
+fn part_of(text: &str, number: usize, count: usize) -> String {
+    match count {
+        1 => text.to_owned(),
+        _ => format!("{text} (part {} of {count})", number + 1),
+    }
+}
+
 impl Builder<'_> {
     /// What layers are made with.
     fn means<'m>(&'m self, run: &'m Run) -> Means<'m> {
@@ -332,50 +394,39 @@ impl Builder<'_> {
         Found { layer, bytes: std::sync::Arc::new(self.store.clone()) }
     }
 
-    /// Makes or finds a layer; none where there is nothing in it.
+    /// Makes or finds a layer.
     fn layer(
         &self,
         image: &recipe::Image,
         form: LayerForm,
-        tree: &LayerTree,
+        title: &str,
+        tree: &FileTree,
         platform: &Platform,
         run: &Run,
-    ) -> Result<Option<Found>, BuildError> {
-        if tree.tree.is_empty() {
-            self.reporter.warn(format!("{}: the layer `{}` holds nothing, and is left out", image.name, tree.title));
-            return Ok(None);
-        }
-        let subject = format!("{}: {}", image.name, tree.title);
+    ) -> Result<Found, BuildError> {
+        let subject = format!("{}: {title}", image.name);
         let failed = |source| BuildError::Layer {
             image: image.name.to_string(),
-            layer: tree.title.clone(),
+            layer: title.to_owned(),
             source: Box::new(source),
         };
         let machine = platform.elf_machine();
         let means = self.means(run);
-        let key_of = || layer::key_of(&tree.tree, form, machine, &means).map_err(failed);
+        let key_of = || layer::key_of(tree, form, machine, &means).map_err(failed);
         // What the cache has of it, before it is made again.
         let known = match self.verify {
             true => layer::recall(self.store, key_of()?, form),
             false => None,
         };
-        if run.reuse == Reuse::Allowed && self.elsewhere.is_there() {
-            let key = key_of()?;
-            if layer::recall(self.store, key, form).is_none()
-                && let Some(found) = self.elsewhere.find(key, form)
-                && !self.verify
-            {
-                return Ok(Some(found));
-            }
-        }
         let reuse = if self.verify { Reuse::Never } else { run.reuse };
-        let made = layer::make(&tree.tree, form, machine, &subject, &Means { reuse, ..means }).map_err(failed)?;
+        let made = layer::make(tree, form, machine, &subject, &Means { reuse, ..means }, self.elsewhere);
+        let made = made.map_err(failed)?;
         if self.verify {
-            let found = self.elsewhere.find(made.key, form).map(|found| found.layer);
+            let found = self.elsewhere.find(made.layer.key, form).map(|found| found.layer);
             let mut found = [known, found].into_iter().flatten();
-            found.try_for_each(|found| self.compare(image, &tree.title, &found, &made))?;
+            found.try_for_each(|found| self.compare(image, title, &found, &made.layer))?;
         }
-        Ok(Some(self.stored(made)))
+        Ok(made)
     }
 
     /// A layer that was found is what was made.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::settings::{Resolved, owner_of};
-use super::{BuildError, Builder, OpenBase, Purpose, Run};
+use super::{BuildError, Builder, OpenBase, Run};
 use crate::base::LayerStack;
 use crate::context::{self, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
 use crate::host::HostRoot;
@@ -23,6 +23,8 @@ pub(super) struct LayerTree {
     pub created_by: String,
     /// Where the recipe asks for it.
     pub span: Span,
+    /// Into how many layers it may be cut.
+    pub split: usize,
     /// What it holds.
     pub tree: FileTree,
     /// The newest time inside of what it came from, seconds since 1970.
@@ -60,11 +62,7 @@ impl<'a> Making<'a> {
 
 /// Makes the tree of a layer.
 pub(super) fn make(mut making: Making<'_>) -> Result<LayerTree, BuildError> {
-    let Making { builder, layer, run, .. } = making;
-    if layer.split > 1 && run.purpose == Purpose::Images {
-        let at = builder.recipe.sources().position(layer.span);
-        builder.reporter.warn(format!("{at}: `split` is not done by this version: one layer is made"));
-    }
+    let Making { builder, layer, .. } = making;
     let mut tree = FileTree::new();
     // An interpreter comes before its packages, certificates after the bundle that they are added to; capabilities are
     // given to files that other sources bring.
@@ -86,7 +84,14 @@ pub(super) fn make(mut making: Making<'_>) -> Result<LayerTree, BuildError> {
         making.source(source, &mut tree)?;
     }
     let created_by = making.created_by()?;
-    Ok(LayerTree { title: layer.title(), span: layer.span, created_by, tree, newest: making.newest })
+    Ok(LayerTree {
+        title: layer.title(),
+        span: layer.span,
+        split: usize::from(layer.split),
+        created_by,
+        tree,
+        newest: making.newest,
+    })
 }
 
 impl Making<'_> {

@@ -60,7 +60,9 @@ impl Shared for DebianPins {
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.packages.iter().map(|pin: &DebPin| pin.name.as_str())
+        // An archive is named to let all of it move.
+        let archives = self.archives.keys().map(String::as_str);
+        self.packages.iter().map(|pin: &DebPin| pin.name.as_str()).chain(archives)
     }
 }
 

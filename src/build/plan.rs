@@ -51,7 +51,7 @@ impl Making<'_> {
     /// options and the layers below.
     pub(super) fn plan(&self, form: LayerForm, below: Chain, misses: &Misses) -> Result<Option<Planned>, BuildError> {
         let [At { value: source, span }] = &self.layer.sources[..] else { return Ok(None) };
-        let mut parts = vec![self.platform.to_string(), self.layer.replace.to_string()];
+        let mut parts = vec![self.platform.to_string(), self.layer.replace.to_string(), self.layer.split.to_string()];
         let packages = match source {
             recipe::Source::Debian(source) => self.plan_debian(source, *span, misses, &mut parts)?,
             recipe::Source::Python(source) => self.plan_python(source, *span, &mut parts)?,

@@ -310,6 +310,7 @@ pub(super) fn accounts_layer(
     Ok((!tree.is_empty()).then(|| LayerTree {
         title,
         span: image.span,
+        split: 1,
         created_by: resolved.accounts_line(),
         tree,
         newest: None,

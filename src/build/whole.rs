@@ -62,7 +62,7 @@ impl Growing<'_> {
         if let Some(planned) = planned.as_ref().filter(|_| images)
             && let Some(found) = self.find(planned.key)
         {
-            return self.push_found(found, planned, title.clone(), title);
+            return self.push_found(found, planned, &title, &title);
         }
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
             self.builder.caused(self.image.span, "writing ld.so.cache".to_owned(), source)
@@ -75,8 +75,14 @@ impl Growing<'_> {
         let tree = source::debian::ld_so_cache(&Below { rootfs: view.rootfs(), read: &read }, self.platform);
         match tree.map_err(|error| failed(error.into()))? {
             Some(tree) => {
-                let tree =
-                    LayerTree { title: title.clone(), created_by: title, span: self.image.span, tree, newest: None };
+                let tree = LayerTree {
+                    title: title.clone(),
+                    created_by: title,
+                    span: self.image.span,
+                    split: 1,
+                    tree,
+                    newest: None,
+                };
                 self.push_tree(tree, planned)
             }
             None => {

@@ -1,13 +1,26 @@
 //! Compressing a stream on several threads, in order.
+//!
+//! ```text
+//!   producer            digester            workers               collector
+//!   writes and cuts ──→ SHA-256 of the ───→ known chunks are ───→ puts them into order,
+//!   the stream          stream              copied, others        hands them to the sink
+//!     ↑                                     compressed              │
+//!     └──────────────────────── empty slots ────────────────────────┘
+//! ```
+//!
+//! What goes round are [`Slot`]s: one chunk each, plain and compressed, in buffers that are used again. There is a fixed
+//! number of them, and so many bytes of memory at most; whoever has no slot waits. Each stage is a thread, the workers are as
+//! many as there are jobs: on few cores the kernel gives them to whatever has something to do.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use super::Encoding;
 use super::chunk::Cutter;
+use crate::oci::Hasher;
 
 /// Takes the compressed bytes, in order.
 pub trait Sink: Send {
@@ -34,14 +47,15 @@ impl ChunkId {
 
 /// Compressed chunks of earlier layers.
 pub trait KnownChunks: Sync {
-    /// The compressed bytes of that chunk, checked, where they are known.
-    fn find(&self, chunk: ChunkId) -> Option<Vec<u8>>;
+    /// Puts the compressed bytes of that chunk, checked, in the place of what `packed` holds, where they are known; else
+    /// what it holds afterwards means nothing.
+    fn find(&self, chunk: ChunkId, packed: &mut Vec<u8>) -> bool;
 }
 
 /// Knows nothing.
 impl KnownChunks for () {
-    fn find(&self, _: ChunkId) -> Option<Vec<u8>> {
-        None
+    fn find(&self, _: ChunkId, _: &mut Vec<u8>) -> bool {
+        false
     }
 }
 
@@ -60,8 +74,9 @@ pub enum EncodeError {
 pub struct Encoder;
 
 impl Encoder {
-    /// Compresses everything that `produce` writes into `sink`, on up to `jobs` threads. Bytes depend on the stream and
-    /// the encoding alone; chunks that are `known` are not compressed again. Memory: about four chunks for each job.
+    /// Compresses everything that `produce` writes into `sink`, on up to `jobs` threads, and takes it into `plain`. Bytes
+    /// depend on the stream and the encoding alone; chunks that are `known` are not compressed again. Memory: at most about
+    /// 64 MiB (96 with zstd), however many threads there are.
     ///
     /// # Errors
     /// What `produce` gives, or an [`EncodeError`] turned into it.
@@ -69,21 +84,23 @@ impl Encoder {
         encoding: Encoding,
         jobs: usize,
         known: &dyn KnownChunks,
+        plain: &mut Hasher,
         sink: &mut dyn Sink,
         produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<(), E> {
         if let Some(mean) = encoding.chunk_length() {
-            return run_chunks(Work { encoding, known }, mean, jobs.max(1), sink, produce);
+            return run_chunks(Work { encoding, known }, mean, jobs.max(1), plain, sink, produce);
         }
         match encoding {
             Encoding::GzipSingle { level } => {
                 let builder = flate2::GzBuilder::new().mtime(0).operating_system(255);
-                let mut encoder = builder.write(SinkWriter(sink), flate2::Compression::new(u32::from(level)));
-                produce(&mut encoder)?;
-                encoder.finish().map_err(EncodeError::Output)?;
+                let encoder = builder.write(SinkWriter(sink), flate2::Compression::new(u32::from(level)));
+                let mut out = Tee { out: encoder, plain };
+                produce(&mut out)?;
+                out.out.finish().map_err(EncodeError::Output)?;
                 Ok(())
             }
-            _ => produce(&mut SinkWriter(sink)),
+            _ => produce(&mut Tee { out: SinkWriter(sink), plain }),
         }
     }
 }
@@ -101,6 +118,23 @@ impl Write for SinkWriter<'_> {
     }
 }
 
+struct Tee<'a, W> {
+    out: W,
+    plain: &'a mut Hasher,
+}
+
+impl<W: Write> Write for Tee<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.plain.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// What every worker needs.
 #[derive(Clone, Copy)]
 struct Work<'a> {
@@ -108,16 +142,49 @@ struct Work<'a> {
     known: &'a dyn KnownChunks,
 }
 
+/// One chunk on its way, in buffers that are used again.
+struct Slot {
+    /// Its place in the stream, from 0.
+    number: u64,
+    plain: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Slot {
+    fn new(mean: usize) -> Self {
+        // A chunk is never longer than twice the mean.
+        Slot { number: 0, plain: Vec::with_capacity(2 * mean), packed: Vec::new() }
+    }
+}
+
+/// How much memory the slots may take, where all chunks are as long as they can be and none shrinks.
+const SLOTS: usize = 64 << 20;
+
+/// How many slots there are: two for each worker, and one each for producer, digester and collector.
+fn slots(mean: usize, jobs: usize) -> usize {
+    let most = SLOTS / (4 * mean);
+    // With fewer, nothing would be written while something is compressed.
+    (2 * jobs + 3).min(most).max(3)
+}
+
 fn run_chunks<E: From<EncodeError>>(
     work: Work<'_>,
     mean: usize,
     jobs: usize,
+    plain: &mut Hasher,
     sink: &mut dyn Sink,
     produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
     std::thread::scope(|scope| {
-        let mut chunks =
-            Chunks { cutter: Cutter::new(mean), buffer: Vec::new(), work, jobs, scope, target: Target::Waiting(sink) };
+        let mut chunks = Chunks {
+            cutter: Cutter::new(mean),
+            slot: Slot::new(mean),
+            mean,
+            work,
+            jobs,
+            scope,
+            target: Target::Waiting(plain, sink),
+        };
         let produced = produce(&mut chunks);
         // Where the sink failed, the producer only saw that nobody takes its bytes any more: the sink's error comes first.
         chunks.finish(produced.is_ok())?;
@@ -125,10 +192,12 @@ fn run_chunks<E: From<EncodeError>>(
     })
 }
 
-/// Cuts what is written into chunks and hands them to the workers.
+/// Cuts what is written into chunks and sends them round.
 struct Chunks<'scope, 'env> {
     cutter: Cutter,
-    buffer: Vec<u8>,
+    /// The chunk that is being filled.
+    slot: Slot,
+    mean: usize,
     work: Work<'scope>,
     jobs: usize,
     scope: &'scope Scope<'scope, 'env>,
@@ -137,64 +206,92 @@ struct Chunks<'scope, 'env> {
 
 /// Where full chunks go. No thread is started for a stream of one chunk.
 enum Target<'scope> {
-    Waiting(&'scope mut dyn Sink),
+    Waiting(&'scope mut Hasher, &'scope mut dyn Sink),
     Running(Running<'scope>),
     Stopped,
 }
 
 struct Running<'scope> {
-    chunks: SyncSender<(u64, Vec<u8>)>,
-    /// One for each chunk that is under way; the collector takes them back, so that a slow chunk holds the producer up.
-    permits: SyncSender<()>,
+    full: Sender<Slot>,
+    empty: Receiver<Slot>,
+    /// How many slots may still be made.
+    more: usize,
     next: u64,
     collector: ScopedJoinHandle<'scope, Result<(), EncodeError>>,
 }
 
 impl<'scope> Chunks<'scope, '_> {
-    fn send(&mut self, chunk: Vec<u8>) -> io::Result<()> {
-        if let Target::Waiting(_) = self.target
-            && let Target::Waiting(sink) = std::mem::replace(&mut self.target, Target::Stopped)
+    /// Sends the full slot round, and waits for an empty one.
+    fn send(&mut self) -> io::Result<()> {
+        if let Target::Waiting(..) = self.target
+            && let Target::Waiting(plain, sink) = std::mem::replace(&mut self.target, Target::Stopped)
         {
-            self.target = Target::Running(self.start(sink));
+            self.target = Target::Running(self.start(plain, sink));
         }
-        let Target::Running(running) = &mut self.target else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        let sent = running.permits.send(()).is_ok() && running.chunks.send((running.next, chunk)).is_ok();
-        running.next += 1;
-        if sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        // Nobody takes it any more: the collector knows why.
+        let stopped = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let Target::Running(running) = &mut self.target else { return Err(stopped()) };
+        let empty = match running.empty.try_recv() {
+            Ok(slot) => slot,
+            Err(_) if running.more > 0 => {
+                running.more -= 1;
+                Slot::new(self.mean)
+            }
+            Err(_) => running.empty.recv().map_err(|_| stopped())?,
+        };
+        let full = std::mem::replace(&mut self.slot, empty);
+        running.send(full).map_err(|_| stopped())
     }
 
-    fn start(&self, sink: &'scope mut dyn Sink) -> Running<'scope> {
-        let (chunks, todo) = sync_channel::<(u64, Vec<u8>)>(self.jobs);
-        let (permits, returned) = sync_channel(2 * self.jobs + 1);
-        let (results, done) = sync_channel(self.jobs);
+    fn start(&self, plain: &'scope mut Hasher, sink: &'scope mut dyn Sink) -> Running<'scope> {
+        let (full, to_digest) = channel::<Slot>();
+        let (digested, todo) = channel::<Slot>();
+        let (results, done) = channel();
+        let (emptied, empty) = channel();
+        self.scope.spawn(move || {
+            for slot in to_digest {
+                plain.update(&slot.plain);
+                if digested.send(slot).is_err() {
+                    return;
+                }
+            }
+        });
         let todo = Arc::new(Mutex::new(todo));
         for _ in 0..self.jobs {
             let (todo, results, work) = (todo.clone(), results.clone(), self.work);
             self.scope.spawn(move || compress_chunks(work, &todo, &results));
         }
-        let collector = self.scope.spawn(move || collect(&done, &returned, sink));
-        Running { chunks, permits, next: 0, collector }
+        let collector = self.scope.spawn(move || collect(&done, &emptied, sink));
+        Running { full, empty, more: slots(self.mean, self.jobs) - 1, next: 0, collector }
     }
 
     /// Sends the rest, waits, and tells how it went. Where the producer failed, what is left is dropped.
-    fn finish(mut self, complete: bool) -> Result<(), EncodeError> {
-        let rest = std::mem::take(&mut self.buffer);
+    fn finish(self, complete: bool) -> Result<(), EncodeError> {
+        let mut rest = self.slot;
         match self.target {
-            Target::Waiting(sink) if complete => {
-                let bytes = Compressor::new(self.work.encoding)?.compress(&rest)?;
-                sink.take(&bytes, None).map_err(EncodeError::Output)
+            Target::Waiting(plain, sink) if complete => {
+                plain.update(&rest.plain);
+                Compressor::new(self.work.encoding)?.compress(&rest.plain, &mut rest.packed)?;
+                sink.take(&rest.packed, None).map_err(EncodeError::Output)
             }
-            Target::Running(running) => {
-                if complete && !rest.is_empty() {
+            Target::Running(mut running) => {
+                if complete && !rest.plain.is_empty() {
                     // Where this fails, the collector knows why.
-                    let _ = running.permits.send(());
-                    let _ = running.chunks.send((running.next, rest));
+                    let _ = running.send(rest);
                 }
-                drop(running.chunks);
+                drop(running.full);
                 running.collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }
-            Target::Waiting(_) | Target::Stopped => Ok(()),
+            Target::Waiting(..) | Target::Stopped => Ok(()),
         }
+    }
+}
+
+impl Running<'_> {
+    fn send(&mut self, mut slot: Slot) -> Result<(), std::sync::mpsc::SendError<Slot>> {
+        slot.number = self.next;
+        self.next += 1;
+        self.full.send(slot)
     }
 }
 
@@ -202,12 +299,11 @@ impl Write for Chunks<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
         while let Some(end) = self.cutter.find(rest) {
-            self.buffer.extend_from_slice(&rest[..end]);
+            self.slot.plain.extend_from_slice(&rest[..end]);
             rest = &rest[end..];
-            let chunk = std::mem::take(&mut self.buffer);
-            self.send(chunk)?;
+            self.send()?;
         }
-        self.buffer.extend_from_slice(rest);
+        self.slot.plain.extend_from_slice(rest);
         Ok(bytes.len())
     }
 
@@ -216,36 +312,39 @@ impl Write for Chunks<'_, '_> {
     }
 }
 
-type Finished = (u64, ChunkId, Result<Vec<u8>, EncodeError>);
+type Finished = Result<(ChunkId, Slot), EncodeError>;
 
 /// One worker: compresses chunks until there are no more, or nobody wants them.
-fn compress_chunks(work: Work<'_>, todo: &Mutex<Receiver<(u64, Vec<u8>)>>, results: &SyncSender<Finished>) {
+fn compress_chunks(work: Work<'_>, todo: &Mutex<Receiver<Slot>>, results: &Sender<Finished>) {
     let mut compressor = Compressor::new(work.encoding);
     loop {
         let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((number, chunk)) = next else { return };
-        let id = ChunkId::of(work.encoding, &chunk);
-        let result = match (work.known.find(id), &mut compressor) {
-            (Some(bytes), _) => Ok(bytes),
-            (None, Ok(compressor)) => compressor.compress(&chunk),
-            (None, Err(error)) => Err(EncodeError::Compress(error.to_string())),
+        let Ok(mut slot) = next else { return };
+        let id = ChunkId::of(work.encoding, &slot.plain);
+        let done = match &mut compressor {
+            _ if work.known.find(id, &mut slot.packed) => Ok(()),
+            Ok(compressor) => compressor.compress(&slot.plain, &mut slot.packed),
+            Err(error) => Err(EncodeError::Compress(error.to_string())),
         };
-        if results.send((number, id, result)).is_err() {
+        if results.send(done.map(|()| (id, slot))).is_err() {
             return;
         }
     }
 }
 
-/// Puts what the workers give into order, and writes it.
-fn collect(done: &Receiver<Finished>, permits: &Receiver<()>, sink: &mut dyn Sink) -> Result<(), EncodeError> {
+/// Puts what the workers give into order, writes it, and gives the slots back.
+fn collect(done: &Receiver<Finished>, emptied: &Sender<Slot>, sink: &mut dyn Sink) -> Result<(), EncodeError> {
     let mut early = BTreeMap::new();
     let mut next = 0;
-    for (number, id, result) in done {
-        early.insert(number, (id, result?));
-        while let Some((id, bytes)) = early.remove(&next) {
-            sink.take(&bytes, Some(id)).map_err(EncodeError::Output)?;
+    for finished in done {
+        let (id, slot) = finished?;
+        early.insert(slot.number, (id, slot));
+        while let Some((id, mut slot)) = early.remove(&next) {
+            sink.take(&slot.packed, Some(id)).map_err(EncodeError::Output)?;
             next += 1;
-            let _ = permits.recv();
+            slot.plain.clear();
+            // The producer may be at its end.
+            let _ = emptied.send(slot);
         }
     }
     Ok(())
@@ -275,19 +374,23 @@ impl Compressor {
         }
     }
 
-    fn compress(&mut self, chunk: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    /// Puts the compressed chunk in the place of what `packed` holds.
+    fn compress(&mut self, chunk: &[u8], packed: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             Compressor::Zstd(compressor) => {
-                compressor.compress(chunk).map_err(|error| EncodeError::Compress(error.to_string()))
+                packed.clear();
+                packed.reserve(zstd::zstd_safe::compress_bound(chunk.len()));
+                let done = compressor.compress_to_buffer(chunk, packed);
+                done.map(|_| ()).map_err(|error| EncodeError::Compress(error.to_string()))
             }
             Compressor::Gzip { own, stored, probe } => {
                 let compressor = if is_incompressible(probe, chunk) { stored } else { own };
-                let mut bytes = vec![0; compressor.gzip_compress_bound(chunk.len())];
+                packed.resize(compressor.gzip_compress_bound(chunk.len()), 0);
                 let length = compressor
-                    .gzip_compress(chunk, &mut bytes)
+                    .gzip_compress(chunk, packed)
                     .map_err(|error| EncodeError::Compress(format!("{error:?}")))?;
-                bytes.truncate(length);
-                Ok(bytes)
+                packed.truncate(length);
+                Ok(())
             }
         }
     }
@@ -332,14 +435,15 @@ mod tests {
     }
 
     fn encode(encoding: Encoding, jobs: usize, bytes: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        Encoder::run(encoding, jobs, &(), &mut out, |write| {
+        let (mut out, mut plain) = (Vec::new(), Hasher::new());
+        Encoder::run(encoding, jobs, &(), &mut plain, &mut out, |write| {
             for piece in bytes.chunks(70_001) {
                 write.write_all(piece).map_err(EncodeError::Output)?;
             }
             Ok::<_, EncodeError>(())
         })
         .unwrap();
+        assert_eq!(plain.finish(), Digest::of(bytes));
         out
     }
 
@@ -396,7 +500,8 @@ mod tests {
     fn what_does_not_shrink_is_stored() {
         let random = noise(1 << 20, 9);
         let mut compressor = Compressor::new(Encoding::GZIP).unwrap();
-        let stored = compressor.compress(&random).unwrap();
+        let mut stored = vec![1; 3 << 20];
+        compressor.compress(&random, &mut stored).unwrap();
         assert!(stored.len() < random.len() + 200);
         let Compressor::Gzip { probe, .. } = &mut compressor else { panic!() };
         assert!(is_incompressible(probe, &random));
@@ -417,7 +522,7 @@ mod tests {
     fn a_full_disk_and_a_failing_producer_are_told_as_they_are() {
         for encoding in ALL {
             let bytes = noise(20 << 20, 1);
-            let result = Encoder::run(encoding, 2, &(), &mut Full(3 << 20), |write| {
+            let result = Encoder::run(encoding, 2, &(), &mut Hasher::new(), &mut Full(3 << 20), |write| {
                 for piece in bytes.chunks(1 << 16) {
                     write.write_all(piece).map_err(EncodeError::Output)?;
                 }
@@ -426,7 +531,7 @@ mod tests {
             let Err(EncodeError::Output(error)) = result else { panic!("{encoding:?}: {result:?}") };
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{encoding:?}");
 
-            let result = Encoder::run(encoding, 2, &(), &mut Vec::new(), |write| {
+            let result = Encoder::run(encoding, 2, &(), &mut Hasher::new(), &mut Vec::new(), |write| {
                 write.write_all(&bytes[..5 << 20]).map_err(EncodeError::Output)?;
                 Err(EncodeError::Compress("stop".to_owned()))
             });

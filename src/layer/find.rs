@@ -146,8 +146,10 @@ enum Mode<'a> {
     Writing {
         task: &'a Task,
         hashes: Option<&'a FileHashes>,
-        /// The file of the context that passes, and since when.
-        passing: Option<(Arc<HostFile>, SystemTime)>,
+        /// The file of the context that passes.
+        passing: Option<Arc<HostFile>>,
+        /// When the first file may have been read: some are read ahead.
+        since: SystemTime,
     },
     /// Its key is wanted, and only what is not known of the contents.
     Reading {
@@ -165,7 +167,7 @@ impl<'a> Hashing<'a> {
         task: &'a Task,
         hashes: Option<&'a FileHashes>,
     ) -> Self {
-        Self::new(encoding, machine, Mode::Writing { task, hashes, passing: None })
+        Self::new(encoding, machine, Mode::Writing { task, hashes, passing: None, since: SystemTime::now() })
     }
 
     fn reading(
@@ -192,10 +194,10 @@ impl<'a> Hashing<'a> {
     /// What passed is whole: nothing comes after contents that are not what was found.
     fn end_contents(&mut self) {
         let (hash, program) = (self.key.end_contents(), self.program.take());
-        if let (Mode::Writing { hashes: Some(hashes), passing, .. }, Some(hash)) = (&mut self.mode, hash)
-            && let Some((file, since)) = passing.take()
+        if let (Mode::Writing { hashes: Some(hashes), passing, since, .. }, Some(hash)) = (&mut self.mode, hash)
+            && let Some(file) = passing.take()
         {
-            hashes.note(&file, since, FileHash { hash, machine: program.flatten() });
+            hashes.note(&file, *since, FileHash { hash, machine: program.flatten() });
         }
     }
 
@@ -219,7 +221,7 @@ impl Observer for Hashing<'_> {
         self.key.entry(path, entry);
         if let (Mode::Writing { hashes: Some(_), passing, .. }, Kind::File(content)) = (&mut self.mode, &entry.kind) {
             *passing = match content {
-                Content::Host(file) => Some((file.clone(), SystemTime::now())),
+                Content::Host(file) => Some(file.clone()),
                 _ => None,
             };
         }

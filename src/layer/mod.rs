@@ -4,6 +4,7 @@ mod elsewhere;
 mod find;
 pub mod key;
 mod plan;
+mod split;
 mod traits;
 mod write;
 
@@ -13,6 +14,7 @@ pub use elsewhere::{Elsewhere, Found};
 pub use find::{Reuse, key_of, recall, remembers_any};
 pub use key::LayerKey;
 pub use plan::{Chain, is_proven, recall_plan, remember_plan, remember_proof};
+pub use split::split;
 pub use traits::Traits;
 pub use write::{LayerError, Means, make};
 

@@ -66,6 +66,21 @@ impl LayerKey {
     }
 }
 
+impl LayerKey {
+    /// The key of a further part of a layer that is split; the first has the key itself.
+    #[must_use]
+    pub fn part(self, number: usize) -> Self {
+        if number == 0 {
+            return self;
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"lapstrake part");
+        hasher.update(self.raw());
+        hasher.update(&(number as u64).to_le_bytes());
+        LayerKey::from_raw(*hasher.finalize().as_bytes())
+    }
+}
+
 /// The bucket of what is remembered of plans.
 const PLANS: &str = "plans-v2";
 

@@ -6,11 +6,13 @@ use std::str::FromStr;
 use crate::tree::{FileTree, Kind, TreePath};
 
 /// What is told of a layer beside its bytes. Written as words with spaces between them, in this order: `newest=1763000000
-/// libraries python deletes elsewhere`.
+/// parts=3 libraries python deletes elsewhere`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traits {
     /// The newest time inside of what it came from, seconds since 1970.
     pub newest: Option<i64>,
+    /// Into how many layers it is split, where it is the first of several.
+    pub parts: Option<u32>,
     /// Whether the loader's cache may have to tell of what it holds.
     pub libraries: bool,
     /// Whether it may hold another Python than the one below.
@@ -39,11 +41,12 @@ impl Traits {
 
 impl fmt::Display for Traits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Traits { newest, libraries, python, deletes, elsewhere } = *self;
+        let Traits { newest, parts, libraries, python, deletes, elsewhere } = *self;
         let newest = newest.map(|newest| format!("newest={newest}"));
+        let parts = parts.map(|parts| format!("parts={parts}"));
         let flags = [(libraries, "libraries"), (python, "python"), (deletes, "deletes"), (elsewhere, "elsewhere")];
         let flags = flags.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned());
-        f.write_str(&newest.into_iter().chain(flags).collect::<Vec<_>>().join(" "))
+        f.write_str(&newest.into_iter().chain(parts).chain(flags).collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -59,10 +62,11 @@ impl FromStr for Traits {
                 "python" => traits.python = true,
                 "deletes" => traits.deletes = true,
                 "elsewhere" => traits.elsewhere = true,
-                word => {
-                    let newest = word.strip_prefix("newest=").ok_or(())?;
-                    traits.newest = Some(newest.parse().map_err(|_| ())?);
-                }
+                word => match word.split_once('=') {
+                    Some(("newest", newest)) => traits.newest = Some(newest.parse().map_err(|_| ())?),
+                    Some(("parts", parts)) => traits.parts = Some(parts.parse().map_err(|_| ())?),
+                    _ => return Err(()),
+                },
             }
         }
         if traits.to_string() == text { Ok(traits) } else { Err(()) }
@@ -112,7 +116,7 @@ mod tests {
             assert_eq!(traits.to_string(), text);
             assert_eq!(text.parse(), Ok(traits));
         }
-        for wrong in ["libraries newest=7", "newest=x", "other", "python  deletes", "newest=07"] {
+        for wrong in ["libraries newest=7", "newest=x", "other", "python  deletes", "newest=07", "parts=2 newest=1"] {
             assert_eq!(wrong.parse::<Traits>(), Err(()), "{wrong}");
         }
         assert_eq!("".parse(), Ok(Traits::default()));

@@ -1,14 +1,15 @@
 //! Writing a layer: a tree as a tar, compressed, digested and stored in one pass.
 
 use std::io;
+use std::sync::Arc;
 
 use super::find::{Hashing, Reuse, key_of, recall, remember};
-use super::{Layer, LayerForm, finished};
+use super::{Elsewhere, Found, Layer, LayerForm, LayerKey, finished};
 use crate::compress::{ChunkId, EncodeError, Encoder, KnownChunks, Sink};
 use crate::oci::{DiffId, Hasher};
 use crate::report::{Phase, Reporter};
 use crate::store::{BlobStore, BlobWriter, ChunkIndex, ChunkSpan, FileHashes, StoreError};
-use crate::tar::{WriteError, tar_length, write_tree};
+use crate::tar::{WriteError, tar_length, write_tree_ahead};
 use crate::tree::{FileTree, TreePath};
 
 /// Why a layer could not be made.
@@ -58,7 +59,7 @@ pub struct Means<'a> {
     pub reporter: &'a Reporter,
 }
 
-/// Makes the layer of a tree, or finds it. `machine` is the ELF machine of the image's platform: programs for others are
+/// Makes the layer of a tree, or finds it: in the store, or else where layers were pushed. `machine` is the ELF machine of the image's platform: programs for others are
 /// refused.
 ///
 /// # Errors
@@ -69,26 +70,39 @@ pub fn make(
     machine: Option<u16>,
     name: &str,
     means: &Means<'_>,
-) -> Result<Layer, LayerError> {
-    let Means { store, hashes, jobs, reuse, reporter } = *means;
+    elsewhere: &dyn Elsewhere,
+) -> Result<Found, LayerError> {
+    let stored = |layer| Found { layer, bytes: Arc::new(means.store.clone()) };
     let mut expected = None;
-    if reuse == Reuse::Allowed {
+    if means.reuse == Reuse::Allowed {
         let key = key_of(tree, form, machine, means)?;
-        if let Some(found) = recall(store, key, form) {
+        let found = recall(means.store, key, form).map(stored).or_else(|| elsewhere.find(key, form));
+        if let Some(found) = found {
             return Ok(found);
         }
         expected = Some(key);
     }
+    write(tree, form, machine, name, means, expected).map(stored)
+}
 
+/// Writes the layer of a tree. Where its contents were read before, what passes must have the key that they gave then.
+fn write(
+    tree: &FileTree,
+    form: LayerForm,
+    machine: Option<u16>,
+    name: &str,
+    means: &Means<'_>,
+    expected: Option<LayerKey>,
+) -> Result<Layer, LayerError> {
+    let Means { store, hashes, jobs, reuse, reporter } = *means;
     let task = reporter.task(Phase::Compress, name, Some(tar_length(tree)));
     let chunks = ChunkIndex::open(store)?;
     let found: &dyn KnownChunks = if reuse == Reuse::Never { &() } else { &chunks };
     let mut writer = StoreSink { writer: store.writer()?, chunks: Vec::new(), failed: None };
     let mut hashing = Hashing::writing(form.encoding, machine, &task, hashes);
     let mut diff_id = Hasher::new();
-    let written = Encoder::run(form.encoding, jobs, found, &mut writer, |out| {
-        let mut tee = Tee { out, hasher: &mut diff_id };
-        write_tree(tree, &mut tee, &mut hashing).map_err(LayerError::from)
+    let written = Encoder::run(form.encoding, jobs, found, &mut diff_id, &mut writer, |out| {
+        write_tree_ahead(tree, jobs, out, &mut hashing).map_err(LayerError::from)
     });
     if let Some(error) = writer.failed {
         return Err(error.into());
@@ -126,23 +140,6 @@ impl Sink for StoreSink {
     }
 }
 
-struct Tee<'a> {
-    out: &'a mut dyn io::Write,
-    hasher: &'a mut Hasher,
-}
-
-impl io::Write for Tee<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +148,10 @@ mod tests {
     use crate::oci::{Family, annotation};
     use crate::store::FileHash;
     use crate::tree::{Entry, Origin, Owner};
+
+    fn made(tree: &FileTree, means: &Means<'_>, machine: Option<u16>) -> Result<Layer, LayerError> {
+        make(tree, FORM, machine, "test", means, &()).map(|found| found.layer)
+    }
 
     const FORM: LayerForm = LayerForm { encoding: Encoding::GZIP, family: Family::Oci };
 
@@ -168,7 +169,7 @@ mod tests {
         let reporter = Reporter::silent();
         let make_tree = |tree: &FileTree, reuse| {
             let means = Means { store: &store, hashes: None, jobs: 2, reuse, reporter: &reporter };
-            make(tree, FORM, None, "test", &means).unwrap()
+            made(tree, &means, None).unwrap()
         };
         let make = |text: &str, reuse| make_tree(&tree(text), reuse);
         let first = make("hello\n", Reuse::Allowed);
@@ -240,7 +241,7 @@ mod tests {
                 let hashes = FileHashes::new(&store, directory.path());
                 let reporter = Reporter::silent();
                 let means = Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter };
-                make(&tree, FORM, None, "test", &means)
+                made(&tree, &means, None)
             };
             let made = run(first).unwrap();
             // What cannot be opened was not read.
@@ -260,7 +261,7 @@ mod tests {
             let hashes = FileHashes::new(&store, directory.path());
             let reporter = Reporter::silent();
             let means = Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter };
-            make(&tree, FORM, Some(machine), "test", &means)
+            made(&tree, &means, Some(machine))
         };
         assert!(matches!(run(62, Reuse::NothingKnown), Err(LayerError::Machine { .. })));
         std::fs::remove_file(directory.path().join("file")).unwrap();
@@ -284,13 +285,7 @@ mod tests {
                 hashes.note(file.host_file().unwrap(), std::time::SystemTime::now(), believed);
             }
             let reuse = Reuse::Allowed;
-            make(
-                &tree,
-                FORM,
-                None,
-                "test",
-                &Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter },
-            )
+            made(&tree, &Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter }, None)
         };
         let error = run(Some(FileHash { hash: [7; 32], machine: None })).unwrap_err();
         assert!(matches!(error, LayerError::Changed), "{error}");

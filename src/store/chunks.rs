@@ -29,6 +29,9 @@ pub struct ChunkIndex {
     bucket: PathBuf,
 }
 
+/// How long a record is: digest of the blob, offset, length, check.
+const RECORD: usize = 32 + 8 + 8 + 32;
+
 /// The longest compressed chunk that is read back, in bytes.
 const MAX_CHUNK: u64 = 64 << 20;
 
@@ -44,6 +47,26 @@ impl ChunkIndex {
     fn path(&self, id: ChunkId) -> PathBuf {
         let hex = blake3::Hash::from_bytes(id.0).to_hex();
         self.bucket.join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// The compressed bytes of a chunk, where they are what they were.
+    fn read(&self, id: ChunkId, packed: &mut Vec<u8>) -> Option<()> {
+        let path = self.path(id);
+        let record = File::open(&path).ok()?;
+        let mut bytes = [0; RECORD];
+        record.read_exact_at(&mut bytes, 0).ok()?;
+        let (digest, rest) = bytes.split_first_chunk::<32>()?;
+        let (offset, rest) = rest.split_first_chunk::<8>()?;
+        let (length, check) = rest.split_first_chunk::<8>()?;
+        let length = u64::from_le_bytes(*length);
+        if length > MAX_CHUNK {
+            return None;
+        }
+        let file = File::open(self.store.path(&Digest::from_raw(*digest))).ok()?;
+        packed.resize(length as usize, 0);
+        file.read_exact_at(packed, u64::from_le_bytes(*offset)).ok()?;
+        note_use(&record, &record.metadata().ok()?);
+        (blake3::hash(packed).as_bytes() == check).then_some(())
     }
 
     /// Notes where the chunks of a finished blob are. What cannot be noted is compressed again another time.
@@ -72,22 +95,7 @@ impl ChunkIndex {
 }
 
 impl KnownChunks for ChunkIndex {
-    fn find(&self, id: ChunkId) -> Option<Vec<u8>> {
-        let path = self.path(id);
-        let record = fs::read(&path).ok()?;
-        let (digest, rest) = record.split_first_chunk::<32>()?;
-        let (offset, rest) = rest.split_first_chunk::<8>()?;
-        let (length, check) = rest.split_first_chunk::<8>()?;
-        let length = u64::from_le_bytes(*length);
-        if length > MAX_CHUNK {
-            return None;
-        }
-        let file = File::open(self.store.path(&Digest::from_raw(*digest))).ok()?;
-        let mut bytes = vec![0; length as usize];
-        file.read_exact_at(&mut bytes, u64::from_le_bytes(*offset)).ok()?;
-        if let Ok(record) = File::open(&path) {
-            note_use(&record, &record.metadata().ok()?);
-        }
-        (blake3::hash(&bytes).as_bytes() == check).then_some(bytes)
+    fn find(&self, id: ChunkId, packed: &mut Vec<u8>) -> bool {
+        self.read(id, packed).is_some()
     }
 }

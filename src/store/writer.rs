@@ -1,6 +1,8 @@
 //! Writing one blob: bytes go to a temporary file and through SHA-256, and the end makes them a blob.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::thread::JoinHandle;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -12,12 +14,50 @@ pub struct BlobWriter {
     store: BlobStore,
     file: tempfile::NamedTempFile,
     hasher: Hasher,
+    syncing: Syncing,
+}
+
+/// How far the file is on the disk: what is there already need not be waited for at the end.
+#[derive(Default)]
+struct Syncing {
+    /// Bytes of which the last sync knew.
+    length: u64,
+    /// The sync that is under way, or was the last.
+    under_way: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// Bytes after which what was written is synced on the side.
+const SYNC: u64 = 64 << 20;
+
+impl Syncing {
+    /// Begins a sync where much was written since the last one, and that one is done.
+    ///
+    /// # Errors
+    /// Where the last one failed.
+    fn go_on(&mut self, file: &File, length: u64) -> io::Result<()> {
+        if length - self.length < SYNC || self.under_way.as_ref().is_some_and(|sync| !sync.is_finished()) {
+            return Ok(());
+        }
+        self.wait()?;
+        let file = file.try_clone()?;
+        self.length = length;
+        self.under_way = Some(std::thread::spawn(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// Waits for the sync that is under way. The kernel tells of an error once: whoever ends a file must ask here too.
+    fn wait(&mut self) -> io::Result<()> {
+        match self.under_way.take().map(JoinHandle::join) {
+            Some(result) => result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            None => Ok(()),
+        }
+    }
 }
 
 impl BlobWriter {
     pub(super) fn new(store: BlobStore) -> Result<Self, StoreError> {
         let file = locked_file(&store)?;
-        Ok(BlobWriter { store, file, hasher: Hasher::new() })
+        Ok(BlobWriter { store, file, hasher: Hasher::new(), syncing: Syncing::default() })
     }
 
     /// Adds bytes.
@@ -27,7 +67,8 @@ impl BlobWriter {
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.file.write_all(bytes).map_err(StoreError::io("writing", self.file.path()))?;
         self.hasher.update(bytes);
-        Ok(())
+        let synced = self.syncing.go_on(self.file.as_file(), self.hasher.length());
+        synced.map_err(StoreError::io("syncing", self.file.path()))
     }
 
     /// Bytes so far.
@@ -44,10 +85,11 @@ impl BlobWriter {
     ///
     /// # Errors
     /// Where the file cannot be synced or renamed.
-    pub fn finish(self) -> Result<(Digest, u64), StoreError> {
+    pub fn finish(mut self) -> Result<(Digest, u64), StoreError> {
         let length = self.hasher.length();
         let digest = self.hasher.finish();
-        self.file.as_file().sync_all().map_err(StoreError::io("syncing", self.file.path()))?;
+        let synced = self.syncing.wait().and_then(|()| self.file.as_file().sync_all());
+        synced.map_err(StoreError::io("syncing", self.file.path()))?;
         self.store.publish(self.file, &digest)?;
         Ok((digest, length))
     }

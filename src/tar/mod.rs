@@ -3,12 +3,13 @@
 //! The writer makes layers of **format 1**: a tree has exactly one byte string. The reader takes what people's tools write
 //! (ustar, PAX, GNU) and refuses what two readers could read in two ways.
 
+mod ahead;
 mod pax;
 pub mod read;
 pub mod write;
 
 pub use read::{Member, MemberKind, ReadError, Reader};
-pub use write::{Observer, WriteError, read_contents, read_tree, tar_length, write_tree};
+pub use write::{Observer, WriteError, read_contents, read_tree, tar_length, write_tree, write_tree_ahead};
 
 /// The one time that every entry of a layer has: 1980-01-02T00:00:00Z, in seconds. It is neither 0 nor, in any time zone,
 /// before 1980, where zip files and FAT begin.

@@ -13,6 +13,7 @@ use crate::content::Content;
 use crate::oci::Digest;
 use crate::tree::{Entry, FileTree, Kind, TreePath};
 
+use super::ahead::{Ahead, reading_ahead};
 use super::pax;
 use super::{BLOCK, MTIME, padding};
 
@@ -64,15 +65,47 @@ pub fn write_tree(
     out: &mut (impl Write + ?Sized),
     observer: &mut impl Observer,
 ) -> Result<(), WriteError> {
+    write_tree_ahead(tree, 0, out, observer)
+}
+
+/// [`write_tree`], with small files read ahead on up to `threads` more threads: contents are then read some time before
+/// the observer hears of their entry.
+///
+/// # Errors
+/// As [`write_tree`].
+pub fn write_tree_ahead(
+    tree: &FileTree,
+    threads: usize,
+    out: &mut (impl Write + ?Sized),
+    observer: &mut impl Observer,
+) -> Result<(), WriteError> {
+    let entries = ordered(tree);
+    let mut contents = Vec::new();
+    for (_, entry) in entries.iter().filter(|_| threads > 0) {
+        if let Kind::File(content) = &entry.kind {
+            contents.push(content);
+        }
+    }
+    reading_ahead(&contents, threads, |ahead| write_entries(&entries, ahead, out, observer))
+}
+
+fn write_entries(
+    entries: &[(&TreePath, &Entry)],
+    ahead: &mut Ahead,
+    out: &mut (impl Write + ?Sized),
+    observer: &mut impl Observer,
+) -> Result<(), WriteError> {
     let mut buffer = vec![0; BUFFER];
     let mut header = Vec::with_capacity(BLOCK as usize);
-    for (path, entry) in ordered(tree) {
+    for &(path, entry) in entries {
         observer.entry(path, entry);
         header.clear();
         write_header(&mut header, path, entry);
         out.write_all(&header).map_err(WriteError::Output)?;
         let Kind::File(content) = &entry.kind else { continue };
-        read_contents(path, entry, content, &mut buffer, |bytes| {
+        let failed = |source| WriteError::Content { path: path.clone(), origin: entry.origin.to_string(), source };
+        let read = ahead.take(content).map_err(failed)?;
+        read_contents(path, entry, read.as_ref().unwrap_or(content), &mut buffer, |bytes| {
             observer.contents(path, entry, bytes);
             out.write_all(bytes).map_err(WriteError::Output)
         })?;
@@ -149,13 +182,13 @@ pub fn tar_length(tree: &FileTree) -> u64 {
 
 /// The entries in the order of a layer: byte order of the path, where a deletion stands under the name that it has in the
 /// layer. Hard links stand behind their targets, since those come first in byte order.
-fn ordered(tree: &FileTree) -> impl Iterator<Item = (&TreePath, &Entry)> {
+fn ordered(tree: &FileTree) -> Vec<(&TreePath, &Entry)> {
     // Deletions sort by another name than the path they delete.
     let mut entries: Vec<(&TreePath, &Entry)> = tree.iter().collect();
     if entries.iter().any(|(_, entry)| matches!(entry.kind, Kind::Whiteout)) {
         entries.sort_by_cached_key(|(path, entry)| name_in_layer(path, entry));
     }
-    entries.into_iter()
+    entries
 }
 
 fn name_in_layer(path: &TreePath, entry: &Entry) -> Vec<u8> {

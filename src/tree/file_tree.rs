@@ -268,6 +268,26 @@ impl FileTree {
         })
     }
 
+    /// Whether anything lies below that path.
+    pub fn holds_below(&self, path: &TreePath) -> bool {
+        self.below(path).next().is_some()
+    }
+
+    /// The tree of some entries of this one, with those above them.
+    #[must_use]
+    pub fn part<'a>(&self, paths: impl IntoIterator<Item = &'a TreePath>) -> FileTree {
+        let mut part = FileTree { weight: self.weight, ..FileTree::default() };
+        for path in paths {
+            let above = path.ancestors().filter(|above| !part.entries.contains_key(above)).collect::<Vec<_>>();
+            for path in above.into_iter().chain([path.clone()]) {
+                if let Some(placed) = self.entries.get(&path) {
+                    part.entries.insert(path, placed.clone());
+                }
+            }
+        }
+        part
+    }
+
     /// Puts another tree over this one: what it has takes the place of what is here at the same paths.
     ///
     /// # Errors

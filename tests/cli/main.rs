@@ -20,6 +20,7 @@ mod python_indexes;
 mod reproducible;
 mod second_builds;
 mod semantics;
+mod split;
 mod support;
 mod unchanged;
 

@@ -84,6 +84,8 @@ pub(crate) enum ProgressMode {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Start a recipe, or make one of Dockerfiles
+    Init(InitArgs),
     /// Build images of the recipe
     Build(Box<BuildArgs>),
     /// Pin bases, packages and downloads in RECIPE.lock, and print what changed
@@ -106,6 +108,53 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// `lapstrake init`
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Dockerfiles to make a recipe of: one an image; `Dockerfile` and `Dockerfile.k8s` are variants of one [default: a
+    /// small recipe to start from]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) dockerfiles: Vec<PathBuf>,
+    /// The recipe to write, `-` for standard output [default: what -f names, lapstrake.toml]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the recipe that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// What the project is called [default: the name of this directory]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The directory that the Dockerfiles copy from [default: for each the one, of its own and those above, that has most
+    /// of what it copies]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) context: Option<PathBuf>,
+    /// Put this in the place of every base from a registry: a reference, a place or `scratch`
+    #[arg(long, value_name = "BASE")]
+    pub(crate) from: Option<String>,
+    /// Put another base in the place of one, as a Dockerfile writes it: OLD=NEW; may be given several times
+    #[arg(long, value_name = "OLD=NEW")]
+    pub(crate) base: Vec<String>,
+    /// Value of an `ARG`, as for `docker build`: NAME=VALUE
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) build_arg: Vec<String>,
+    /// Compare this image (a reference or a place) with what the recipe's build made, in settings, paths, modes and
+    /// owners, and write nothing (exit code 6 where they differ)
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["dockerfiles", "output", "force"])]
+    pub(crate) check: Option<String>,
+    /// With --check: where the recipe's build is
+    #[arg(long, value_name = "PLACE", default_value = "oci:lapstrake-out", requires = "check")]
+    pub(crate) built: String,
+    /// With --check: the one image of the build to compare, by the name that it has there
+    #[arg(long, value_name = "NAME", requires = "check")]
+    pub(crate) image: Option<String>,
+    /// With --check: only this platform
+    #[arg(long, value_name = "PLATFORM", requires = "check")]
+    pub(crate) platform: Option<String>,
+    /// With --check: pass over this path and what is below it; may be given several times
+    #[arg(long, value_name = "PATH", requires = "check")]
+    pub(crate) ignore: Vec<String>,
 }
 
 /// `lapstrake build`

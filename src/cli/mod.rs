@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod environment;
 mod exit;
+mod init;
 mod inspect;
 mod lock;
 mod progress;
@@ -45,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
 
 fn dispatch(cli: &Cli) -> Outcome {
     match &cli.command {
+        Command::Init(args) => init::run(&cli.global, args),
         Command::Build(args) => build::run(&cli.global, args),
         Command::Lock(args) => lock::run(&cli.global, args),
         Command::Push(args) => transfer::push(&cli.global, args),

@@ -25,7 +25,7 @@ pub struct Sources(Arc<[Source]>);
 
 impl Sources {
     /// The texts by name, the recipe's file first.
-    pub(super) fn new(texts: Vec<(String, String)>) -> Self {
+    pub(crate) fn new(texts: Vec<(String, String)>) -> Self {
         Sources(texts.into_iter().map(|(name, text)| Source { name, text }).collect())
     }
 
@@ -319,7 +319,7 @@ fn star(text: &mut String, range: Range<usize>) {
 /// Puts stars over what looks like a user name and password in front of an `@`: all between `://` and the last `@` of a word,
 /// and all of `user:secret` in front of one. A digest (`@sha256:`) is none; an `@` that is written as an escape has no other
 /// purpose. Rather too much is hidden than too little. The number of bytes stays.
-pub(super) fn hide_credentials(text: &str) -> String {
+pub(crate) fn hide_credentials(text: &str) -> String {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '<' | '>');
     let mut shown = String::with_capacity(text.len());
     for word in text.split_inclusive(ends) {
@@ -355,7 +355,7 @@ impl Diagnostics {
     pub const SHOWN: usize = 10;
 
     /// The first ones, in order; the rest is counted.
-    pub(super) fn of(mut list: Vec<Diagnostic>) -> Self {
+    pub(crate) fn of(mut list: Vec<Diagnostic>) -> Self {
         list.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span()));
         let left_out = list.len().saturating_sub(Self::SHOWN);
         list.truncate(Self::SHOWN);

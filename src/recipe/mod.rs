@@ -39,6 +39,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use base::{Base, ImageName, Place};
+pub(crate) use diagnostic::hide_credentials;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Sources, Style};
 pub use environment::{EnvValue, EnvWarning, Environment};
 pub use image::{Image, Labels, Setting};
@@ -55,6 +56,7 @@ pub use value::{FileMode, Mode, NameOrId, OwnerSpec, Port};
 use crate::nearest::nearest;
 use crate::shown::Shown;
 use packages::DebianSettings;
+pub(crate) use problems::quoted_whole;
 use problems::{Problems, shown};
 use read::{Fields, Reader};
 use template::{Scope, Template};

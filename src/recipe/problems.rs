@@ -135,7 +135,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A string as TOML writes it.
-pub(super) fn quoted_whole(text: &str) -> String {
+pub(crate) fn quoted_whole(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -15,7 +15,7 @@ pub struct Span {
 
 impl Span {
     /// A span of bytes of a text. Offsets beyond 4 GiB cannot be: texts are bounded long before.
-    pub(super) fn new(source: u16, range: Range<usize>) -> Self {
+    pub(crate) fn new(source: u16, range: Range<usize>) -> Self {
         let small = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         Span { source, start: small(range.start), end: small(range.end) }
     }

@@ -10,6 +10,7 @@ mod fetch;
 mod fixtures;
 mod flags;
 mod fresh_runner;
+mod init;
 mod intact;
 mod lock;
 mod mirror;

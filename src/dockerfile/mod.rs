@@ -26,7 +26,7 @@ use crate::recipe::{Diagnostic, Diagnostics, Sources, Span};
 /// The longest Dockerfile that is read, in bytes.
 pub const MAX_DOCKERFILE: usize = 1 << 20;
 /// More instructions are nobody's.
-const MAX_INSTRUCTIONS: usize = 20_000;
+const MAX_INSTRUCTIONS: usize = 5_000;
 
 /// Reads a Dockerfile; `name` is what messages call it.
 ///

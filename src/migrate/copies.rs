@@ -2,8 +2,9 @@
 
 use super::commands::Kept;
 use super::commands::mode_after;
-use super::draft::{Copied, How, Layer, Source, Toml};
+use super::draft::{Copied, How, Item, Layer, Source, Toml};
 use super::project::{Found, Project};
+use super::report::one_line;
 use super::stage::Here;
 use super::state::{State, absolute, is_pattern, joined, origin, split, within};
 use super::value::{Unknown, Value};
@@ -285,7 +286,9 @@ impl State {
         }
         let found = project.find(here.file, here.stage, from)?;
         if matches!(&found, Found::Outside(name) if name.contains("/uv:") || name.ends_with("/uv")) {
-            return Ok(Some("nothing: packages are installed by `python`".to_owned()));
+            let said = format!("{}: {}: `python` installs packages, and needs no uv in the image", here.place, one_line(&here.instruction.text));
+            self.draft.items.push(Item::Comment(vec![said]));
+            return Ok(Some("nothing: `python` installs packages".to_owned()));
         }
         if let Found::Stage(stage, number) = &found {
             // What a stage installed from wheels is installed here: no image in between, and no compiler.
@@ -329,6 +332,8 @@ impl State {
             let programs =
                 self.pythons.iter().any(|python| python.venv.is_none()) && path == to && path == "/usr/local/bin";
             if programs {
+                let said = format!("{}: {}: the packages above bring their programs", here.place, one_line(&here.instruction.text));
+                self.draft.items.push(Item::Comment(vec![said]));
                 return Ok(Some("the packages bring their programs".to_owned()));
             }
             if stage.kept > 0 {
@@ -351,6 +356,11 @@ impl State {
                     }
                     items.push(self.item(project.context, &src, &to, slash, &mut Vec::new()));
                 }
+                let kept = stage.draft.items.iter().filter_map(|item| match item {
+                    Item::Comment(lines) if lines.len() > 1 && lines[1].contains("NOT TURNED") => lines.first(),
+                    _ => None,
+                });
+                layer.comments.extend(kept.map(|line| format!("  NOT TURNED: {line}")));
                 place(&mut layer, &items, &to);
                 layer.source = Source::Copy(items);
                 self.add(layer);

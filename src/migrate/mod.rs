@@ -130,8 +130,13 @@ pub fn migrate(inputs: &[Input], context: &dyn Context, options: &Options) -> Re
         states.push(project.last(file)?);
     }
     let mut report = Report::default();
-    for state in &states {
-        for told in &state.report.0 {
+    for file in 0..project.files.len() {
+        for told in project
+            .live(file)
+            .iter()
+            .filter_map(|stage| project.state((file, *stage)))
+            .flat_map(|state| &state.report.0)
+        {
             if !report.0.contains(told) {
                 report.0.push(told.clone());
             }
@@ -279,8 +284,9 @@ fn gather(recipe: &mut Recipe, files: &mut Vec<(String, String)>, state: &mut St
             }
         }
         if recipe.suites_comments.is_empty() {
-            recipe.suites_comments =
-                vec!["where packages come from: the base's own suites, as its /etc/os-release tells".to_owned()];
+            recipe.suites_comments = vec![
+                "where packages come from: the suites of the base itself, which its /etc/os-release tells".to_owned(),
+            ];
         }
     }
 }
@@ -289,7 +295,7 @@ fn gather(recipe: &mut Recipe, files: &mut Vec<(String, String)>, state: &mut St
 fn assemble(recipe: &mut Recipe, drafts: Vec<(String, Option<String>, Draft)>) {
     let debian = !recipe.suites_comments.is_empty();
     if debian && recipe.suites.is_empty() {
-        recipe.suites_comments.push("the base's name does not say which: this is a guess".to_owned());
+        recipe.suites_comments.push("(a guess: the name of the base does not say)".to_owned());
         recipe.suites = ["trixie", "trixie-updates", "trixie-security"].map(str::to_owned).to_vec();
     }
     let mut groups: Vec<(String, Vec<(String, Draft)>)> = Vec::new();

@@ -91,11 +91,22 @@ impl Text {
     }
 
     fn comments(&mut self, comments: &[String]) {
-        for comment in comments {
-            for line in comment.lines() {
-                let safe: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-                self.line(format!("# {safe}").trim_end());
+        // Where something comes from, on as few lines as it takes; then what is said about it.
+        let (places, said): (Vec<&String>, Vec<&String>) = comments.iter().partition(|comment| !comment.contains(' '));
+        let mut line = String::new();
+        for place in places {
+            if !line.is_empty() && line.len() + place.len() > WIDTH {
+                self.line(&format!("# {line}"));
+                line.clear();
             }
+            line = if line.is_empty() { place.clone() } else { format!("{line}, {place}") };
+        }
+        if !line.is_empty() {
+            self.line(&format!("# {line}"));
+        }
+        for line in said.into_iter().flat_map(|comment| comment.lines()) {
+            let safe: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            self.line(format!("# {safe}").trim_end());
         }
     }
 
@@ -104,9 +115,16 @@ impl Text {
         match item {
             Toml::List(list) if whole.chars().count() > WIDTH => {
                 self.line(&format!("{name} = ["));
+                let mut line = String::new();
                 for item in list {
-                    self.line(&format!("    {},", value(item)));
+                    let item = format!("{}, ", value(item));
+                    if !line.is_empty() && line.len() + item.len() > WIDTH - 4 {
+                        self.line(&format!("    {}", line.trim_end()));
+                        line.clear();
+                    }
+                    line.push_str(&item);
                 }
+                self.line(&format!("    {}", line.trim_end()));
                 self.line("]");
             }
             _ => self.line(&whole),

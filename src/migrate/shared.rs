@@ -7,17 +7,22 @@ use super::draft::{Draft, Item, Key, Layer, Overlay, Recipe, Setting, Source, To
 /// Finds images with the same beginning, and puts it into one below them.
 pub(super) fn bases(recipe: &mut Recipe) {
     let own: BTreeSet<String> = recipe.images.iter().map(|draft| draft.name.clone()).collect();
-    let mut groups: BTreeMap<(String, Vec<String>), Vec<usize>> = BTreeMap::new();
+    let mut groups: Vec<(String, Vec<String>, Layer, Vec<usize>)> = Vec::new();
     for (at, draft) in recipe.images.iter().enumerate() {
         if let Some(Toml::Text(from)) = draft.value(Key::From)
             && !own.contains(from)
             && draft.value(Key::Publish).is_none()
         {
-            let variants = draft.variants.iter().map(|(name, _)| name.clone()).collect();
-            groups.entry((from.clone(), variants)).or_default().push(at);
+            let variants: Vec<String> = draft.variants.iter().map(|(name, _)| name.clone()).collect();
+            let Some(first) = draft.layers().next() else { continue };
+            let group = groups.iter_mut().find(|(known, made, layer, _)| known == from && *made == variants && layer.same_as(first));
+            match group {
+                Some((.., members)) => members.push(at),
+                None => groups.push((from.clone(), variants, first.clone(), vec![at])),
+            }
         }
     }
-    for ((_, variants), members) in groups {
+    for (_, variants, _, members) in groups {
         if members.len() < 2 {
             continue;
         }
@@ -127,7 +132,18 @@ fn base(name: &str, variants: &[String], images: &mut [Draft], members: &[usize]
             .collect();
         base.settings.insert(Key::Env, Setting { value: Toml::Table(pairs.clone()), comments });
     }
-    base.items = layers.iter().cloned().map(Item::Layer).collect();
+    // What is said between the layers goes with them.
+    let mut next = 0;
+    for item in &drafts[0].items {
+        match item {
+            Item::Layer(_) => {
+                base.items.extend(layers.get(next).cloned().map(Item::Layer));
+                next += 1;
+            }
+            Item::Comment(_) if next <= layers.len() => base.items.push(item.clone()),
+            Item::Comment(_) => {}
+        }
+    }
     base.set(Key::Publish, Toml::False);
     if !variants.is_empty() {
         base.set(Key::Variants, Toml::texts(variants));
@@ -153,13 +169,16 @@ fn base(name: &str, variants: &[String], images: &mut [Draft], members: &[usize]
     }
     for at in members {
         let draft = &mut images[*at];
-        let mut left = layers.len();
+        let mut seen = 0;
         draft.items.retain(|item| match item {
-            Item::Layer(_) if left > 0 => {
-                left -= 1;
-                false
+            Item::Layer(_) => {
+                seen += 1;
+                seen > layers.len()
             }
-            _ => true,
+            Item::Comment(_) if seen <= layers.len() => {
+                !base.items.iter().any(|other| super::twins::alike(item, other))
+            }
+            Item::Comment(_) => true,
         });
         for key in moved.into_iter().chain(entrypoint.then_some(Key::Entrypoint)) {
             if base.settings.contains_key(&key) {

@@ -30,6 +30,9 @@ pub(super) struct Word {
     pub(super) pattern: bool,
 }
 
+/// More commands in one line are not looked into.
+const MAX_COMMANDS: usize = 2_000;
+
 const KEYWORDS: [&str; 12] = ["if", "for", "while", "until", "case", "function", "select", "{", "}", "!", "[[", "time"];
 
 /// The commands of a line or script. Those in a row (`&&`, `;`, new lines) stand apart; `|| true` says nothing.
@@ -37,6 +40,10 @@ pub(super) fn commands(script: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     let mut rest = script;
     while !rest.trim().is_empty() {
+        if commands.len() >= MAX_COMMANDS {
+            commands.push(Command { text: rest.trim().to_owned(), what: Err("there are too many commands in this line") });
+            break;
+        }
         let (length, next, plain) = cut(rest);
         let text = rest[..length].trim();
         let keyword = text.split_whitespace().next().unwrap_or_default();
@@ -174,6 +181,7 @@ fn simple(text: &str) -> Result<Simple, &'static str> {
                 // Which file it is stands in the same word.
                 word = format!("\u{0}{operator}\u{0}");
             }
+            (None, '#') if word.is_empty() => break,
             (None, c) if c.is_whitespace() => end(&mut word),
             (_, c) => word.push(c),
         }

@@ -21,6 +21,8 @@ pub(super) struct Here<'a> {
     pub(super) instruction: &'a Instruction,
 }
 
+/// Where lines come to more layers and comments, `RUN` is not looked into any further.
+const MAX_ITEMS: usize = 5_000;
 const WRITE: &str = "write what it comes to into the recipe";
 
 impl State {
@@ -300,6 +302,9 @@ impl State {
                 ),
             );
         }
+        if name == "DEBIAN_FRONTEND" {
+            self.draft.comment(Key::Env, format!("{place}: {name} is for apt alone: it can go"));
+        }
         if secret {
             self.draft
                 .comment(Key::Env, format!("{place}: {name} looks like a secret: whoever has the image can read it"));
@@ -342,6 +347,10 @@ impl State {
     }
 
     fn run_line(&mut self, project: &mut Project<'_>, here: &Here<'_>, run: &Run) {
+        if self.draft.items.len() > MAX_ITEMS {
+            let kept = Kept::new("there are too many commands in this image", "say what they do in the recipe");
+            return self.keep(&here.place, &here.instruction.text, &kept);
+        }
         let mut binds: Vec<Copied> = Vec::new();
         for mount in &run.mounts {
             if let Ok(mount) = self.plain(mount, here.escape)
@@ -417,13 +426,20 @@ impl State {
             }
             _ => true,
         });
-        if !left_out.is_empty()
-            && let Some(layer) = self
-                .draft
-                .layers_mut()
-                .find(|layer| matches!(layer.source, Source::Python(_) | Source::Debian { .. } | Source::Ca(_)))
-        {
-            for (file, place) in &left_out {
+        for (file, place) in &left_out {
+            let reads = |layer: &Layer| match &layer.source {
+                Source::Python(python) => {
+                    python.requirements.contains(file)
+                        || python.uv_lock.as_ref() == Some(file)
+                        || python.wheels.contains(file)
+                }
+                _ => false,
+            };
+            let at = self.draft.layers().position(reads);
+            let at = at.or_else(|| {
+                self.draft.layers().position(|layer| matches!(layer.source, Source::Python(_) | Source::Debian { .. }))
+            });
+            if let Some(layer) = at.and_then(|at| self.draft.layers_mut().nth(at)) {
                 layer.comments.push(format!(
                     "{place}: `{file}` is read where it is, and not copied: only the installer needed it"
                 ));

@@ -164,7 +164,7 @@ fn items(drafts: &[(String, Draft)], overlays: &mut [Overlay]) -> Vec<Item> {
 }
 
 /// Whether two items are one, but for what is left out and which packages there are.
-fn alike(one: &Item, other: &Item) -> bool {
+pub(super) fn alike(one: &Item, other: &Item) -> bool {
     match (one, other) {
         (Item::Comment(one), Item::Comment(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| unplaced(one) == unplaced(other))

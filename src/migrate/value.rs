@@ -22,7 +22,7 @@ enum Part {
 pub(super) struct Unknown(pub(super) String);
 
 /// Longer values are not filled in: a variable that holds itself twice grows at every line.
-const MAX_LENGTH: usize = 16 << 10;
+const MAX_LENGTH: usize = 4 << 10;
 
 impl Value {
     pub(super) fn text(text: impl Into<String>) -> Self {

@@ -150,7 +150,7 @@ fn archon_builds_in_two_variants() {
         assert_eq!(docker.settings()["Cmd"][0], "/bin/sh");
         assert_eq!(k8s.settings()["User"], "1001:1001");
         assert!(k8s.settings().get("Healthcheck").is_none());
-        assert_eq!(k8s.settings()["Cmd"][6], port);
+        assert_eq!(k8s.settings()["Cmd"][7], port);
         assert_eq!(k8s.settings()["ExposedPorts"], docker.settings()["ExposedPorts"]);
         let (docker, k8s) = (docker.listings().concat(), k8s.listings().concat());
         assert!(docker.contains(&format!("f 0644 0:0 app/{service}/main.py")), "{docker}");

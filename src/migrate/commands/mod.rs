@@ -104,16 +104,16 @@ impl State {
         if self.venv != venv && !commands_activate(&self.venv, &self.env) {
             self.venv = venv;
         }
-        let mut whys: Vec<&'static str> = Vec::new();
-        for (_, why) in &needless {
-            if !whys.contains(why) {
-                whys.push(why);
+        let mut lines: Vec<(&'static str, Vec<String>)> = Vec::new();
+        for (text, why) in needless {
+            match lines.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, texts)) => texts.push(format!("`{text}`")),
+                None => lines.push((why, vec![format!("`{text}`")])),
             }
         }
-        for why in whys {
-            let texts: Vec<String> =
-                needless.iter().filter(|(_, other)| *other == why).map(|(text, _)| format!("`{text}`")).collect();
-            self.draft.items.push(Item::Comment(vec![format!("{place}: {}: {why}", texts.join(", "))]));
+        if !lines.is_empty() {
+            let lines = lines.into_iter().map(|(why, texts)| format!("{place}: {}: {why}", texts.join(", ")));
+            self.draft.items.push(Item::Comment(lines.collect()));
         }
     }
 

@@ -51,10 +51,12 @@ impl State {
         let escape = here.escape;
         let mut sources = Vec::new();
         for source in &copy.sources {
-            match copy.heredocs.iter().find(|heredoc| source.ends_with(heredoc.name.as_str()) && source.contains("<<"))
-            {
-                Some(_) => {}
-                None => sources.push(self.path(source, escape)?),
+            let plain = source.replace(['\'', '"'], "");
+            let heredoc = |heredoc: &&Heredoc| {
+                plain.ends_with(&format!("<<{}", heredoc.name)) || plain.ends_with(&format!("<<-{}", heredoc.name))
+            };
+            if copy.heredocs.iter().find(heredoc).is_none() {
+                sources.push(self.path(source, escape)?);
             }
         }
         let written = self.path(&copy.to, escape)?;
@@ -286,7 +288,11 @@ impl State {
         }
         let found = project.find(here.file, here.stage, from)?;
         if matches!(&found, Found::Outside(name) if name.contains("/uv:") || name.ends_with("/uv")) {
-            let said = format!("{}: {}: `python` installs packages, and needs no uv in the image", here.place, one_line(&here.instruction.text));
+            let said = format!(
+                "{}: {}: `python` installs packages, and needs no uv in the image",
+                here.place,
+                one_line(&here.instruction.text)
+            );
             self.draft.items.push(Item::Comment(vec![said]));
             return Ok(Some("nothing: `python` installs packages".to_owned()));
         }
@@ -332,7 +338,11 @@ impl State {
             let programs =
                 self.pythons.iter().any(|python| python.venv.is_none()) && path == to && path == "/usr/local/bin";
             if programs {
-                let said = format!("{}: {}: the packages above bring their programs", here.place, one_line(&here.instruction.text));
+                let said = format!(
+                    "{}: {}: the packages above bring their programs",
+                    here.place,
+                    one_line(&here.instruction.text)
+                );
                 self.draft.items.push(Item::Comment(vec![said]));
                 return Ok(Some("the packages bring their programs".to_owned()));
             }

@@ -56,7 +56,8 @@ pub(super) fn of(paths: &[String], project: &str) -> Vec<Named> {
     for at in 0..all.len() {
         let image = all[at].image.clone();
         let twins: Vec<usize> = (0..all.len()).filter(|other| all[*other].image == image).collect();
-        if twins.len() == 1 {
+        let made = twins.iter().filter(|other| all[**other].variant.is_some()).count();
+        if twins.len() == 1 || made == 0 {
             all[at].variant = None;
         } else if all[at].variant.is_none() {
             let cluster =

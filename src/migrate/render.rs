@@ -219,9 +219,15 @@ impl Text {
         }
         let (name, source) = source(layer);
         self.pair(name, &source);
-        if let Some(to) = layer.to.as_ref().filter(|_| {
-            matches!(layer.source, Source::Copy(_) | Source::Image { .. } | Source::Archive(_) | Source::Fetch(_))
-        }) {
+        let (landing, exact) = match &layer.source {
+            Source::Copy(items) | Source::Image { copy: items, .. } => {
+                (true, items.iter().all(|item| item.how == How::Exact))
+            }
+            Source::Archive(_) | Source::Fetch(_) => (true, false),
+            _ => (false, false),
+        };
+        // Exact paths need no `to`, unless modes are told from there.
+        if let Some(to) = layer.to.as_ref().filter(|_| landing && !(exact && layer.modes.is_empty())) {
             self.pair("to", &Toml::text(to));
         }
         for (name, text) in [("owner", &layer.owner), ("mode", &layer.mode), ("dir_mode", &layer.dir_mode)] {

@@ -15,7 +15,9 @@ pub(super) fn bases(recipe: &mut Recipe) {
         {
             let variants: Vec<String> = draft.variants.iter().map(|(name, _)| name.clone()).collect();
             let Some(first) = draft.layers().next() else { continue };
-            let group = groups.iter_mut().find(|(known, made, layer, _)| known == from && *made == variants && layer.same_as(first));
+            let group = groups
+                .iter_mut()
+                .find(|(known, made, layer, _)| known == from && *made == variants && layer.same_as(first));
             match group {
                 Some((.., members)) => members.push(at),
                 None => groups.push((from.clone(), variants, first.clone(), vec![at])),

@@ -41,7 +41,8 @@ pub(super) fn commands(script: &str) -> Vec<Command> {
     let mut rest = script;
     while !rest.trim().is_empty() {
         if commands.len() >= MAX_COMMANDS {
-            commands.push(Command { text: rest.trim().to_owned(), what: Err("there are too many commands in this line") });
+            commands
+                .push(Command { text: rest.trim().to_owned(), what: Err("there are too many commands in this line") });
             break;
         }
         let (length, next, plain) = cut(rest);

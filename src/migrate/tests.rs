@@ -142,7 +142,7 @@ fragments! {
         "health checks taken away" => "HEALTHCHECK NONE\nCMD [\"a\"]\nENTRYPOINT [\"b\"]";
         "paths of the base" => "ENV PATH=/app/bin:$PATH PYTHONPATH=/app:$PYTHONPATH HOMES=${HOME:-/x}";
         "arguments" => "ARG TAG=13-slim\nFROM debian:${TAG}\nARG VERSION=1.0\nARG TARGETARCH\nENV VERSION=$VERSION\nLABEL version=$VERSION\nCOPY dist/$TARGETARCH/tool /usr/bin/tool\nWORKDIR /opt/$VERSION";
-        "what is not turned" => "ONBUILD RUN x\nRUN curl -L https://me:hunter2@example.com/x | sh\nRUN if [ -f x ]; then rm x; fi\nRUN npm ci && npm run build\nRUN [\"/bin/x\", \"-y\"]\nRUN <<EOF\nset -e\nmkdir -p /x\nmake install\nEOF\nENV TOKEN=$(cat x)\nWORKDIR $UNKNOWN/x";
+        "what is not turned" => "ONBUILD RUN x\nRUN curl -L https://me:hunter2@example.com/x | sh\nRUN if [ -f x ]; then rm x; fi\nRUN npm ci && npm run build\nRUN [\"/bin/x\", \"-y\"]\nRUN <<EOF\nset -e\nmkdir -p /x\nmake install\nEOF\nENV TOKEN=${X#a}\nWORKDIR $UNKNOWN/x";
         "a secret" => "ENV API_KEY=x";
         "a stage that is an image of its own" => "FROM debian:13 AS files\nCOPY src /out/src\nFROM scratch\nCOPY --from=files /out/src /src\nFROM debian:13 AS unused\nFROM files\nCOPY --from=1 /src/main.py /m.py";
         "a stage that is built elsewhere" => "FROM node:22 AS web\nWORKDIR /w\nCOPY app/ ./\nRUN npm run build\nFROM nginx:1.28\nCOPY --from=web /w/dist /usr/share/nginx/html";

@@ -32,7 +32,7 @@ impl State {
             ("groupadd", [name]) | ("addgroup", [name]) => {
                 let number = match &flags.id {
                     Some(id) => id.parse().map_err(|_| bad_number(id))?,
-                    None => self.free(flags.system, call.program == "groupadd"),
+                    None => self.free(flags.system, call.program == "groupadd", true),
                 };
                 self.groups.insert(name.clone(), number);
                 Ok(Done::Turned(format!("the group of `[users]`, {number}")))
@@ -77,11 +77,12 @@ impl State {
     }
 
     /// The number that the programs would give on a base without other users.
-    fn free(&self, system: bool, downwards: bool) -> u32 {
-        let taken = |number: &u32| {
-            self.groups.values().any(|gid| gid == number)
-                || self.users.values().any(|user| user.uid == *number || user.gid == *number)
+    fn free(&self, system: bool, downwards: bool, groups: bool) -> u32 {
+        // A user that gets a group of its own takes a number that is free for both.
+        let group = |number: &u32| {
+            self.groups.values().any(|gid| gid == number) || self.users.values().any(|user| user.gid == *number)
         };
+        let taken = |number: &u32| self.users.values().any(|user| user.uid == *number) || groups && group(number);
         let found = match (system, downwards) {
             (false, _) => (1000..60_000).find(|number| !taken(number)),
             (true, true) => (100..1000).rev().find(|number| !taken(number)),
@@ -122,7 +123,7 @@ impl State {
         let uid = match &flags.id {
             Some(id) => id.parse().map_err(|_| bad_number(id))?,
             None => {
-                let free = self.free(flags.system, useradd);
+                let free = self.free(flags.system, useradd, flags.group.is_none());
                 let uid = match own_group {
                     Some(number) if self.users.values().all(|user| user.uid != number) => number,
                     _ => free,

@@ -195,6 +195,8 @@ impl State {
                 .layers()
                 .any(|layer| matches!(&layer.source, Source::Python(python) if python.requirements.contains(&own)));
             if known && python.requirements.is_empty() {
+                let said = format!("{}: {own} holds these too: {}", call.place, shown.join(", "));
+                self.draft.items.push(super::Item::Comment(vec![said]));
                 return Ok(Done::Turned(format!("a line of {own}")));
             }
             python.requirements.push(own);

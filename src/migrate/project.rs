@@ -168,7 +168,7 @@ impl<'a> Project<'a> {
         if let Some(parent) = dockerfile.stage(&base, stage)
             && let Some(state) = self.states.get(&(file, parent))
         {
-            return Ok(state.clone());
+            return Ok(State { cmd_set: false, ..state.clone() });
         }
         let mut state = State { workdir: "/".to_owned(), ..State::default() };
         state.draft.name = name;

@@ -196,16 +196,15 @@ impl State {
             }
             Kind::Entrypoint(form) => {
                 let (value, comment) = self.form(form);
-                let empty = value == Toml::List(Vec::new());
-                let setting = self.draft.set(Key::Entrypoint, value);
-                setting.comments = comment.into_iter().collect();
-                // A `CMD` of the base goes with it, in Docker as in a recipe; one of this stage too, where it stands before.
-                if !empty && self.draft.settings.remove(&Key::Cmd).is_some() {
-                    self.draft.comment(Key::Entrypoint, "a `CMD` before it is taken away by it, as in Docker");
+                self.draft.set(Key::Entrypoint, value).comments = comment.into_iter().collect();
+                // A `CMD` of the base goes with it, in BuildKit as in a recipe; one of this stage stays.
+                if !self.cmd_set {
+                    self.draft.settings.remove(&Key::Cmd);
                 }
                 told(Key::Entrypoint)
             }
             Kind::Cmd(form) => {
+                self.cmd_set = true;
                 let (value, comment) = self.form(form);
                 self.draft.set(Key::Cmd, value).comments = comment.into_iter().collect();
                 told(Key::Cmd)

@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) workdirs: Vec<String>,
     pub(super) user: Option<String>,
     pub(super) shell: Option<Vec<String>>,
+    /// Whether this stage itself said `CMD`.
+    pub(super) cmd_set: bool,
     /// The virtual environment that programs are taken from.
     pub(super) venv: Option<String>,
     /// Groups that were made here: name, number.

@@ -139,7 +139,8 @@ fragments! {
         "all of them" => "MAINTAINER Jane <jane@example.com>\nENV A=1 B=\"x $A\"\nENV C='$literal {git.short}'\nLABEL org.opencontainers.image.title=\"a b\" team=web\nEXPOSE 8080 53/udp 9000-9002\nVOLUME /data /cache\nSTOPSIGNAL QUIT\nWORKDIR /a\nWORKDIR b\nUSER 1001\nHEALTHCHECK --interval=30s --start-period=5s --retries=3 CMD curl -f http://localhost/ || exit 1\nENTRYPOINT [\"/init\"]\nCMD [\"serve\"]";
         "the shell" => "SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nCMD python -m web --port 80";
         "a shell that hands over" => "CMD exec web --port $PORT";
-        "health checks taken away" => "HEALTHCHECK NONE\nCMD [\"a\"]\nENTRYPOINT [\"b\"]";
+        "an entrypoint after its command" => "HEALTHCHECK NONE\nCMD [\"a\"]\nENTRYPOINT [\"b\"]";
+        "an entrypoint over a command of another stage" => "FROM scratch AS a\nCMD [\"a\"]\nFROM a\nENTRYPOINT [\"b\"]";
         "paths of the base" => "ENV PATH=/app/bin:$PATH PYTHONPATH=/app:$PYTHONPATH HOMES=${HOME:-/x}";
         "arguments" => "ARG TAG=13-slim\nFROM debian:${TAG}\nARG VERSION=1.0\nARG TARGETARCH\nENV VERSION=$VERSION\nLABEL version=$VERSION\nCOPY dist/$TARGETARCH/tool /usr/bin/tool\nWORKDIR /opt/$VERSION";
         "what is not turned" => "ONBUILD RUN x\nRUN curl -L https://me:hunter2@example.com/x | sh\nRUN if [ -f x ]; then rm x; fi\nRUN npm ci && npm run build\nRUN [\"/bin/x\", \"-y\"]\nRUN <<EOF\nset -e\nmkdir -p /x\nmake install\nEOF\nENV TOKEN=${X#a}\nWORKDIR $UNKNOWN/x";

@@ -8,22 +8,12 @@ use serde_json::json;
 use super::deb::Deb;
 use super::mirror::Mirrored;
 use super::python::debian_python;
-use super::support::{Base, Project, Tar};
+use super::support::{Base, Project, Stored, Tar};
 use super::wheel::Wheel;
 
 /// A folder of the repository's test data, copied below a directory.
 fn testdata(from: &str, to: &Path) {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(from);
-    for entry in fs::read_dir(&from).unwrap() {
-        let entry = entry.unwrap();
-        let path = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            fs::create_dir_all(&path).unwrap();
-            copy(&entry.path(), &path);
-        } else {
-            fs::copy(entry.path(), path).unwrap();
-        }
-    }
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(from), to);
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -40,13 +30,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Puts the mirror's key and suite into a recipe that `init` wrote, as a user of a company's mirror would.
-fn of_mirror(mirrored: &Mirrored, context: &str) {
+fn of_mirror(mirrored: &Mirrored) {
     let path = mirrored.project.path("lapstrake.toml");
     let recipe = fs::read_to_string(&path).unwrap();
     let suites = "suites = [\"trixie\", \"trixie-updates\", \"trixie-security\"]";
     assert!(recipe.contains(suites), "{recipe}");
-    let key = if context.is_empty() { "debian.gpg".to_owned() } else { format!("{context}/debian.gpg") };
-    fs::copy(mirrored.project.path("ctx/debian.gpg"), mirrored.project.path(&key)).unwrap();
+    fs::copy(mirrored.project.path("ctx/debian.gpg"), mirrored.project.path("debian.gpg")).unwrap();
     fs::write(path, recipe.replace(suites, "suites = [\"trixie\"]\nkeyring = \"debian.gpg\"")).unwrap();
 }
 
@@ -72,12 +61,16 @@ fn eveai_builds() {
     testdata("eveai", &root);
     testdata("dockerfiles/eveai", &root);
     mirrored.project.write("requirements.txt", requirements);
-    debian_python("amd64").layout(&root.join("base"));
+    // What start.sh is run by.
+    let mut base = debian_python("amd64");
+    let shell = Tar::new().file("usr/bin/env", 0o755, "env").file("usr/bin/bash", 0o755, "bash").end();
+    base.layers.push((shell, Stored::Gzip));
+    base.layout(&root.join("base"));
     let files = ["Dockerfile.base", "Dockerfile.app", "Dockerfile.api", "Dockerfile.workers"];
     let run = mirrored.run(&[&["init", "--name", "eveai", "--from", "oci:base"][..], &files].concat()).ok();
     assert_eq!(run.stdout(), "");
     assert!(run.told().contains("0 not turned") && run.told().contains("next: lapstrake lock"), "{}", run.told());
-    of_mirror(&mirrored, "");
+    of_mirror(&mirrored);
     mirrored.lock(&[]);
     let layout = mirrored.build_with(&["--locked"]);
     for (name, role, folder, other) in [
@@ -137,7 +130,7 @@ fn archon_builds_in_two_variants() {
     assert!(run.told().contains("npm run build") && run.told().contains("not turned"), "{}", run.told());
     let recipe = fs::read_to_string(root.join("lapstrake.toml")).unwrap();
     assert!(recipe.contains("NOT TURNED") || recipe.contains("is not turned"), "{recipe}");
-    of_mirror(&mirrored, "");
+    of_mirror(&mirrored);
     mirrored.lock(&[]);
     let lines = mirrored.run(&["build", "--locked", "-o", "oci:out"]).ok().lines();
     assert_eq!(lines.len(), 8, "{lines:?}");

@@ -293,8 +293,7 @@ fn check(global: &Global, args: &InitArgs, reference: &str, reporter: &Reporter)
         Some(platform) => vec![platform.parse().or_fail(Code::Usage)?],
         None => Vec::new(),
     };
-    let ignored =
-        args.ignore.iter().map(|path| TreePath::parse(path)).collect::<Result<Vec<_>, _>>().or_fail(Code::Usage)?;
+    let ignored = args.ignore.iter().map(TreePath::parse).collect::<Result<Vec<_>, _>>().or_fail(Code::Usage)?;
     let open = |text: &str, image: Option<&str>| -> Outcome<Artifact> {
         let (source, place) = open_source(text, &store, &registries)?;
         let picked = pick(image, &place);

@@ -6,7 +6,7 @@ use super::draft::{Copied, How, Item, Layer, Source, Toml};
 use super::project::{Found, Project};
 use super::report::one_line;
 use super::stage::Here;
-use super::state::{State, absolute, is_pattern, joined, origin, split, within};
+use super::state::{State, absolute, is_owner, is_pattern, joined, origin, split, within};
 use super::value::{Unknown, Value};
 use super::{Context, FileKind};
 use crate::dockerfile::{Copy, Heredoc, expand};
@@ -67,6 +67,9 @@ impl State {
         let mut layer = Layer::new(Source::Copy(Vec::new()));
         if let Some(chown) = &copy.chown {
             let spec = self.plain(chown, escape)?;
+            if !is_owner(&spec) {
+                return Err(Kept::new("this is no name or number of a user", "say `owner` in the layer"));
+            }
             layer.owner = self.owner(&spec);
         }
         if let Some(chmod) = &copy.chmod {
@@ -303,11 +306,8 @@ impl State {
                 .pythons
                 .iter()
                 .filter(|python| {
-                    let same = |place: &Option<String>| {
-                        place
-                            .as_ref()
-                            .is_some_and(|place| within(&path, place) && to == path || *place == path && to == path)
-                    };
+                    let same =
+                        |place: &Option<String>| place.as_ref().is_some_and(|place| within(&path, place) && to == path);
                     let prefix = python.prefix.as_ref() == Some(&path) && (to.starts_with("/usr") || to == path);
                     let own = python.prefix.is_none() && python.venv.is_none() && python.target.is_none();
                     let site =

@@ -82,6 +82,7 @@ pub(super) struct Setting {
 
 /// What is put on top of a base, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are layers")]
 pub(super) enum Item {
     Layer(Layer),
     /// What became of a line that is no layer.

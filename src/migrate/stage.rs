@@ -8,7 +8,7 @@ use super::draft::{Copied, Draft, Item, Key, Layer, Source, Toml};
 use super::project::Project;
 use super::report::{Fate, one_line};
 use super::shell;
-use super::state::{State, absolute, within};
+use super::state::{State, absolute, is_owner, within};
 use super::value::{Unknown, Value, escaped};
 use crate::dockerfile::{Form, Instruction, Kind, Run, expand};
 
@@ -126,6 +126,9 @@ impl State {
             }
             Kind::User(text) => {
                 let user = self.plain(text, escape)?;
+                if !is_owner(&user) {
+                    return Err(Kept::new("this is no name or number of a user", "say `user` in the image"));
+                }
                 self.user = (!matches!(user.as_str(), "root" | "0" | "root:root" | "0:0")).then(|| user.clone());
                 let written = self.owner(&user).unwrap_or_else(|| "0:0".to_owned());
                 self.draft.set(Key::User, Toml::text(written));

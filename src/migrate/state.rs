@@ -59,6 +59,21 @@ pub(super) fn absolute(path: &str, below: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// Whether a recipe takes a user, or a user and a group.
+pub(super) fn is_owner(spec: &str) -> bool {
+    let name = |part: &str| {
+        let plain = part.strip_suffix('$').unwrap_or(part);
+        plain.len() <= 32
+            && plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+    };
+    let number = |part: &str| {
+        part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u32>().is_ok_and(|id| id <= i32::MAX as u32)
+    };
+    spec.trim_end_matches(':').split(':').count() <= 2
+        && spec.trim_end_matches(':').split(':').all(|part| name(part) || number(part))
+}
+
 /// The last part of a path, and what stands before it.
 pub(super) fn split(path: &str) -> (&str, &str) {
     match path.trim_end_matches('/').rsplit_once('/') {

@@ -282,7 +282,6 @@ fn the_starter_is_a_recipe() {
 }
 
 proptest! {
-    /// Whatever is read, what comes of it is a recipe.
     #[test]
     fn nothing_panics(lines in proptest::collection::vec((
         "(RUN|COPY|ENV|LABEL|ARG|CMD|ADD|USER|WORKDIR|EXPOSE|VOLUME|COPY --from=0|COPY --chown=a|RUN useradd|RUN chown|RUN chmod|RUN pip install|RUN rm|RUN mkdir|RUN apt-get install|RUN find|RUN uv|RUN adduser)",

@@ -39,7 +39,7 @@ impl State {
             }
             ("useradd", [name]) => self.new_user(call, name, &flags),
             ("adduser", [name]) => self.new_user(call, name, &flags),
-            ("adduser", [user, group]) | ("addgroup", [user, group]) => self.join(user, &[group.clone()]),
+            ("adduser", [user, group]) | ("addgroup", [user, group]) => self.join(user, std::slice::from_ref(group)),
             ("usermod", [user]) if !flags.groups.is_empty() && flags.id.is_none() => self.join(user, &flags.groups),
             ("chsh", [user]) => match (self.draft_user(user), flags.shell) {
                 (Some(user), Some(shell)) => {

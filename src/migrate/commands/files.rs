@@ -1,7 +1,7 @@
 //! `chown`, `chmod`, `mkdir`, `ln`, `rm` and their kin: owners, modes, `dirs`, `symlinks`, `files`, `exclude`.
 
 use super::super::draft::{How, Layer, Source};
-use super::super::state::{State, fits, is_pattern, joined, split, within};
+use super::super::state::{State, fits, is_owner, is_pattern, joined, split, within};
 use super::{Call, Done, Kept, Outcome};
 
 /// What installers leave: nothing of it is made here.
@@ -67,6 +67,9 @@ impl State {
             (Some((user, "")), _) => user.to_owned(),
             _ => (*spec).to_owned(),
         };
+        if !is_owner(&spec) {
+            return Err(Kept::new("this is no name or number of a user", "say `owner` in the layer"));
+        }
         let owner = self.owner(&spec);
         let mut into = Vec::new();
         for path in paths {
@@ -191,11 +194,9 @@ impl State {
                             }
                         }
                     }
-                    Source::Files(files) => {
-                        if files.iter().all(|(file, _)| *file == path) {
-                            layer.mode = Some(file.clone());
-                            found = true;
-                        }
+                    Source::Files(files) if files.iter().all(|(file, _)| *file == path) => {
+                        layer.mode = Some(file.clone());
+                        found = true;
                     }
                     Source::Fetch(fields) => {
                         let to = layer.to.clone().unwrap_or_default();

@@ -354,6 +354,12 @@ fn removes(name: &str, arguments: &[Field]) -> Option<Vec<(TreePath, Removed)>> 
             text if PASSING.iter().any(|place| text.starts_with(place))
                 && !text.contains("..")
                 && (!word.open || text.len() > 12) => {}
+            // Of a pattern, the directory is known.
+            text if name == "rm" && word.files && text.starts_with('/') && !text.contains("..") => {
+                let directory = text.rsplit_once('/').map_or("", |(directory, _)| directory);
+                let directory = TreePath::parse(directory.trim_matches('/')).ok()?;
+                found.push((Some(directory).filter(|directory| directory.components().count() > 2)?, Removed::Inside));
+            }
             _ if word.text().is_none() => return None,
             "-r" | "-rf" | "-fr" | "-R" | "-Rf" | "-rfv" | "-rvf" if name == "rm" => removed = Removed::Tree,
             "-f" | "-v" | "-fv" | "-vf" | "--" | "--force" | "-p" | "--ignore-fail-on-non-empty" => {}

@@ -12,6 +12,8 @@ pub enum Removed {
     File,
     /// Whatever is there, with all below it.
     Tree,
+    /// Some of what a directory holds.
+    Inside,
     /// A directory, where nothing is in it.
     EmptyDirectory,
 }
@@ -46,7 +48,11 @@ impl Removal {
         let wanted = merged(self.path.as_bytes());
         let fits = |path: &[u8]| {
             let rest = merged(path).strip_prefix(wanted);
-            rest.is_some_and(|rest| rest.is_empty() || (self.removed == Removed::Tree && rest.starts_with(b"/")))
+            rest.is_some_and(|rest| match self.removed {
+                Removed::Inside => rest.starts_with(b"/"),
+                Removed::Tree => rest.is_empty() || rest.starts_with(b"/"),
+                Removed::File | Removed::EmptyDirectory => rest.is_empty(),
+            })
         };
         let conffiles = package.conffiles().unwrap_or_default();
         package.lists(fits) == Some(true)
@@ -67,7 +73,8 @@ impl Removal {
         }
         match (self.removed, &node.kind) {
             (Removed::EmptyDirectory, NodeKind::Directory) => view.below(&place).next().is_none(),
-            (Removed::EmptyDirectory, _) | (Removed::File, NodeKind::Directory) => false,
+            (Removed::Inside, NodeKind::Directory) => view.below(&place).next().is_some(),
+            (Removed::Inside | Removed::EmptyDirectory, _) | (Removed::File, NodeKind::Directory) => false,
             _ => true,
         }
     }

@@ -183,7 +183,7 @@ fn what_leaves_none_on_a_fresh_install_is_known() {
 
 #[test]
 fn what_is_removed_is_what_no_package_has() {
-    let script = "#!/bin/sh\nrm -f /etc/x /lib/y\nrm -rf /usr/share/z\n";
+    let script = "#!/bin/sh\nrm -f /etc/x /lib/y\nrm -rf /usr/share/z\nrm -f /etc/w/v/u/*.bin\n";
     let remover = || package("a", &[("postinst", script), ("preinst", script)], TestTar::default());
     let known = |sums: &str, conffiles: &str| {
         let other = package("b", &[("md5sums", sums), ("conffiles", conffiles)], TestTar::default());
@@ -192,9 +192,9 @@ fn what_is_removed_is_what_no_package_has() {
     let sum = |path: &str| format!("{}  {path}\n", "0".repeat(32));
     let fine = known(&sum("usr/share/zz"), "/etc/xx\n");
     assert!(fine.is_known(), "{fine}");
-    assert_eq!(fine.removed.len(), 6);
+    assert_eq!(fine.removed.len(), 8);
     for (sums, conffiles) in
-        [(sum("etc/x"), ""), (sum("usr/lib/y"), ""), (sum("usr/share/z/deep/er"), ""), (String::new(), "/etc/x\n")]
+        [(sum("etc/x"), ""), (sum("etc/w/v/u/any"), ""), (sum("usr/lib/y"), ""), (sum("usr/share/z/deep/er"), ""), (String::new(), "/etc/x\n")]
     {
         let judgement = known(&sums, conffiles);
         assert!(judgement.to_string().contains(", which b has"), "{sums}{conffiles}: {judgement}");

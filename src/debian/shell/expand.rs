@@ -42,6 +42,7 @@ impl Walk<'_> {
                     begun = true;
                 }
                 Part::Pattern(_) => {
+                    field.files |= !field.open;
                     (field.open, field.many, begun) = (true, true, true);
                 }
                 part => {
@@ -69,7 +70,7 @@ impl Walk<'_> {
                             }
                         }
                         _ => {
-                            field.open = true;
+                            (field.open, field.files) = (true, false);
                             field.many |= !quoted || all;
                             begun = true;
                         }

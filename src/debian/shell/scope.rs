@@ -14,12 +14,14 @@ pub struct Field {
     pub open: bool,
     /// Whether it may be any number of words.
     pub many: bool,
+    /// Whether what is not known are names of files alone, which all begin with the text: `/etc/x/*.bin`.
+    pub files: bool,
 }
 
 impl Field {
     /// A word that is known.
     pub fn known(text: impl Into<String>) -> Self {
-        Field { text: text.into(), open: false, many: false }
+        Field { text: text.into(), ..Field::default() }
     }
 
     /// Its text, where that is known.

@@ -69,7 +69,7 @@ impl Growing<'_> {
         };
         let store = self.builder.store;
         let view =
-            self.open.stack.unwatched().at_hand(self.open.foreign, store).map_err(|error| failed(error.into()))?;
+            self.open.stack.watched_base().at_hand(self.open.foreign, store).map_err(|error| failed(error.into()))?;
         let reader = LayerReader::new(&view, store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let tree = source::debian::ld_so_cache(&Below { rootfs: view.rootfs(), read: &read }, self.platform);

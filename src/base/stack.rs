@@ -186,6 +186,11 @@ impl LayerStack {
         Ok(stack)
     }
 
+    /// Whether it is noted what is asked of the layers of a base.
+    pub fn is_base_watched(&self) -> bool {
+        self.watches_base
+    }
+
     /// Whether it is noted what is asked.
     pub fn is_watched(&self) -> bool {
         self.is_watched

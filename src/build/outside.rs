@@ -143,8 +143,7 @@ impl Builder<'_> {
             if learns {
                 open.stack.watch_base();
             }
-            let (knowledge, texts, files) =
-                known.map(|pin| (pin.knowledge, pin.texts, pin.files)).unwrap_or_default();
+            let (knowledge, texts, files) = known.map(|pin| (pin.knowledge, pin.texts, pin.files)).unwrap_or_default();
             let platform = platform_name;
             run.pins.add_image(ImagePin { name, platform, manifest, config, knowledge, texts, files, python });
         }

@@ -221,8 +221,7 @@ fn libraries<E>(
     known: Option<&[Library]>,
 ) -> Result<Libraries, E> {
     let mut found: BTreeMap<Vec<u8>, Vec<u8>> = known.unwrap_or_default().iter().cloned().collect();
-    let names: Vec<Vec<u8>> =
-        view.children(place).filter_map(|(path, _)| Some(path.file_name()?.to_vec())).collect();
+    let names: Vec<Vec<u8>> = view.children(place).filter_map(|(path, _)| Some(path.file_name()?.to_vec())).collect();
     for name in names {
         let text = String::from_utf8_lossy(&name);
         let library = text.starts_with("lib") || text.starts_with("ld-");

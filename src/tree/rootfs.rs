@@ -557,6 +557,37 @@ mod tests {
         assert_eq!(partial.missed(), Some(&Missed::Path(path("usr/lib/a"))));
     }
 
+    /// Fails where a base is not asked what layers above a watched one ask, or where contents of what lies on top count as
+    /// its own.
+    #[test]
+    fn who_watches_below_hears_of_it() {
+        let mut base = debian();
+        base.watch();
+        let mut view = base.clone();
+        let text = |text: &str| node(NodeKind::File(Located::Content(Content::inline(text.as_bytes()))));
+        view.put(path("usr/own"), text("own"));
+        view.watch();
+        for asked in ["usr/own", "lib/x"] {
+            let _ = view.resolve(&path(asked));
+        }
+        view.was_read(&path("file"), b"x");
+        view.was_read(&path("usr/own"), b"own");
+        let _ = view.watched_first().get(&path("tmp"));
+        let (below, above) = (base.learned().unwrap(), view.learned().unwrap());
+        let knows = |known: &Known, at: &str| known.answer(&path(at)) != Answer::Unknown;
+        assert_eq!(["lib", "usr/own", "tmp"].map(|at| knows(&below, at)), [true, false, true]);
+        assert_eq!(["lib", "usr/own", "tmp"].map(|at| knows(&above, at)), [true, true, false]);
+        let _ = (base.get(&path("file")), view.get(&path("file")));
+        let contents = |known: Known| known.contents().keys().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(contents(base.learned().unwrap()), ["/file"]);
+        assert_eq!(contents(view.learned().unwrap()), ["/file", "/usr/own"]);
+        let part = Rootfs::partial(base.learned().unwrap(), Misses::default());
+        assert_eq!(part.kept_contents(&path("file")).map(|content| content.len()), Some(1));
+        assert!(part.missed().is_none());
+        assert!(part.kept_contents(&path("usr/lib/x")).is_none());
+        assert_eq!(part.missed(), Some(&Missed::Contents(path("usr/lib/x"))));
+    }
+
     #[test]
     fn below_hidden_directories_nothing_is_known() {
         let mut base = debian();

@@ -12,10 +12,13 @@
 //! digest sha256:… /var/lib/dpkg/status  what a file holds
 //! ```
 //!
+//! Contents that layers of packages need are kept beside the lines ([`super::kept_files`]).
+//!
 //! Sorted by path. Spaces, backslashes, control characters and what is no UTF-8 are written as `\x20`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::kept_files;
 use crate::content::Content;
 use crate::oci::Digest;
 use crate::shown::Shown;
@@ -59,6 +62,14 @@ pub enum KnowledgeError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// What is kept of a file cannot be its contents.
+    #[error("what the lock knows of a base was edited: the contents of {path} {why}; lock again")]
+    File {
+        /// The file.
+        path: Shown,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 impl Knowledge {
@@ -79,7 +90,8 @@ impl Knowledge {
                 None => Located::Unknown { path: path.clone(), length: located.length() },
             };
         }
-        Knowledge { layers: Some(of), known, digests }
+        let kept = kept_files::kept(&known, |path| is_one_of(path, &TEXTS));
+        Knowledge { layers: Some(of), known: known.with_contents(kept), digests }
     }
 
     /// Whether it is about these layers. Knowledge of others says nothing about them.
@@ -128,6 +140,21 @@ impl Knowledge {
             Some((String::from_utf8(path.as_bytes().to_vec()).ok()?, kept_text(path, located)?))
         };
         self.known.nodes().iter().filter_map(text).collect()
+    }
+
+    /// Contents that are kept beside the texts, compressed, by path without the leading slash.
+    pub fn files(&self) -> BTreeMap<String, String> {
+        kept_files::written(self.known.contents())
+    }
+
+    /// The same with what [`Knowledge::files`] wrote.
+    ///
+    /// # Errors
+    /// [`KnowledgeError`] where it wrote no such thing.
+    pub fn with_files(self, files: &BTreeMap<String, String>) -> Result<Self, KnowledgeError> {
+        let wrong = |(path, why): (&str, _)| KnowledgeError::File { path: Shown::new(path.as_bytes()), why };
+        let contents = kept_files::read(files, &self.known, |path| is_one_of(path, &TEXTS)).map_err(wrong)?;
+        Ok(Knowledge { known: self.known.with_contents(contents), ..self })
     }
 
     /// Reads what [`Knowledge::lines`] and [`Knowledge::texts`] wrote.
@@ -478,6 +505,7 @@ mod tests {
             config: digest,
             knowledge: knowledge.lines(),
             texts: knowledge.texts(),
+            files: knowledge.files(),
             python: String::new(),
         };
         let lock = Lock { images: vec![pin], ..Lock::default() };

@@ -6,6 +6,7 @@
 //! What a build asks of that view is little, and always the same for a base that does not change: [`Knowledge`] is the
 //! answers, pinned in the lock, so that a later build need not read the layers at all.
 
+mod kept_files;
 mod knowledge;
 #[cfg(test)]
 mod known_builds;

@@ -39,6 +39,8 @@ pub struct LayerStack {
     unread: Option<Unread>,
     /// Whether it is noted what is asked.
     is_watched: bool,
+    /// Whether who watched first watches the layers of a base.
+    watches_base: bool,
 }
 
 /// A base whose layers were not read.
@@ -133,6 +135,13 @@ impl LayerStack {
         self.rootfs = Arc::new(partial);
         self.unread = Some(Unread { layers: self.layers.len(), view: Arc::default() });
         self.is_watched = false;
+        self.watches_base = false;
+    }
+
+    /// As [`LayerStack::watch`], where the layers are those of a base and nothing else.
+    pub fn watch_base(&mut self) {
+        self.watch();
+        self.watches_base = true;
     }
 
     /// Notes from now on what is asked of the layers that are there now. Stacks that are made of this one share the notes.
@@ -177,6 +186,11 @@ impl LayerStack {
         Ok(stack)
     }
 
+    /// Whether it is noted what is asked of the layers of a base.
+    pub fn is_base_watched(&self) -> bool {
+        self.watches_base
+    }
+
     /// Whether it is noted what is asked.
     pub fn is_watched(&self) -> bool {
         self.is_watched
@@ -187,10 +201,22 @@ impl LayerStack {
         self.unread.is_some()
     }
 
+    /// The same stack for what asks very much, and never over layers of this build that are not looked into: what it asks
+    /// is noted of a base that is watched, and of nothing else.
+    #[must_use]
+    pub fn watched_base(&self) -> Self {
+        if !self.watches_base {
+            return self.unwatched();
+        }
+        let mut stack = self.clone();
+        stack.rootfs = Arc::new(stack.settled().watched_first());
+        stack
+    }
+
     /// The same stack, where nobody notes what is asked: for what looks at very much, and whose results are pinned.
     #[must_use]
     pub fn unwatched(&self) -> Self {
-        let mut stack = LayerStack { is_watched: false, ..self.clone() };
+        let mut stack = LayerStack { is_watched: false, watches_base: false, ..self.clone() };
         stack.rootfs = Arc::new(stack.settled().unwatched());
         stack
     }

@@ -36,8 +36,7 @@ impl Making<'_> {
 
     /// Debian packages.
     pub(super) fn debian(&mut self, source: &DebianSource, span: Span, tree: &mut FileTree) -> Result<(), BuildError> {
-        // dpkg's database is read and written as a whole: what is asked of the base here is no knowledge worth keeping.
-        let view = self.at_hand(self.view(tree).unwatched(), span)?;
+        let view = self.at_hand(self.view(tree).watched_base(), span)?;
         let reader = LayerReader::new(&view, self.builder.store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let below = Below { rootfs: view.rootfs(), read: &read };

@@ -14,7 +14,7 @@ use crate::layer::{self, Chain, Found, Layer, LayerForm, LayerKey, Means, Reuse,
 use crate::lock::ViewPin;
 use crate::oci::Platform;
 use crate::recipe::{self, At, Source};
-use crate::tree::{FileTree, Missed, Misses};
+use crate::tree::{FileTree, Misses};
 
 /// One image for one platform. Layers below that were not made just now are not looked into, as far as the lock knows what
 /// the ones above ask of them. Where more is asked, they are read, and the image begun again.
@@ -125,13 +125,6 @@ impl<'a> Growing<'a> {
         if let (Some(planned), Some(found), false) = (&planned, &found, self.builder.verify) {
             let created_by = making.created_by()?;
             return self.push_found(found.clone(), planned, &layer.title(), &created_by);
-        }
-        // dpkg's database is written anew as a whole: whoever adds to it needs to see all of it.
-        if let (true, Some(misses)) = (self.open.stack.is_unread(), &self.misses)
-            && let Some(source) = layer.sources.iter().find(|source| is_debian(source))
-        {
-            misses.add(Missed::Whole("packages are added to those of the base"));
-            return Err(self.builder.at(source.span, "the base was not read"));
         }
         let tree = layer_tree::make(making)?;
         let is_python = |source: &At<Source>| matches!(source.value, Source::Python(_));
@@ -252,10 +245,16 @@ impl<'a> Growing<'a> {
                 }
             }
         }
-        if let Some(Planned { packages: Packages::Debian { new }, .. }) = planned
-            && (self.run.purpose == Purpose::Lock || new)
-        {
-            self.watch(&tree.title);
+        if let Some(Planned { packages: Packages::Debian { new }, .. }) = planned {
+            if self.run.purpose == Purpose::Lock || new {
+                self.watch(&tree.title);
+            } else if let (true, Some(chain)) = (self.open.stack.is_unread(), self.open.chain) {
+                // Its Python is known as well as if the layer had been found.
+                let name = format!("{}/{}", self.image.name, tree.title);
+                if let Some((_, python)) = self.run.pins.view(&name, &self.platform.to_string(), chain.digest()) {
+                    self.open.python = KnownPython::of_line(&python);
+                }
+            }
         }
         Ok(())
     }

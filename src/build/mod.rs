@@ -336,7 +336,7 @@ fn learn(run: &Run, views: Vec<View>) {
         if open.stack.is_watched() {
             let base = open.stack.layers().get(..open.foreign).unwrap_or_default();
             let knowledge = open.stack.learned(crate::base::identity(base));
-            run.pins.add_knowledge(name, platform, knowledge.lines(), knowledge.texts());
+            run.pins.add_knowledge(name, platform, &knowledge);
         }
     }
     for View { pin, of, stack } in views {

@@ -94,7 +94,7 @@ impl Builder<'_> {
         let knowledge = match pin.filter(|_| remote) {
             Some(pin) => {
                 let lines = pin.knowledge.iter().map(String::as_str);
-                match Knowledge::parse(lines, &pin.texts) {
+                match Knowledge::parse(lines, &pin.texts).and_then(|known| known.with_files(&pin.files)) {
                     Err(error) if run.pins.is_locked() => return Err(stale(error.to_string())),
                     // It is learned anew.
                     known => known.unwrap_or_default(),
@@ -126,14 +126,12 @@ impl Builder<'_> {
                 let read = open.stack.read_base(self.store, &self.reporter);
                 read.map_err(|source| failed(format!("reading the base {pinned}"), source.into()))?;
             }
-            let (knowledge, texts, python) = match pin.filter(|_| fits) {
-                Some(pin) => (pin.knowledge.clone(), pin.texts.clone(), pin.python.clone()),
-                None => Default::default(),
-            };
+            // An existing pin keeps what it knows: a build does not change a lock that fits.
+            let mut known = pin.filter(|_| fits).cloned();
+            let mut python = known.as_mut().map(|pin| std::mem::take(&mut pin.python)).unwrap_or_default();
             if open.stack.is_unread() {
                 open.python = KnownPython::of_line(&python);
             }
-            let mut python = python;
             let asks = |layer: &recipe::Layer| {
                 layer.sources.iter().any(|source| matches!(source.value, recipe::Source::Python(_)))
             };
@@ -142,11 +140,12 @@ impl Builder<'_> {
                 let found = base::find_python(&open.stack, self.store, open.stated_python());
                 python = KnownPython::of(found).line();
             }
-            // An existing pin keeps what it knows: a build does not change a lock that fits.
             if learns {
-                open.stack.watch();
+                open.stack.watch_base();
             }
-            run.pins.add_image(ImagePin { name, platform: platform_name, manifest, config, knowledge, texts, python });
+            let (knowledge, texts, files) = known.map(|pin| (pin.knowledge, pin.texts, pin.files)).unwrap_or_default();
+            let platform = platform_name;
+            run.pins.add_image(ImagePin { name, platform, manifest, config, knowledge, texts, files, python });
         }
         Ok(open)
     }

@@ -1,7 +1,7 @@
 //! The pins of one run: what the lock had, what is used of it, and what came to it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::base::Knowledge;
 use crate::lock::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, Update, ViewPin};
@@ -244,17 +244,12 @@ impl Pins {
     }
 
     /// What was learned of an image that is pinned.
-    pub(super) fn add_knowledge(
-        &self,
-        name: &str,
-        platform: &str,
-        lines: Vec<String>,
-        texts: BTreeMap<String, String>,
-    ) {
+    pub(super) fn add_knowledge(&self, name: &str, platform: &str, knowledge: &Knowledge) {
         let images = &mut self.now.borrow_mut().images;
         if let Some(pin) = images.iter_mut().find(|pin| pin.name == name && pin.platform == platform) {
-            pin.knowledge = lines;
-            pin.texts = texts;
+            pin.knowledge = knowledge.lines();
+            pin.texts = knowledge.texts();
+            pin.files = knowledge.files();
         }
     }
 

@@ -6,7 +6,7 @@ use super::image::Growing;
 use super::layer_tree::LayerTree;
 use super::plan::{Packages, Planned};
 use super::{BuildError, Builder, Purpose};
-use crate::base::LayerReader;
+use crate::base::{LayerReader, LayerStack};
 use crate::debian::checks::{Missing, package_of};
 use crate::debian::staging::Below;
 use crate::layer::{self, Chain, LayerKey, Reuse};
@@ -69,7 +69,7 @@ impl Growing<'_> {
         };
         let store = self.builder.store;
         let view =
-            self.open.stack.unwatched().at_hand(self.open.foreign, store).map_err(|error| failed(error.into()))?;
+            self.open.stack.watched_base().at_hand(self.open.foreign, store).map_err(|error| failed(error.into()))?;
         let reader = LayerReader::new(&view, store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let tree = source::debian::ld_so_cache(&Below { rootfs: view.rootfs(), read: &read }, self.platform);
@@ -114,16 +114,23 @@ impl Growing<'_> {
             stack.misses().add(Missed::Whole("layers above delete something of it"));
         }
         let proven = self.open.looked_over.filter(|_| !self.deletes).unwrap_or(0);
-        let view = if run.purpose == Purpose::Lock { stack.clone() } else { stack.unwatched() };
-        let view = view.at_hand(proven.max(self.open.foreign), builder.store).map_err(|error| failed(error.into()))?;
-        let reader = LayerReader::new(&view, builder.store);
-        let read = |layer, offset, length| reader.read(layer, offset, length);
-        let missing = source::debian::check(&Below { rootfs: view.rootfs(), read: &read }, platform);
+        let look = |view: LayerStack| {
+            let view =
+                view.at_hand(proven.max(self.open.foreign), builder.store).map_err(|error| failed(error.into()))?;
+            let reader = LayerReader::new(&view, builder.store);
+            let read = |layer, offset, length| reader.read(layer, offset, length);
+            Ok(source::debian::check(&Below { rootfs: view.rootfs(), read: &read }, platform))
+        };
         if run.purpose == Purpose::Lock {
             // Wheels are not there, and what pipelines make may not be: nothing is to be said of it.
+            let _ = look(stack.clone())?;
+            // Where the layers of packages will have to be made, the base is asked for all of them.
+            if stack.is_base_watched() {
+                let _ = look(stack.watched_base())?;
+            }
             return Ok(());
         }
-        let missing = missing.map_err(|error| failed(error.into()))?;
+        let missing = look(stack.watched_base())?.map_err(|error| failed(error.into()))?;
         let (fatal, notes): (Vec<_>, Vec<_>) = missing.iter().partition(|missing| missing.is_fatal());
         for note in notes {
             builder.reporter.note(format!("{}: {note}", image.name));

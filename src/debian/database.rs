@@ -136,23 +136,48 @@ pub fn read_installed(staging: &Staging<'_>) -> Result<Installed, DatabaseError>
     Ok(Installed { packages: Packages::read_installed(&text[..])?, status: Vec::new() })
 }
 
-/// Which package of the base each of its files belongs to, as the lists say.
+/// Which package of the base files belong to that others take the place of, as the lists say. The lists of a package itself
+/// and of what it replaces come first: mostly they say it, and no other is read.
 ///
 /// # Errors
 /// Where a list cannot be read.
-pub fn read_owners(staging: &Staging<'_>) -> Result<BTreeMap<TreePath, String>, DatabaseError> {
+pub fn read_owners(
+    staging: &Staging<'_>,
+    covered: &[(TreePath, &Deb)],
+) -> Result<BTreeMap<TreePath, String>, DatabaseError> {
     let mut owners = BTreeMap::new();
+    let names: BTreeSet<&[u8]> = covered.iter().filter_map(|(path, _)| path.file_name()).collect();
+    let mut left: BTreeSet<&TreePath> = covered.iter().map(|(path, _)| path).collect();
+    // What a list has of them, through the links of the image.
+    let listed = |list: &[u8]| -> Vec<TreePath> {
+        let paths = list.split(|byte| *byte == b'\n').filter_map(|line| TreePath::parse(line).ok());
+        let named = paths.filter(|path| path.file_name().is_some_and(|name| names.contains(name)));
+        named.filter_map(|path| staging.view().resolve_parent(&path).ok()).collect()
+    };
+    let mut asked: BTreeSet<String> = BTreeSet::new();
+    for (_, package) in covered {
+        let replaced = parse_atoms(package.control.get("Replaces").unwrap_or_default()).unwrap_or_default();
+        let first = std::iter::once(package.name.clone()).chain(replaced.iter().map(|atom| atom.name.to_string()));
+        for name in first.filter(|name| asked.insert(format!("{name}:{}", package.architecture))) {
+            for file in [name.clone(), format!("{name}:{}", package.architecture)] {
+                if let Some(list) = staging.read(&format!("{ROOT}/info/{file}.list"))? {
+                    let found = listed(&list).into_iter().filter(|path| left.remove(path));
+                    owners.extend(found.map(|path| (path, name.clone())));
+                }
+            }
+        }
+    }
+    if left.is_empty() {
+        return Ok(owners);
+    }
+    // All the others.
     let directory = TreePath::parse("var/lib/dpkg/info").map_err(StagingError::from)?;
-    for (path, node) in staging.view().below(&directory) {
+    for (path, node) in staging.view().children(&directory) {
         let name = String::from_utf8_lossy(path.file_name().unwrap_or_default()).into_owned();
         if let (NodeKind::File(located), Some(name)) = (&node.kind, name.strip_suffix(".list")) {
             let name = name.split(':').next().unwrap_or_default();
-            for line in staging.read_located(path, located)?.split(|byte| *byte == b'\n') {
-                let resolved = TreePath::parse(line).ok().and_then(|path| staging.view().resolve_parent(&path).ok());
-                if let Some(path) = resolved.filter(|path| !path.is_root() && !staging.view().is_directory(path)) {
-                    owners.insert(path, name.to_owned());
-                }
-            }
+            let found = listed(&staging.read_located(path, located)?).into_iter().filter(|path| left.remove(path));
+            owners.extend(found.map(|path| (path, name.to_owned())));
         }
     }
     Ok(owners)

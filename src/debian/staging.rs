@@ -152,8 +152,15 @@ impl<'a> Staging<'a> {
             Located::Content(content) => content.read_all(MAX_TEXT),
             Located::Layer { length, .. } if *length > MAX_TEXT => Err(io::Error::other("the file is too large")),
             Located::Layer { layer, offset, length } => (self.read_base)(*layer, *offset, *length),
-            Located::Unknown { path, length } => self.unknown(path, *length),
+            Located::Unknown { length: 0, .. } => Ok(Vec::new()),
+            Located::Unknown { path, .. } => match self.view.kept_contents(path) {
+                Some(content) => content.read_all(MAX_TEXT),
+                None => Err(io::Error::other("the base was not read")),
+            },
         };
+        if let (Ok(bytes), Located::Content(_) | Located::Layer { .. }) = (&read, located) {
+            self.view.was_read(path, bytes);
+        }
         read.map_err(|source| StagingError::Read { path: path.clone(), source })
     }
 

@@ -102,6 +102,8 @@ pub struct ImagePin {
     pub knowledge: Vec<String>,
     /// Contents of its small files that builds write anew, by path.
     pub texts: BTreeMap<String, String>,
+    /// Contents that layers of packages read, compressed, by path; see [`crate::base::Knowledge::files`].
+    pub files: BTreeMap<String, String>,
     /// Its Python, in one line ([`crate::python::Interpreter::line`]); empty where nobody asked, or it has none.
     pub python: String,
 }
@@ -306,6 +308,7 @@ mod tests {
                 knowledge: vec!["d 0755 0:0 /usr".to_owned()],
                 python: "/usr/bin/python3 3.13.5 glibc 2.41 debian".to_owned(),
                 texts: [("etc/passwd".to_owned(), "root:x:0:0:\"\\\n".to_owned())].into(),
+                files: [("var/lib/dpkg/status".to_owned(), "zstd:KLUv".to_owned())].into(),
             }],
             debian: vec![DebianPins {
                 platform: "linux/amd64".to_owned(),
@@ -366,6 +369,7 @@ mod tests {
             ("size = 3", "size = 4"),
             ("redis\" = 101", "redis\" = 102"),
             ("0:0 /app", "1:0 /app"),
+            ("zstd:KLUv", "zstd:KLUw"),
         ] {
             let edited = text.replacen(from, to, 1);
             assert_ne!(edited, text);

@@ -105,6 +105,8 @@ struct RawImage {
     #[serde(default)]
     texts: BTreeMap<String, String>,
     #[serde(default)]
+    files: BTreeMap<String, String>,
+    #[serde(default)]
     python: String,
     #[serde(default)]
     seal: String,
@@ -264,8 +266,8 @@ impl FromStr for Lock {
         }
         let raw: RawLock = toml::from_str(text).map_err(wrong)?;
         let image = |raw: RawImage| {
-            let RawImage { name, platform, manifest, config, knowledge, texts, python, seal } = raw;
-            let pin = ImagePin { name, platform, manifest, config, knowledge, texts, python };
+            let RawImage { name, platform, manifest, config, knowledge, texts, files, python, seal } = raw;
+            let pin = ImagePin { name, platform, manifest, config, knowledge, texts, files, python };
             // Its digests may be moved by hand; what is known of its files may not.
             match pin.seal() == seal {
                 true => Ok(pin),

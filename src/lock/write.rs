@@ -66,6 +66,7 @@ fn image(pin: &ImagePin, out: &mut String) {
 /// The part of an entry that its seal is over.
 pub(super) fn image_seal(pin: &ImagePin, out: &mut String) {
     known("image", &pin.python, &pin.knowledge, &pin.texts, out);
+    table("image.files", &pin.files, out);
 }
 
 fn view(pin: &ViewPin, out: &mut String) {
@@ -79,15 +80,20 @@ pub(super) fn view_seal(pin: &ViewPin, out: &mut String) {
     known("view", &pin.python, &pin.knowledge, &pin.texts, out);
 }
 
-fn known(table: &str, python: &str, knowledge: &[String], texts: &BTreeMap<String, String>, out: &mut String) {
+fn known(of: &str, python: &str, knowledge: &[String], texts: &BTreeMap<String, String>, out: &mut String) {
     if !python.is_empty() {
         let _ = writeln!(out, "python   = {}", quoted(python));
     }
     if !knowledge.is_empty() {
         list("knowledge", knowledge.iter().map(String::as_str), out);
     }
+    table(&format!("{of}.texts"), texts, out);
+}
+
+/// A table of texts, where there are any.
+fn table(name: &str, texts: &BTreeMap<String, String>, out: &mut String) {
     if !texts.is_empty() {
-        let _ = writeln!(out, "[{table}.texts]");
+        let _ = writeln!(out, "[{name}]");
         for (path, text) in texts {
             let _ = writeln!(out, "{} = {}", quoted(path), quoted(text));
         }

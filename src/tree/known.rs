@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::{Node, NodeKind, TreePath};
+use crate::content::Content;
 
 /// Paths of which it is known what stands there, or that nothing does.
 ///
@@ -14,6 +15,7 @@ pub struct Known {
     nodes: BTreeMap<TreePath, Node>,
     absent: BTreeSet<TreePath>,
     complete: BTreeSet<TreePath>,
+    contents: BTreeMap<TreePath, Content>,
 }
 
 /// Statements about a tree that cannot all be true, or that say a thing twice.
@@ -45,7 +47,7 @@ impl Known {
         absent: BTreeSet<TreePath>,
         complete: BTreeSet<TreePath>,
     ) -> Result<Self, Contradiction> {
-        let known = Known { nodes, absent, complete };
+        let known = Known { nodes, absent, complete, contents: BTreeMap::new() };
         let wrong = |path: &TreePath, why| Err(Contradiction { path: path.clone(), why });
         for path in known.nodes.keys().chain(&known.absent) {
             let Some(parent) = path.parent() else { return wrong(path, "is the root, of which nothing is to be said") };
@@ -65,6 +67,19 @@ impl Known {
             Some(path) => wrong(path, "is said to hold something, and is not known as a directory"),
             None => Ok(known),
         }
+    }
+
+    /// The same, with what files hold, by their paths. Of what is no known file nothing is taken.
+    #[must_use]
+    pub fn with_contents(mut self, contents: BTreeMap<TreePath, Content>) -> Self {
+        let is_file = |path: &TreePath| matches!(self.nodes.get(path), Some(Node { kind: NodeKind::File(_), .. }));
+        self.contents = contents.into_iter().filter(|(path, _)| is_file(path)).collect();
+        self
+    }
+
+    /// What files hold of which more than their length is known, beside what their nodes say.
+    pub fn contents(&self) -> &BTreeMap<TreePath, Content> {
+        &self.contents
     }
 
     /// What stands where, in byte order.

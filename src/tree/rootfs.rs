@@ -56,8 +56,8 @@ pub enum Located {
     },
     /// In a layer that this build makes.
     Content(Content),
-    /// In a base that was not read: how many bytes there are is all that is known. Whoever needs them says so to
-    /// [`Rootfs::needs_contents`] and fails.
+    /// In a base that was not read: how many bytes there are is all that is known here. Whoever needs them asks
+    /// [`Rootfs::kept_contents`], or says so to [`Rootfs::needs_contents`], and fails.
     Unknown {
         /// The path of the file in the base.
         path: TreePath,
@@ -177,8 +177,8 @@ impl Rootfs {
             .cloned()
             .collect();
         // What comes out of a view cannot contradict itself.
-        let known = Known::new(nodes, absent, complete).unwrap_or_default();
-        Some(Rootfs::partial(known, misses.clone()))
+        let hidden = Known::new(nodes, absent, complete).unwrap_or_default().with_contents(known.contents().clone());
+        Some(Rootfs::partial(hidden, misses.clone()))
     }
 
     /// Whether that path is known to be a directory; nobody notes that this was asked.
@@ -196,8 +196,17 @@ impl Rootfs {
     }
 
     /// Notes from now on what is asked of what is there now; what is put on top later is not. All clones share the notes.
+    /// Who watched before still notes what is asked of what was there then.
     pub fn watch(&mut self) {
-        self.under = Some(Box::new(Underlay::watched(self.nodes.clone())));
+        self.under = Some(Box::new(Underlay::watched(self.nodes.clone(), self.under.take())));
+    }
+
+    /// The same view, where who watched first alone notes what is asked.
+    #[must_use]
+    pub fn watched_first(&self) -> Rootfs {
+        let mut rootfs = self.clone();
+        rootfs.under = rootfs.under.map(|under| Box::new(under.lowest()));
+        rootfs
     }
 
     /// The same view, where nobody notes what is asked of it. What is only partly known stays so.
@@ -228,6 +237,19 @@ impl Rootfs {
     pub fn needs_contents(&self, path: &TreePath) {
         if let Some(under) = &self.under {
             under.needs_contents(path);
+        }
+    }
+
+    /// The contents of a file that are [`Located::Unknown`], where somebody kept them; otherwise it is noted that they are
+    /// needed.
+    pub fn kept_contents(&self, path: &TreePath) -> Option<Content> {
+        self.under.as_ref()?.kept_contents(path)
+    }
+
+    /// Tells who watches what was read of a file: the bytes of all of it.
+    pub fn was_read(&self, path: &TreePath, bytes: &[u8]) {
+        if let Some(under) = &self.under {
+            under.read(path, bytes);
         }
     }
 
@@ -533,6 +555,37 @@ mod tests {
         assert!(partial.missed().is_none());
         assert!(names(&partial, "usr/lib/a").is_empty());
         assert_eq!(partial.missed(), Some(&Missed::Path(path("usr/lib/a"))));
+    }
+
+    /// Fails where a base is not asked what layers above a watched one ask, or where contents of what lies on top count as
+    /// its own.
+    #[test]
+    fn who_watches_below_hears_of_it() {
+        let mut base = debian();
+        base.watch();
+        let mut view = base.clone();
+        let text = |text: &str| node(NodeKind::File(Located::Content(Content::inline(text.as_bytes()))));
+        view.put(path("usr/own"), text("own"));
+        view.watch();
+        for asked in ["usr/own", "lib/x"] {
+            let _ = view.resolve(&path(asked));
+        }
+        view.was_read(&path("file"), b"x");
+        view.was_read(&path("usr/own"), b"own");
+        let _ = view.watched_first().get(&path("tmp"));
+        let (below, above) = (base.learned().unwrap(), view.learned().unwrap());
+        let knows = |known: &Known, at: &str| known.answer(&path(at)) != Answer::Unknown;
+        assert_eq!(["lib", "usr/own", "tmp"].map(|at| knows(&below, at)), [true, false, true]);
+        assert_eq!(["lib", "usr/own", "tmp"].map(|at| knows(&above, at)), [true, true, false]);
+        let _ = (base.get(&path("file")), view.get(&path("file")));
+        let contents = |known: Known| known.contents().keys().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(contents(base.learned().unwrap()), ["/file"]);
+        assert_eq!(contents(view.learned().unwrap()), ["/file", "/usr/own"]);
+        let part = Rootfs::partial(base.learned().unwrap(), Misses::default());
+        assert_eq!(part.kept_contents(&path("file")).map(|content| content.len()), Some(1));
+        assert!(part.missed().is_none());
+        assert!(part.kept_contents(&path("usr/lib/x")).is_none());
+        assert_eq!(part.missed(), Some(&Missed::Contents(path("usr/lib/x"))));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::known::{self, Answer, Known};
 use super::{Node, NodeKind, TreePath};
+use crate::content::Content;
 
 /// How many names that nobody asked for are told of a directory beyond what that saves, so that other names of the same
 /// directory are known when they are asked for next time.
@@ -14,6 +15,9 @@ const SPARE: usize = 4;
 
 /// The most that is told of everything below one directory; whoever asks for more reads the layers.
 const MAX_BELOW: usize = 1000;
+
+/// The longest contents of a file that are noted, in bytes, and the most of all files together.
+const MAX_NOTED: (usize, usize) = (2 << 20, 32 << 20);
 
 /// The first thing that a partly known base could not tell. What was made since then is not to be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +51,7 @@ impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Missed::Path(path) => write!(f, "{path} was not known: lock again to avoid reading the base"),
-            Missed::Contents(path) => write!(f, "the contents of {path} are needed, which are in the base alone"),
+            Missed::Contents(path) => write!(f, "the contents of {path} are needed, which the lock does not have"),
             Missed::Whole(reason) => f.write_str(reason),
         }
     }
@@ -61,6 +65,8 @@ pub(super) struct Underlay {
     settled: BTreeSet<TreePath>,
     /// Paths below which nothing of the base is left.
     cut: BTreeSet<TreePath>,
+    /// What was under the view before this base, which is made of it.
+    below: Option<Box<Underlay>>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +90,10 @@ struct Asked {
     below: BTreeSet<TreePath>,
     /// Directories of which it matters what they hold themselves.
     children: BTreeSet<TreePath>,
+    /// What files hold that were read.
+    contents: BTreeMap<TreePath, Content>,
+    /// How many bytes these are.
+    noted: usize,
 }
 
 /// A base of which a part is known, and what was asked that is not.
@@ -94,9 +104,20 @@ struct Partial {
 }
 
 impl Underlay {
-    /// Watches a base of these nodes.
-    pub(super) fn watched(nodes: BTreeMap<TreePath, Node>) -> Self {
-        Self::new(Base::Watched(Arc::new(Watched { nodes, asked: Mutex::default() })))
+    /// Watches a base of these nodes; what is asked of it is asked of what was below, too.
+    pub(super) fn watched(nodes: BTreeMap<TreePath, Node>, below: Option<Box<Underlay>>) -> Self {
+        let base = Base::Watched(Arc::new(Watched { nodes, asked: Mutex::default() }));
+        Underlay { below, ..Self::new(base) }
+    }
+
+    /// The lowest alone, with everything that was put on top of it since.
+    pub(super) fn lowest(mut self) -> Self {
+        while let Some(mut below) = self.below {
+            below.settled.append(&mut self.settled);
+            below.cut.append(&mut self.cut);
+            self = *below;
+        }
+        self
     }
 
     /// A base of which that is known.
@@ -113,7 +134,7 @@ impl Underlay {
     }
 
     fn new(base: Base) -> Self {
-        Underlay { base, settled: BTreeSet::new(), cut: BTreeSet::new() }
+        Underlay { base, settled: BTreeSet::new(), cut: BTreeSet::new(), below: None }
     }
 
     pub(super) fn is_watched(&self) -> bool {
@@ -130,6 +151,9 @@ impl Underlay {
             Base::Partial(base) if base.known.answer(path) == Answer::Unknown => base.miss(Missed::Path(path.clone())),
             Base::Partial(_) => {}
         }
+        if let Some(below) = &self.below {
+            below.asked(path);
+        }
     }
 
     /// Somebody asks what is below a path, all of it.
@@ -144,6 +168,9 @@ impl Underlay {
             }
             Base::Partial(_) => {}
         }
+        if let Some(below) = &self.below {
+            below.asked_below(path);
+        }
     }
 
     /// Somebody asks what a directory holds, itself and not deeper.
@@ -156,6 +183,9 @@ impl Underlay {
             Base::Partial(base) if !base.known.knows_children(path) => base.miss(Missed::Path(path.clone())),
             Base::Partial(_) => {}
         }
+        if let Some(below) = &self.below {
+            below.asked_children(path);
+        }
     }
 
     /// Somebody needs the contents of a file of which only the length is known.
@@ -165,9 +195,32 @@ impl Underlay {
         }
     }
 
+    /// What a file holds of which a node tells no more than the length; where nobody knows, it is missed.
+    pub(super) fn kept_contents(&self, path: &TreePath) -> Option<Content> {
+        let Base::Partial(base) = &self.base else { return None };
+        let kept = base.known.contents().get(path).cloned();
+        if kept.is_none() {
+            self.needs_contents(path);
+        }
+        kept
+    }
+
+    /// Somebody read a file, and that is what it holds.
+    pub(super) fn read(&self, path: &TreePath, bytes: &[u8]) {
+        if self.is_settled(path) {
+            return;
+        }
+        if let Base::Watched(base) = &self.base {
+            base.read(path, bytes);
+        }
+        if let Some(below) = &self.below {
+            below.read(path, bytes);
+        }
+    }
+
     pub(super) fn missed(&self) -> Option<&Missed> {
         match &self.base {
-            Base::Watched(_) => None,
+            Base::Watched(_) => self.below.as_ref()?.missed(),
             Base::Partial(base) => base.misses.first(),
         }
     }
@@ -237,6 +290,18 @@ impl Watched {
         });
     }
 
+    fn read(&self, path: &TreePath, bytes: &[u8]) {
+        if !matches!(self.nodes.get(path), Some(Node { kind: NodeKind::File(_), .. })) || bytes.len() > MAX_NOTED.0 {
+            return;
+        }
+        self.note(|asked| {
+            if !asked.contents.contains_key(path) && asked.noted + bytes.len() <= MAX_NOTED.1 {
+                asked.noted += bytes.len();
+                asked.contents.insert(path.clone(), Content::inline(bytes));
+            }
+        });
+    }
+
     fn asked_below(&self, path: &TreePath) {
         match self.is_directory(path.as_bytes()) {
             true => self.note(|asked| {
@@ -257,7 +322,9 @@ impl Watched {
 
     fn learned(&self) -> Known {
         let mut learned = Learning::default();
+        let mut contents = BTreeMap::new();
         self.note(|asked| {
+            contents.clone_from(&asked.contents);
             for path in &asked.paths {
                 learned.path(self, path);
             }
@@ -270,7 +337,8 @@ impl Watched {
         });
         learned.shorten(self);
         // What comes out of a tree cannot contradict itself.
-        Known::new(learned.nodes, learned.absent, learned.complete).unwrap_or_default()
+        let known = Known::new(learned.nodes, learned.absent, learned.complete).unwrap_or_default();
+        known.with_contents(contents)
     }
 }
 

@@ -186,6 +186,156 @@ fn packages_on_a_pinned_base() {
     assert_eq!(mirrored.digests_of("cache-2", &["--locked", "--offline", "--no-cache"]), first);
 }
 
+/// A shared library of amd64 that gives itself that name, and needs others.
+fn library(soname: &str, needed: &[&str]) -> Vec<u8> {
+    let mut strings = vec![0];
+    let mut entries: Vec<(u64, u64)> = Vec::new();
+    for (tag, name) in needed.iter().map(|name| (1, *name)).chain([(14, soname)]) {
+        entries.push((tag, strings.len() as u64));
+        strings.extend_from_slice(name.as_bytes());
+        strings.push(0);
+    }
+    let dynamic = 64 + 2 * 56 + strings.len() as u64;
+    entries.extend([(5, 64 + 2 * 56), (10, strings.len() as u64), (0, 0)]);
+    let size = 16 * entries.len() as u64;
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0".to_vec();
+    for value in [0_u64, 64, 0] {
+        file.extend(value.to_le_bytes());
+    }
+    file.extend(0_u32.to_le_bytes());
+    for value in [64_u16, 56, 2, 0, 0, 0] {
+        file.extend(value.to_le_bytes());
+    }
+    for (kind, offset, length) in [(1_u64, 0, dynamic + size), (2, dynamic, size)] {
+        for value in [4 << 32 | kind, offset, offset, offset, length, length, 1] {
+            file.extend(value.to_le_bytes());
+        }
+    }
+    file.extend(strings);
+    for (tag, value) in entries {
+        file.extend([tag, value].map(u64::to_le_bytes).concat());
+    }
+    file
+}
+
+/// A base of Debian packages in the registry; gives the digests of its layers.
+fn push_debian(mirrored: &mut Mirrored, registry: &FakeRegistry) -> Vec<String> {
+    let alternative = |path: &str, priority: u32| {
+        format!("#!/bin/sh\nset -e\nupdate-alternatives --install /usr/bin/editor editor {path} {priority}\n")
+    };
+    let passwd = Deb::new("base-passwd", "3.6")
+        .file("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/bash\n")
+        .file("usr/share/base-passwd/group.master", "root:*:0:\n");
+    let directory = "usr/lib/x86_64-linux-gnu";
+    let old = Deb::new("old", "1")
+        .program("usr/bin/old", "old\n")
+        .program("usr/bin/moved", "of old\n")
+        .conffile("etc/old.conf", "x\n")
+        .script("postinst", &alternative("/usr/bin/old", 10))
+        .bytes(&format!("{directory}/libold.so.1.0"), 0o644, &library("libold.so.1", &[]))
+        .symlink(&format!("{directory}/libold.so.1"), "libold.so.1.0");
+    let system = Deb::new("libc-bin", "2.41")
+        .file("etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n")
+        .file("etc/ld.so.conf.d/local.conf", "/usr/local/lib\n");
+    let dpkg = Deb::new("dpkg", "1.22.21").program("usr/bin/dpkg", "dpkg\n");
+    for deb in [passwd, old, system, dpkg] {
+        mirrored.archive.add("trixie", deb);
+    }
+    let account = "#!/bin/sh\nset -e\n# Automatically added by dh_installsysusers/13.24.2\nsystemd-sysusers daemon.conf\n# End automatically added section\n";
+    let plain = Deb::new("plain", "1")
+        .program("usr/bin/plain", "#!/usr/bin/plain\n")
+        .file("usr/share/doc/plain/copyright", "free\n");
+    let replacing = Deb::new("replacing", "1").field("Replaces", "old").program("usr/bin/moved", "of another\n");
+    let editor =
+        Deb::new("editor", "1").program("usr/bin/ed", "ed\n").script("postinst", &alternative("/usr/bin/ed", 20));
+    let libnew = Deb::new("libnew", "1")
+        .bytes(&format!("{directory}/libnew.so.1.0"), 0o644, &library("libnew.so.1", &["libold.so.1"]))
+        .symlink(&format!("{directory}/libnew.so.1"), "libnew.so.1.0");
+    let libold = Deb::new("libold", "2").field("Replaces", "old").bytes(
+        &format!("{directory}/libold.so.1.0"),
+        0o644,
+        &library("libold.so.1", &[]),
+    );
+    let daemon = Deb::new("daemon", "1")
+        .file("usr/lib/sysusers.d/daemon.conf", "u _daemon - \"A daemon\" /run/daemon\n")
+        .script("postinst", account);
+    let roots = Deb::all("ca-certificates", "2025")
+        .file("usr/share/ca-certificates/other.crt", include_str!("../support/certificates/other.pem"));
+    for deb in [plain, replacing, editor, libnew, libold, daemon, roots] {
+        mirrored.archive.add("trixie", deb);
+    }
+    mirrored.archive.publish();
+    let name = registry.name();
+    mirrored.recipe(&format!(
+        "[images.base]\nfrom = \"scratch\"\nrepository = \"{name}/library/base\"\ntags = [\"1\"]\n\
+         [[images.base.layers]]\ndebian = [\"base-passwd\", \"dpkg\", \"libc-bin\", \"old\", \"ca-certificates\"]\n\
+         [[images.base.layers]]\nfiles = {{ \"/usr/share/file\" = \"x\" }}\n"
+    ));
+    let layers = mirrored.build().image(&format!("{name}/library/base:1")).manifest["layers"].clone();
+    mirrored.run(&["build", "--push"]).ok();
+    std::fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
+    layers.as_array().unwrap().iter().map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Layers of Debian packages on a base of them: from the lock, without a byte of the base's layers, and the same as over all
+/// of the base. Fails where packages ask of a base what was not watched while locking, or are made otherwise over a part.
+#[test]
+fn packages_on_a_debian_base_need_the_lock_alone() {
+    let registry = FakeRegistry::plain();
+    let mut mirrored = Mirrored::new();
+    mirrored.archive.suite("trixie");
+    let layers = push_debian(&mut mirrored, &registry);
+    mirrored.project.write("ctx/company.pem", include_str!("../support/certificates/company.pem"));
+    let layer = |source: &str| format!("[[images.app.layers]]\n{source}\n");
+    let debian = |package: &str| layer(&format!("debian = [\"{package}\"]"));
+    let ca = layer("ca = \"company.pem\"");
+    let file = layer("files = { \"/lib/x\" = \"\", \"/usr/share/doc/plain/more\" = \"\" }");
+    for (what, more) in [
+        ("nothing in its way", debian("plain")),
+        ("a file of another package", debian("replacing")),
+        ("an alternative", debian("editor")),
+        ("a library", debian("libnew")),
+        ("a library of the base", debian("libold")),
+        ("an account", debian("daemon")),
+        ("certificates alone", ca.clone()),
+        ("one after the other", format!("{}{file}{}{ca}", debian("plain"), debian("libnew"))),
+    ] {
+        let name = registry.name();
+        let app = format!(
+            "[images.app]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/{}\"\n",
+            what.replace(' ', "-")
+        );
+        mirrored.recipe(&format!("{app}{more}"));
+        let _ = std::fs::remove_file(mirrored.project.path("lapstrake.lock"));
+        // Without a lock, everything is read.
+        let cache = |number: u32| format!("cache-{}-{number}", what.replace(' ', "-"));
+        let first = mirrored.run(&["build", "--push", "--cache-dir", &cache(1)]).ok();
+        let implicit = mirrored.locked();
+        std::fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
+        mirrored.lock(&["--cache-dir", &cache(2)]);
+        assert_eq!(mirrored.locked(), implicit, "{what}: what `build` learns is what `lock` learns");
+        registry.clear_log();
+        let run = mirrored.run(&["build", "--push", "--locked", "--no-cache", "--cache-dir", &cache(3)]).ok();
+        assert_eq!(run.digests(), first.digests(), "{what}");
+        assert_eq!(read(&registry, &layers), [""; 0], "{what}: {}", run.told());
+        assert!(!run.told().contains("the base is read"), "{what}: {}", run.told());
+        // A lock that knows nothing of contents: the base is read, and it is the same image.
+        let (before, rest) = implicit.split_once("[image.files]\n").expect("contents");
+        let (_, after) =
+            rest.split_once("\n[[").map_or(("", String::new()), |(one, after)| (one, format!("\n[[{after}")));
+        let before: String =
+            before.lines().filter(|line| !line.starts_with("seal     =")).map(|line| format!("{line}\n")).collect();
+        let before = match before.split_once("knowledge = [") {
+            Some((head, _)) => head.to_owned(),
+            None => before,
+        };
+        mirrored.project.write("lapstrake.lock", format!("{before}{after}"));
+        let run = mirrored.run(&["build", "--push", "--locked", "--no-cache", "--cache-dir", &cache(4)]).ok();
+        assert_eq!(run.digests(), first.digests(), "{what}");
+        assert!(!read(&registry, &layers).is_empty(), "{what}");
+    }
+}
+
 /// A recipe that asks more than was locked reads the base, and says what would avoid it.
 #[test]
 fn what_the_lock_does_not_know_is_read() {

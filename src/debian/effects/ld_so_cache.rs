@@ -164,10 +164,8 @@ fn config<E>(
                 continue;
             };
             let names: Vec<String> = view
-                .below(&place)
-                .filter_map(|(path, _)| path.strip_prefix(&place))
-                .filter(|below| below.components().count() == 1)
-                .filter_map(|below| String::from_utf8(below.as_bytes().to_vec()).ok())
+                .children(&place)
+                .filter_map(|(path, _)| String::from_utf8(path.file_name()?.to_vec()).ok())
                 .filter(|candidate| matches(name, candidate))
                 .collect();
             for name in names {
@@ -223,12 +221,7 @@ fn libraries<E>(
     known: Option<&[Library]>,
 ) -> Result<Libraries, E> {
     let mut found: BTreeMap<Vec<u8>, Vec<u8>> = known.unwrap_or_default().iter().cloned().collect();
-    let names: Vec<Vec<u8>> = view
-        .below(place)
-        .filter_map(|(path, _)| path.strip_prefix(place))
-        .filter(|below| below.components().count() == 1)
-        .map(|below| below.as_bytes().to_vec())
-        .collect();
+    let names: Vec<Vec<u8>> = view.children(place).filter_map(|(path, _)| Some(path.file_name()?.to_vec())).collect();
     for name in names {
         let text = String::from_utf8_lossy(&name);
         let library = text.starts_with("lib") || text.starts_with("ld-");

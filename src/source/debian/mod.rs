@@ -192,10 +192,7 @@ pub fn packages(
     let mut staging = Staging::on(below);
     let leave = Leave { slim: options.slim, exclude: options.exclude };
     merge_usr(&mut staging, architecture)?;
-    let owners = match covers(&debs, below, leave) {
-        true => database::read_owners(&staging)?,
-        false => BTreeMap::new(),
-    };
+    let owners = database::read_owners(&staging, &covered(&debs, below, leave))?;
     let unpacked = unpack(&mut staging, &debs, &owners, leave)?;
     let installed = database::read_installed(&staging)?;
     let style = Style::of(&staging);
@@ -284,15 +281,18 @@ fn read_one(
     Ok(deb)
 }
 
-/// Whether a file of the packages takes the place of one that is there.
-fn covers(debs: &[Deb], below: &Below<'_>, leave: Leave<'_>) -> bool {
+/// Where files of the packages take the place of what is there, and of which package.
+fn covered<'d>(debs: &'d [Deb], below: &Below<'_>, leave: Leave<'_>) -> Vec<(TreePath, &'d Deb)> {
     let there = |path: &TreePath| {
-        let path = below.rootfs.resolve_parent(path).ok();
-        let node = path.and_then(|path| below.rootfs.get(&path));
-        node.is_some_and(|node| !matches!(node.kind, NodeKind::Directory))
+        let path = below.rootfs.resolve_parent(path).ok()?;
+        let node = below.rootfs.get(&path)?;
+        (node.kind != NodeKind::Directory).then_some(path)
     };
-    let mut members = debs.iter().flat_map(|deb| &deb.members);
-    members.any(|member| member.kind != MemberKind::Directory && !leave.drops(&member.path) && there(&member.path))
+    let members = debs.iter().flat_map(|deb| deb.members.iter().map(move |member| (member, deb)));
+    members
+        .filter(|(member, _)| member.kind != MemberKind::Directory && !leave.drops(&member.path))
+        .filter_map(|(member, deb)| Some((there(&member.path)?, deb)))
+        .collect()
 }
 
 /// The newest time of a member that is neither before Debian nor after the archives that the packages come from.

@@ -227,6 +227,14 @@ impl LayerStack {
         self.rootfs.learned().map(|known| Knowledge::new(of, known)).unwrap_or_default()
     }
 
+    /// The same stack, which says what it misses to nobody else.
+    #[must_use]
+    pub fn with_own_misses(&self) -> Self {
+        let mut stack = self.unwatched();
+        stack.settled().forget_misses();
+        stack
+    }
+
     /// What was missed first: see [`LayerStack::misses`].
     pub fn missed(&self) -> Option<&Missed> {
         self.rootfs.missed()

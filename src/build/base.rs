@@ -28,6 +28,10 @@ pub struct OpenBase {
     pub chain: Option<Chain>,
     /// How many of its layers were looked over whole, with those above them.
     pub looked_over: Option<usize>,
+    /// Whether libraries came or went since the loader's cache was written.
+    pub libraries: bool,
+    /// Whether anything was deleted since layers were looked over.
+    pub deletes: bool,
     /// Its Python, where the lock knows it; it holds until a layer on top may have brought another one.
     pub python: KnownPython,
 }
@@ -100,6 +104,8 @@ impl OpenBase {
             foreign: 0,
             chain: Some(Chain::of([])),
             looked_over: None,
+            libraries: false,
+            deletes: false,
             python: KnownPython::Unknown,
         }
     }
@@ -128,6 +134,8 @@ impl OpenBase {
             foreign,
             chain,
             looked_over: None,
+            libraries: false,
+            deletes: false,
             python: KnownPython::Unknown,
         })
     }
@@ -160,6 +168,8 @@ impl OpenBase {
             foreign,
             chain,
             looked_over: None,
+            libraries: false,
+            deletes: false,
             python: KnownPython::Unknown,
         })
     }

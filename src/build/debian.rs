@@ -13,7 +13,7 @@ use crate::pin::debian::{Fault, PinError};
 use crate::recipe::packages::DebianSource;
 use crate::recipe::{At, FilePath, PerArch, Span};
 use crate::source::{ca, debian};
-use crate::tree::{FileTree, TreePath};
+use crate::tree::{FileTree, Missed, TreePath};
 
 impl Making<'_> {
     /// Company certificates.
@@ -41,6 +41,10 @@ impl Making<'_> {
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let below = Below { rootfs: view.rootfs(), read: &read };
         let pins = self.debian_pins(source, span, &below)?;
+        if self.planned.as_ref().is_some_and(|planned| *planned != pins.seal()) {
+            self.open.stack.misses().add(Missed::Whole("what is installed is not what was locked"));
+            return Err(self.at(span, "the packages of the base are not those that were locked"));
+        }
         let exclude = self.patterns(&self.layer.rules.exclude)?;
         let excludes = |path: &TreePath| exclude.matches(path.as_bytes());
         let options = debian::Options {

@@ -57,10 +57,6 @@ pub(super) struct Growing<'a> {
     made: Made,
     layers: Vec<ImageLayer>,
     newest: Option<Timestamp>,
-    /// Whether libraries came or went since the loader's cache was written.
-    pub(super) libraries: bool,
-    /// Whether anything of the layers below is gone.
-    pub(super) deletes: bool,
     /// Where it is said what layers that are not looked into would have to tell; `None` where all are looked into.
     misses: Option<Misses>,
 }
@@ -88,8 +84,6 @@ impl<'a> Growing<'a> {
             open,
             made,
             layers: Vec::new(),
-            libraries: false,
-            deletes: false,
             misses,
         })
     }
@@ -114,7 +108,8 @@ impl<'a> Growing<'a> {
     /// One layer of the recipe: found by what it comes from, or made.
     fn layer(&mut self, layer: &'a recipe::Layer) -> Result<(), BuildError> {
         let is_debian = |source: &At<Source>| matches!(source.value, Source::Debian(_));
-        let making = Making::new(self.builder, self.image, layer, &self.resolved, &self.open, self.platform, self.run);
+        let mut making =
+            Making::new(self.builder, self.image, layer, &self.resolved, &self.open, self.platform, self.run);
         // While locking, only what has a view is told apart from what is not.
         let plans = self.run.purpose == Purpose::Images || layer.sources.iter().all(is_debian);
         let planned = match self.open.chain.filter(|_| plans) {
@@ -126,6 +121,11 @@ impl<'a> Growing<'a> {
             let created_by = making.created_by()?;
             return self.push_found(found.clone(), planned, &layer.title(), &created_by);
         }
+        let seal = planned.as_ref().and_then(|planned| match &planned.packages {
+            Packages::Debian { seal, .. } => Some(seal.clone()),
+            _ => None,
+        });
+        making.planned = seal;
         let tree = layer_tree::make(making)?;
         let is_python = |source: &At<Source>| matches!(source.value, Source::Python(_));
         let is_whole = self.run.purpose == Purpose::Images || !layer.sources.iter().any(is_python);
@@ -245,11 +245,11 @@ impl<'a> Growing<'a> {
                 }
             }
         }
-        if let Some(Planned { packages: Packages::Debian { new }, .. }) = planned {
+        if let Some(Planned { packages: Packages::Debian { new, .. }, .. }) = planned {
             if self.run.purpose == Purpose::Lock || new {
                 self.watch(&tree.title);
-            } else if let (true, Some(chain)) = (self.open.stack.is_unread(), self.open.chain) {
-                // Its Python is known as well as if the layer had been found.
+            } else if let Some(chain) = self.open.chain {
+                // What the lock knows of it stays there; its Python is known as well as if the layer had been found.
                 let name = format!("{}/{}", self.image.name, tree.title);
                 if let Some((_, python)) = self.run.pins.view(&name, &self.platform.to_string(), chain.digest()) {
                     self.open.python = KnownPython::of_line(&python);
@@ -324,14 +324,14 @@ impl<'a> Growing<'a> {
     fn heed(&mut self, traits: Traits, planned: Option<&Planned>) {
         let newest = traits.newest.and_then(|seconds| Timestamp::from_second(seconds).ok());
         self.newest = self.newest.max(newest);
-        self.deletes |= traits.deletes;
-        self.libraries |= traits.libraries | traits.deletes;
+        self.open.deletes |= traits.deletes;
+        self.open.libraries |= traits.libraries | traits.deletes;
         if traits.python {
             self.open.python = KnownPython::Unknown;
         }
         if planned.is_some_and(|planned| planned.packages.is_debian()) {
             // It writes the loader's cache over all that is there.
-            self.libraries = false;
+            self.open.libraries = false;
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::settings::{Resolved, owner_of};
 use super::{BuildError, Builder, OpenBase, Run};
 use crate::base::LayerStack;
-use crate::context::{self, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
+use crate::context::{self, ContextDirectory, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
 use crate::host::HostRoot;
 use crate::oci::Platform;
 use crate::recipe::packages::{DebianPackage, PythonInput};
@@ -43,6 +43,8 @@ pub(super) struct Making<'a> {
     /// Of the image and the layer.
     rules: FileRules,
     pub(super) newest: Option<i64>,
+    /// The seal of the Debian packages that the layer's key is of.
+    pub(super) planned: Option<String>,
 }
 
 impl<'a> Making<'a> {
@@ -56,7 +58,18 @@ impl<'a> Making<'a> {
         platform: &'a Platform,
         run: &'a Run,
     ) -> Self {
-        Making { builder, image, layer, resolved, open, platform, run, rules: image.rules_of(layer), newest: None }
+        Making {
+            builder,
+            image,
+            layer,
+            resolved,
+            open,
+            platform,
+            run,
+            rules: image.rules_of(layer),
+            newest: None,
+            planned: None,
+        }
     }
 }
 
@@ -217,10 +230,13 @@ impl Making<'_> {
         tree: &mut FileTree,
     ) -> Result<(), BuildError> {
         let recipe = self.builder.recipe;
-        let root = HostRoot::open(&recipe.context)
-            .map_err(|error| self.caused(span, format!("opening the context {}", recipe.context.display()), error))?;
-        let ignore = IgnoreFile::find(&recipe.context, Some(&recipe.path))
-            .map_err(|error| self.caused(span, "reading the ignore file".to_owned(), error))?;
+        let context = match self.run.context.get() {
+            Some(context) => context,
+            None => {
+                let opened = self.open_context(span)?;
+                self.run.context.get_or_init(|| opened)
+            }
+        };
         let asked = items
             .iter()
             .map(|item| {
@@ -239,26 +255,13 @@ impl Making<'_> {
             true => self.to(span).unwrap_or_default(),
             false => self.to(span)?,
         };
-        let mut unnamed = vec![recipe.context.join("lapstrake-out")];
-        let mut lock = recipe.path.clone().into_os_string();
-        lock.push(".lock");
-        unnamed.extend([recipe.path.clone(), recipe.path.with_extension("lock"), PathBuf::from(lock)]);
-        let forbidden: Vec<Forbidden> = self
-            .builder
-            .forbidden
-            .iter()
-            .map(|path| Forbidden { path: path.clone(), what: "an output or the cache".to_owned() })
-            .collect();
         let (include, exclude) = (self.patterns(&self.layer.include)?, self.patterns(&self.rules.exclude)?);
         let selection = context::select(&CopyRequest {
-            context: &root,
+            context,
             items: &asked,
             to: &to,
-            ignore: &ignore,
             include: &include,
             exclude: &exclude,
-            unnamed: &unnamed,
-            forbidden: &forbidden,
             threads: self.builder.jobs,
         })
         .map_err(|error| match items {
@@ -278,6 +281,26 @@ impl Making<'_> {
         let landing = context::Landing { owner, modes: &modes, hardlinks: self.layer.hardlinks };
         let mut placer = self.placer(tree, owner, "copy");
         selection.emit(&landing, &mut placer).map_err(|error| self.at(span, error))
+    }
+
+    /// The context, with what is never copied from it.
+    fn open_context(&self, span: Span) -> Result<ContextDirectory, BuildError> {
+        let recipe = self.builder.recipe;
+        let root = HostRoot::open(&recipe.context)
+            .map_err(|error| self.caused(span, format!("opening the context {}", recipe.context.display()), error))?;
+        let ignore = IgnoreFile::find(&recipe.context, Some(&recipe.path))
+            .map_err(|error| self.caused(span, "reading the ignore file".to_owned(), error))?;
+        let mut unnamed = vec![recipe.context.join("lapstrake-out")];
+        let mut lock = recipe.path.clone().into_os_string();
+        lock.push(".lock");
+        unnamed.extend([recipe.path.clone(), recipe.path.with_extension("lock"), PathBuf::from(lock)]);
+        let forbidden: Vec<Forbidden> = self
+            .builder
+            .forbidden
+            .iter()
+            .map(|path| Forbidden { path: path.clone(), what: "an output or the cache".to_owned() })
+            .collect();
+        Ok(ContextDirectory::new(root, ignore, &unnamed, forbidden))
     }
 
     /// An error with its causes in one text.

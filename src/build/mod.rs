@@ -26,7 +26,7 @@ mod python;
 mod settings;
 mod whole;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,6 +39,7 @@ pub use outside::{Outside, OutsideImage};
 pub use pins::Locking;
 
 use crate::base::LayerStack;
+use crate::context::ContextDirectory;
 use crate::image::Image;
 use crate::layer::{self, Elsewhere, Layer, LayerKey, Reuse};
 use crate::lock::{Lock, ViewPin};
@@ -146,6 +147,8 @@ struct Run {
     /// The images that are asked for.
     wanted: BTreeSet<ImageName>,
     notes: RefCell<Notes>,
+    /// What is copied from, once something is.
+    context: OnceCell<ContextDirectory>,
 }
 
 /// What is kept when a whole run was good.
@@ -235,6 +238,7 @@ impl Builder<'_> {
             purpose,
             wanted: wanted.clone(),
             notes: RefCell::default(),
+            context: OnceCell::new(),
         };
         let needed = self.needed(wanted);
         let mut built = Vec::new();

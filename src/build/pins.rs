@@ -141,7 +141,9 @@ impl Pins {
     /// installed below, and that is what it was when the base was pinned.
     pub(super) fn debian_over_unread(&self, layer: &str, platform: &str, asked: &Asked) -> Option<DebianPins> {
         let fits = |entry: &&DebianPins| {
-            entry.platform == platform && entry.is_for(layer) && entry.asked.without("installed") == *asked
+            entry.platform == platform
+                && entry.is_for(layer)
+                && entry.asked.without("installed").without("taken") == *asked
         };
         let entry = self.before.debian.iter().find(fits)?;
         match self.debian(layer, platform, &entry.asked) {

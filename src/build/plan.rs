@@ -25,6 +25,8 @@ pub(super) enum Packages {
     Debian {
         /// Whether its packages were pinned by this run.
         new: bool,
+        /// What the pins are that the key is of.
+        seal: String,
     },
     /// Python's: files go to these directories, and few elsewhere.
     Python(Vec<TreePath>),
@@ -85,11 +87,22 @@ impl Making<'_> {
                 parts.extend(self.compiler_pins(version, span)?.iter().map(DebianPins::seal));
             }
         }
-        Ok(Packages::Debian { new: self.run.pins.is_new(&pins) })
+        Ok(Packages::Debian { new: self.run.pins.is_new(&pins), seal: pins.seal() })
     }
 
     /// The pins over layers that are not looked into; where the lock has none, they must be.
+    ///
+    /// What is installed below is part of what is asked. Where it is not known, the lock's entry for this layer is taken, and
+    /// whoever has to make the layer compares it with what it then sees ([`Making::planned`]).
     fn pinned_over_unread(&self, source: &DebianSource, span: Span, misses: &Misses) -> Result<DebianPins, BuildError> {
+        let known = self.open.stack.with_own_misses();
+        let reader = LayerReader::new(&known, self.builder.store);
+        let read = |layer, offset, length| reader.read(layer, offset, length);
+        let asked = self.debian_asked(source, span, &Below { rootfs: known.rootfs(), read: &read });
+        if known.missed().is_none() {
+            asked?;
+            return self.debian_pins(source, span, &Below { rootfs: known.rootfs(), read: &read });
+        }
         let nothing = Rootfs::new();
         let read = |_, _, _| Err(std::io::ErrorKind::NotFound.into());
         let asked = self.debian_asked(source, span, &Below { rootfs: &nothing, read: &read })?;

@@ -42,12 +42,19 @@ impl Growing<'_> {
     }
 
     fn is_proven(&self, proof: Option<LayerKey>) -> bool {
-        self.run.reuse == Reuse::Allowed && proof.is_some_and(|proof| layer::is_proven(self.builder.store, proof))
+        let believes = self.run.reuse == Reuse::Allowed && !self.builder.verify;
+        believes && proof.is_some_and(|proof| layer::is_proven(self.builder.store, proof))
+    }
+
+    /// All layers that are there now were looked over.
+    fn looked_over(&mut self) {
+        self.open.looked_over = Some(self.open.stack.layers().len());
+        self.open.deletes = false;
     }
 
     /// What packages need over the final tree of an image: `ld.so.cache`, where layers on top brought libraries.
     pub(super) fn last_layer(&mut self) -> Result<(), BuildError> {
-        if !self.libraries || !self.builder.has_packages(self.image) {
+        if !self.open.libraries || !self.builder.has_packages(self.image) {
             return Ok(());
         }
         let title = "ld.so.cache".to_owned();
@@ -57,12 +64,15 @@ impl Growing<'_> {
         let path = TreePath::parse("etc/ld.so.cache").map_err(|error| self.builder.at(self.image.span, error))?;
         let planned = proof.map(|key| Planned { key, packages: Packages::Last(vec![path]) });
         if images && self.is_proven(proof) {
+            self.open.libraries = false;
             return Ok(());
         }
-        if let Some(planned) = planned.as_ref().filter(|_| images)
+        if let Some(planned) = planned.as_ref().filter(|_| images && !self.builder.verify)
             && let Some(found) = self.find(planned.key)
         {
-            return self.push_found(found, planned, &title, &title);
+            self.push_found(found, planned, &title, &title)?;
+            self.open.libraries = false;
+            return Ok(());
         }
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
             self.builder.caused(self.image.span, "writing ld.so.cache".to_owned(), source)
@@ -83,9 +93,12 @@ impl Growing<'_> {
                     tree,
                     newest: None,
                 };
-                self.push_tree(tree, planned)
+                self.push_tree(tree, planned)?;
+                self.open.libraries = false;
+                Ok(())
             }
             None => {
+                self.open.libraries = false;
                 self.run.notes.borrow_mut().proofs.extend(proof.filter(|_| images));
                 Ok(())
             }
@@ -105,15 +118,15 @@ impl Growing<'_> {
         };
         let proof = self.proof(self.open.chain, "looked over");
         if run.purpose == Purpose::Images && self.is_proven(proof) {
-            self.open.looked_over = Some(self.open.stack.layers().len());
+            self.looked_over();
             return Ok(());
         }
         let stack = &self.open.stack;
-        if stack.is_unread() && self.deletes {
+        if stack.is_unread() && self.open.deletes {
             // What is left may need what is gone.
             stack.misses().add(Missed::Whole("layers above delete something of it"));
         }
-        let proven = self.open.looked_over.filter(|_| !self.deletes).unwrap_or(0);
+        let proven = self.open.looked_over.filter(|_| !self.open.deletes).unwrap_or(0);
         let look = |view: LayerStack| {
             let view =
                 view.at_hand(proven.max(self.open.foreign), builder.store).map_err(|error| failed(error.into()))?;
@@ -137,8 +150,9 @@ impl Growing<'_> {
         }
         match fatal.is_empty() {
             true => {
-                run.notes.borrow_mut().proofs.extend(proof);
-                self.open.looked_over = Some(self.open.stack.layers().len());
+                // What was said is said again by the next build.
+                run.notes.borrow_mut().proofs.extend(proof.filter(|_| missing.is_empty()));
+                self.looked_over();
                 Ok(())
             }
             false => Err(builder.at(image.span, would_not_run(image, platform, &fatal))),

@@ -103,7 +103,7 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
                 build_and_put(&builder, &wanted, &outputs, registries, &kept, &pushed_layers)?
             }
             // What somebody pushed is gone, or was never there: then it is made here.
-            _ if pushed_layers.was_read() && is_gone(&*failure.error) => {
+            _ if is_gone(&*failure.error, &pushed_layers) => {
                 reporter.warn("a layer that was found in a registry is gone from there: it is built");
                 builder.elsewhere = &();
                 build_and_put(&builder, &wanted, &outputs, registries, &kept, &())?
@@ -178,14 +178,10 @@ fn damaged(error: &(dyn std::error::Error + 'static)) -> Option<Digest> {
     })
 }
 
-/// Whether something failed since a registry does not have what it should.
-fn is_gone(error: &(dyn std::error::Error + 'static)) -> bool {
-    let missing = |error: &RegistryError| {
-        matches!(error, RegistryError::Absent { .. })
-            || error.refusal().is_some_and(|refusal| {
-                refusal.status == 404 || refusal.says("BLOB_UNKNOWN") || refusal.says("MANIFEST_BLOB_UNKNOWN")
-            })
-    };
+/// Whether something failed since a registry does not have a layer that was found there.
+fn is_gone(error: &(dyn std::error::Error + 'static), found: &PushedLayers<'_>) -> bool {
+    let missing =
+        |error: &RegistryError| matches!(error, RegistryError::Absent { digest, .. } if found.has_layer(digest));
     causes(error).any(|error| {
         error.downcast_ref::<RegistryError>().is_some_and(missing)
             || error.downcast_ref::<Box<RegistryError>>().is_some_and(|error| missing(error))

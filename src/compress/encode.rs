@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -321,11 +322,13 @@ fn compress_chunks(work: Work<'_>, todo: &Mutex<Receiver<Slot>>, results: &Sende
         let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut slot) = next else { return };
         let id = ChunkId::of(work.encoding, &slot.plain);
-        let done = match &mut compressor {
+        // Everybody waits for this chunk: whatever happens to it is told.
+        let done = catch_unwind(AssertUnwindSafe(|| match &mut compressor {
             _ if work.known.find(id, &mut slot.packed) => Ok(()),
             Ok(compressor) => compressor.compress(&slot.plain, &mut slot.packed),
             Err(error) => Err(EncodeError::Compress(error.to_string())),
-        };
+        }));
+        let done = done.unwrap_or_else(|_| Err(EncodeError::Compress("a thread of it panicked".to_owned())));
         if results.send(done.map(|()| (id, slot))).is_err() {
             return;
         }

@@ -12,19 +12,19 @@
 //! as they are. A glob does not look into a directory that it matches: that is taken whole.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, OFlags};
 
+use super::directory::{ContextDirectory, Forbidden};
 use super::glob::{Glob, GlobError, symbols};
-use super::ignore::IgnoreFile;
 use super::named::{Named, components, follow, join, split};
 use super::pattern::Patterns;
 use super::rules::{Dropped, Inside, Rules};
 use super::selection::{Place, Selection, What};
 use super::walk::{FoundFile, Names, Start, WalkError, Walked, found_file, refuse_whiteout, special, walk};
-use crate::host::{HostDirectory, HostRoot};
+use crate::host::HostDirectory;
 use crate::nearest::{hint, nearest};
 use crate::shown::Shown;
 use crate::tree::{Origin, PathError, TreePath};
@@ -42,34 +42,19 @@ pub struct CopyItem {
     pub destination: Option<TreePath>,
 }
 
-/// A path of the machine that must not get into an image: an output, the cache.
-#[derive(Clone, Debug)]
-pub struct Forbidden {
-    /// The file or directory; it need not be there yet.
-    pub path: PathBuf,
-    /// What it is: `the output`, `the cache directory`.
-    pub what: String,
-}
-
 /// What is asked of a context.
 #[derive(Debug)]
 pub struct CopyRequest<'a> {
     /// The context.
-    pub context: &'a Arc<HostRoot>,
+    pub context: &'a ContextDirectory,
     /// What to copy.
     pub items: &'a [CopyItem],
     /// The directory in the image.
     pub to: &'a TreePath,
-    /// The ignore file.
-    pub ignore: &'a IgnoreFile,
     /// Where there are any, only what they match.
     pub include: &'a Patterns,
     /// Not what they match.
     pub exclude: &'a Patterns,
-    /// The recipe, its lock, `lapstrake-out`: left out unless an item names them. `.git` is, everywhere.
-    pub unnamed: &'a [PathBuf],
-    /// What it is an error to copy.
-    pub forbidden: &'a [Forbidden],
     /// How many threads walk.
     pub threads: usize,
 }
@@ -205,20 +190,16 @@ struct From {
 /// [`CopyError`]. An item whose matches are all left out by `include` and `exclude` is no error: see
 /// [`Selection::emptied`].
 pub fn select(request: &CopyRequest<'_>) -> Result<Selection, CopyError> {
-    let root = std::fs::canonicalize(request.context.path()).unwrap_or_else(|_| request.context.path().to_path_buf());
-    let unnamed = request.unnamed.iter().filter_map(|path| relative_to(&root, path));
+    let ContextDirectory { ignore, unnamed, .. } = request.context;
     let rules = Rules {
-        ignore: request.ignore.patterns(),
+        ignore: ignore.patterns(),
         include: request.include,
         exclude: request.exclude,
-        unnamed: unnamed.map(|path| (split(&path).0.to_vec(), split(&path).1.to_vec())).collect(),
+        unnamed: unnamed.iter().map(|path| (split(path).0.to_vec(), split(path).1.to_vec())).collect(),
     };
-    let forbidden = request.forbidden.iter().filter_map(|it| Some((relative_to(&root, &it.path)?, it)));
-    let forbidden: Vec<_> = forbidden.collect();
     let mut choice = Choice {
         request,
         rules: &rules,
-        forbidden,
         starts: Vec::new(),
         from: Vec::new(),
         selection: Selection {
@@ -238,7 +219,6 @@ pub fn select(request: &CopyRequest<'_>) -> Result<Selection, CopyError> {
 struct Choice<'a> {
     request: &'a CopyRequest<'a>,
     rules: &'a Rules<'a>,
-    forbidden: Vec<(Vec<u8>, &'a Forbidden)>,
     starts: Vec<Start>,
     from: Vec<From>,
     selection: Selection,
@@ -287,14 +267,14 @@ impl<'a> Choice<'a> {
 
     /// An item without wildcards.
     fn literal(&mut self, asked: &Asked<'_>, path: &[u8]) -> Result<(), CopyError> {
-        let target = match follow(self.request.context, path)? {
+        let target = match follow(&self.request.context.root, path)? {
             Named::Directory(path) => Target::Directory(path),
             Named::File { directory, name, .. } if asked.contents => {
-                let at = self.request.context.shown(&join(&directory, &name));
+                let at = self.request.context.root.shown(&join(&directory, &name));
                 return Err(CopyError::NotADirectory { item: asked.shown(), at });
             }
             Named::File { directory, name, stat } => {
-                let host = Arc::new(HostDirectory::new(self.request.context.clone(), directory.as_slice()));
+                let host = Arc::new(HostDirectory::new(self.request.context.root.clone(), directory.as_slice()));
                 Target::File { directory, file: found_file(&host, &name, &stat) }
             }
             Named::Missing { above, name } => return Err(self.no_match(asked, &above, &name)),
@@ -306,11 +286,11 @@ impl<'a> Choice<'a> {
     /// An item with wildcards.
     fn matches(&mut self, asked: &Asked<'_>) -> Result<(), CopyError> {
         let fixed = asked.glob.fixed().collect::<Vec<_>>().join("/").into_bytes();
-        let base = match follow(self.request.context, &fixed)? {
+        let base = match follow(&self.request.context.root, &fixed)? {
             Named::Directory(path) => path,
             Named::Missing { above, name } => return Err(self.no_match(asked, &above, &name)),
             Named::File { directory, name, .. } => {
-                let at = self.request.context.shown(&join(&directory, &name));
+                let at = self.request.context.root.shown(&join(&directory, &name));
                 return Err(CopyError::NotADirectory { item: asked.shown(), at });
             }
             other => return Err(self.astray(asked.shown(), other)),
@@ -344,7 +324,7 @@ impl<'a> Choice<'a> {
         found: &mut Vec<Source>,
         dropped: &mut Option<Dropped>,
     ) -> Result<(), CopyError> {
-        let context = self.request.context;
+        let context = &self.request.context.root;
         let git = components(fixed).any(|name| name == b".git");
         let inside = self.rules.descend(&symbols(&base));
         let mut todo = vec![(fixed.to_vec(), base, inside)];
@@ -422,7 +402,7 @@ impl<'a> Choice<'a> {
 
     /// Takes a source into the selection, or what it holds into the walk.
     fn take(&mut self, asked: &Asked<'_>, source: Source) -> Result<(), CopyError> {
-        let context = self.request.context;
+        let context = &self.request.context.root;
         let shown = context.shown(&source.written);
         let name = split(&source.written).1;
         let destination = match &asked.item.destination {
@@ -441,7 +421,9 @@ impl<'a> Choice<'a> {
             Target::File { directory, file } => {
                 let name = file.file.directory().map(|(_, name)| name.to_vec()).unwrap_or_default();
                 let path = join(&directory, &name);
-                if let Some((_, forbidden)) = self.forbidden.iter().find(|(forbidden, _)| *forbidden == path) {
+                if let Some((_, forbidden)) =
+                    self.request.context.forbidden.iter().find(|(forbidden, _)| *forbidden == path)
+                {
                     return Err(forbidden_error(asked.item, forbidden));
                 }
                 let inside = self.rules.descend(&symbols(&directory));
@@ -479,7 +461,7 @@ impl<'a> Choice<'a> {
 
     /// Whether an output or cache lies at or below a directory that is walked, and would be taken.
     fn refuse_forbidden(&self, asked: &Asked<'_>, start: &[u8]) -> Result<(), CopyError> {
-        for (path, forbidden) in &self.forbidden {
+        for (path, forbidden) in &self.request.context.forbidden {
             let Some(below) = below(path, start) else { continue };
             let mut above = start.to_vec();
             let left_out = components(below).any(|name| {
@@ -495,9 +477,9 @@ impl<'a> Choice<'a> {
     }
 
     fn left_out(&mut self, number: usize, item: &CopyItem, dropped: Dropped) -> Result<(), CopyError> {
-        match dropped.ignored_by().and_then(|by| self.request.ignore.patterns().said(by)) {
+        match dropped.ignored_by().and_then(|by| self.request.context.ignore.patterns().said(by)) {
             Some((pattern, line)) => {
-                let file = self.request.ignore.path().unwrap_or(Path::new(""));
+                let file = self.request.context.ignore.path().unwrap_or(Path::new(""));
                 Err(CopyError::Ignored {
                     item: shown(item),
                     file: Shown::new(file.as_os_str().as_encoded_bytes()),
@@ -515,7 +497,7 @@ impl<'a> Choice<'a> {
     }
 
     fn no_match(&self, asked: &Asked<'_>, above: &[u8], name: &[u8]) -> CopyError {
-        let context = self.request.context;
+        let context = &self.request.context.root;
         let source = asked.item.source.trim_end_matches('/').as_bytes();
         let exists = asked.glob.literal().is_none()
             && matches!(follow(context, source), Ok(Named::File { .. } | Named::Directory(_)));
@@ -528,7 +510,7 @@ impl<'a> Choice<'a> {
     }
 
     fn nearest(&self, above: &[u8], name: &[u8]) -> Option<String> {
-        let handle = self.request.context.open_at(above, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
+        let handle = self.request.context.root.open_at(above, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
         let mut names = Names::new();
         names.read(&handle).ok()?;
         let names: Vec<String> = names.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
@@ -537,7 +519,7 @@ impl<'a> Choice<'a> {
     }
 
     fn astray(&self, item: Shown, named: Named) -> CopyError {
-        let context = self.request.context;
+        let context = &self.request.context.root;
         match named {
             Named::Outside { link, target } => {
                 CopyError::Outside { item, link: context.shown(&link), target: Shown::new(&target) }
@@ -555,7 +537,7 @@ impl<'a> Choice<'a> {
         let starts = std::mem::take(&mut self.starts);
         let walked = match starts.is_empty() {
             true => Vec::new(),
-            false => walk(self.request.context, self.rules, starts, self.request.threads)?,
+            false => walk(&self.request.context.root, self.rules, starts, self.request.threads)?,
         };
         let wanted = wanted(&walked);
         let mut taken = vec![false; self.from.len()];
@@ -565,7 +547,7 @@ impl<'a> Choice<'a> {
             let path = directory.host.path();
             let below = below(path, &from.path).unwrap_or_default();
             let destination = TreePath::parse(below).and_then(|below| from.destination.join(&below));
-            let misfit = |source| CopyError::Path { source_path: self.request.context.shown(path), source };
+            let misfit = |source| CopyError::Path { source_path: self.request.context.root.shown(path), source };
             let destination = destination.map_err(misfit)?;
             let names = directory.files.iter().filter_map(|found| Some(found.file.directory()?.1));
             for name in names.chain(directory.links.iter().map(|link| &link.name[..])) {
@@ -626,28 +608,19 @@ fn below<'p>(path: &'p [u8], directory: &[u8]) -> Option<&'p [u8]> {
     }
 }
 
-/// Where a path of the machine is, relative to a directory whose path has no symlinks; `None` where it is not below it.
-/// What does not exist yet counts by its name.
-fn relative_to(root: &Path, path: &Path) -> Option<Vec<u8>> {
-    let absolute = std::path::absolute(path).ok()?;
-    let existing = absolute.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
-    let (above, canonical) = existing?;
-    let whole = canonical.join(absolute.strip_prefix(above).ok()?);
-    let relative = whole.strip_prefix(root).ok()?;
-    let relative = components(relative.as_os_str().as_encoded_bytes()).collect::<Vec<_>>().join(&b'/');
-    Some(relative)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
 
     use rustix::fs::{CWD, Mode};
 
+    use super::super::ignore::IgnoreFile;
     use super::super::modes::{FileMode, Modes};
     use super::super::selection::{Landing, SelectedKind};
     use super::*;
+    use crate::host::HostRoot;
     use crate::tree::{FileTree, Kind, Node, NodeKind, Owner, Placer, Rootfs};
 
     /// A context in a temporary directory, and what is asked of it.
@@ -709,7 +682,8 @@ mod tests {
         }
 
         fn select(&self, items: &[Item]) -> Result<Selection, CopyError> {
-            let context = HostRoot::open(self.path("")).unwrap();
+            let root = HostRoot::open(self.path("")).unwrap();
+            let ignore = IgnoreFile::parse(self.path(".dockerignore"), self.ignore.as_bytes()).unwrap();
             let items: Vec<CopyItem> = items
                 .iter()
                 .map(|(source, to)| CopyItem {
@@ -719,15 +693,14 @@ mod tests {
                 .collect();
             let forbidden =
                 self.forbidden.iter().map(|name| Forbidden { path: self.path(name), what: "the output".into() });
+            let unnamed: Vec<PathBuf> = self.unnamed.iter().map(|name| self.path(name)).collect();
+            let context = ContextDirectory::new(root, ignore, &unnamed, forbidden.collect());
             select(&CopyRequest {
                 context: &context,
                 items: &items,
                 to: &TreePath::parse(self.to).unwrap(),
-                ignore: &IgnoreFile::parse(self.path(".dockerignore"), self.ignore.as_bytes()).unwrap(),
                 include: &Patterns::parse(&self.include).unwrap(),
                 exclude: &Patterns::parse(&self.exclude).unwrap(),
-                unnamed: &self.unnamed.iter().map(|name| self.path(name)).collect::<Vec<_>>(),
-                forbidden: &forbidden.collect::<Vec<_>>(),
                 threads: self.threads,
             })
         }

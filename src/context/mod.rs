@@ -1,6 +1,7 @@
 //! The build context: what of it is chosen, and where it lands.
 
 mod copy;
+mod directory;
 mod glob;
 mod ignore;
 mod modes;
@@ -10,7 +11,8 @@ mod rules;
 mod selection;
 mod walk;
 
-pub use copy::{CopyError, CopyItem, CopyRequest, Forbidden, select};
+pub use copy::{CopyError, CopyItem, CopyRequest, select};
+pub use directory::{ContextDirectory, Forbidden};
 pub use glob::{Glob, GlobError};
 pub use ignore::{IgnoreError, IgnoreFile};
 pub use modes::{FileMode, ModeKeyError, Modes};

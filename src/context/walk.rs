@@ -135,9 +135,12 @@ pub(super) fn walk(
         git: it.git,
     });
     let walk = Walk { root, rules, queue: Mutex::new(Queue { todo: tasks.collect(), busy: 0 }), ready: Condvar::new() };
+    // A few directories are walked in less time than a thread takes to start.
+    let first = walk.work(FEW);
+    let others = if walk.is_done() { 0 } else { threads.max(1) - 1 };
     let mut parts = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(|| walk.work())).collect();
-        let mut parts = vec![walk.work()];
+        let others: Vec<_> = (0..others).map(|_| scope.spawn(|| walk.work(usize::MAX))).collect();
+        let mut parts = vec![first, walk.work(usize::MAX)];
         // A panic of a thread is one of the walk.
         parts.extend(
             others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))),
@@ -152,6 +155,9 @@ pub(super) fn walk(
     walked.sort_unstable_by(|a, b| (a.start, a.host.path()).cmp(&(b.start, b.host.path())));
     Ok(walked)
 }
+
+/// How many directories one thread walks alone before others help.
+const FEW: usize = 32;
 
 struct Walk<'a> {
     root: &'a Arc<HostRoot>,
@@ -182,10 +188,16 @@ struct Part {
 }
 
 impl Walk<'_> {
-    fn work(&self) -> Part {
+    fn is_done(&self) -> bool {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).todo.is_empty()
+    }
+
+    /// Walks up to `most` directories.
+    fn work(&self, most: usize) -> Part {
         let mut part = Part::default();
         let mut names = Names::new();
-        while let Some(task) = self.next() {
+        for _ in 0..most {
+            let Some(task) = self.next() else { break };
             let mut found = Vec::new();
             match self.directory(&task, &mut names, &mut found) {
                 Ok(Some(walked)) => part.walked.push(walked),

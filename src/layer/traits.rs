@@ -29,8 +29,9 @@ impl Traits {
         let mut traits = Traits { newest, ..Traits::default() };
         for (path, entry) in tree.iter().filter(|(_, entry)| !matches!(entry.kind, Kind::Directory)) {
             traits.libraries |= may_be_library(path);
-            traits.python |= may_be_python(path);
-            traits.deletes |= matches!(entry.kind, Kind::Whiteout);
+            let deletes = matches!(entry.kind, Kind::Whiteout);
+            traits.deletes |= deletes;
+            traits.python |= may_be_python(path) || deletes && may_hold_python(path);
             traits.elsewhere |=
                 !own.iter().any(|own| path.strip_prefix(own).is_some() || own.strip_prefix(path).is_some());
         }
@@ -73,12 +74,27 @@ impl FromStr for Traits {
     }
 }
 
-/// Whether something at that path could be another Python than the one below.
+/// Where Python is, and what tells of it: its programs, what packages there are, its library.
+const PYTHON: [&[u8]; 6] = [b"bin", b"usr/bin", b"usr/local/bin", b"var/lib/dpkg", b"lib/apk/db", b"usr/lib"];
+
+/// Whether something at that path could be another Python than the one below, or tell of it in another way.
 fn may_be_python(path: &TreePath) -> bool {
-    let directories: [&[u8]; 4] = [b"bin", b"usr/bin", b"usr/local/bin", b"var/lib/dpkg"];
     let name = path.file_name().unwrap_or_default();
-    (name.starts_with(b"python3") || name.starts_with(b"status"))
-        && directories.contains(&path.parent().unwrap_or_default().as_bytes())
+    let told: [&[u8]; 3] = [b"EXTERNALLY-MANAGED", b"patchlevel.h", b"libc.so.6"];
+    if told.contains(&name) || name.starts_with(b"ld-musl") {
+        return true;
+    }
+    let parent = path.parent().unwrap_or_default();
+    matches!(parent.as_bytes(), b"var/lib/dpkg/status.d" | b"lib/apk/db")
+        || (name.starts_with(b"python3") || name.starts_with(b"status")) && PYTHON[..4].contains(&parent.as_bytes())
+}
+
+/// Whether one of those places lies below that path, or the path below where a Python is.
+fn may_hold_python(path: &TreePath) -> bool {
+    let is_below = |place: &[u8]| {
+        place.strip_prefix(path.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    };
+    PYTHON.iter().any(|place| is_below(place)) || path.components().any(|part| part.starts_with(b"python3"))
 }
 
 /// Whether the loader's cache may have to tell of a path, or of where it lies.

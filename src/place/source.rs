@@ -33,6 +33,11 @@ pub trait BlobSource: Send + Sync {
 
 /// A place that holds images.
 pub trait ImageSource: BlobSource {
+    /// The tag of a registry whose answer this is, where the registry itself was asked for it just now: no mirror, no cache.
+    fn answers_for(&self) -> Option<crate::oci::Reference> {
+        None
+    }
+
     /// The images that the place lists, each once, in the order in which they are listed.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub struct PushImage {
     pub repository: Reference,
     /// The tags it gets.
     pub tags: Vec<String>,
-    /// What tags of the repository were just found to name: nobody asks for them again.
+    /// What tags of the repository were found to name: those that name something else are not asked for again.
     pub seen: BTreeMap<String, Digest>,
     /// Its manifests, children before parents: the last one is what the tags name.
     pub manifests: Vec<PushManifest>,
@@ -176,9 +176,10 @@ impl Core {
         let digest = root.descriptor.digest;
         let mut found = Found { manifests: BTreeSet::new(), tags: BTreeSet::new() };
         for tag in &image.tags {
+            // What it named a while ago says that it has to be set; that it need not be, only what it names now.
             let now = match image.seen.get(tag) {
-                Some(seen) => Some(*seen),
-                None => there(tag, None).await?,
+                Some(seen) if *seen != digest => None,
+                _ => there(tag, None).await?,
             };
             if now == Some(digest) {
                 found.tags.insert(tag.clone());

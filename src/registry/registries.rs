@@ -65,6 +65,11 @@ impl Registries {
         }))
     }
 
+    /// Whether mirrors are asked before a registry.
+    pub fn has_mirrors(&self, registry: &str) -> bool {
+        self.core.options.registries.get(registry).is_some_and(|found| !found.mirrors.is_empty())
+    }
+
     /// Whether the registry itself (no mirror) has a blob in that repository.
     ///
     /// # Errors

@@ -121,6 +121,11 @@ impl BlobSource for RegistryImage {
 }
 
 impl ImageSource for RegistryImage {
+    fn answers_for(&self) -> Option<Reference> {
+        let own = self.reference.digest().is_none() && !self.registries.has_mirrors(self.reference.registry());
+        own.then(|| self.reference.clone())
+    }
+
     fn roots(&self) -> Result<Vec<Root>, SourceError> {
         let (descriptor, _) = self.root()?;
         let name = ListedName { name: Some(self.reference.to_string()), containerd: None };

@@ -72,9 +72,9 @@ impl<'a> PushedLayers<'a> {
         PushedLayers { candidates, platforms, jobs, warn, read: OnceLock::new() }
     }
 
-    /// Whether manifests were read.
-    pub fn was_read(&self) -> bool {
-        self.read.get().is_some()
+    /// Whether a blob is that of a layer that was found.
+    pub fn has_layer(&self, blob: &Digest) -> bool {
+        self.read.get().is_some_and(|known| known.layers.values().any(|layer| layer.descriptor.digest == *blob))
     }
 
     fn known(&self) -> &Known {
@@ -83,17 +83,14 @@ impl<'a> PushedLayers<'a> {
             let mut known = Known::default();
             // The first that has a key counts: candidates are in order.
             for Read { source, root, manifest } in all.into_iter().flatten() {
-                if let Some(reference) = source.comes_from(&root)
-                    && let Some(tag) = reference.tag()
-                {
-                    known.tags.insert((reference.name(), tag.to_owned()), root.digest);
+                if let Some(reference) = source.answers_for() {
+                    if let Some(tag) = reference.tag() {
+                        known.tags.insert((reference.name(), tag.to_owned()), root.digest);
+                    }
+                    let named = std::iter::once(&manifest.config).chain(&manifest.layers);
+                    known.blobs.extend(named.map(|descriptor| (reference.name(), descriptor.digest)));
                 }
                 let bytes: Arc<dyn BlobSource> = source;
-                for descriptor in std::iter::once(&manifest.config).chain(&manifest.layers) {
-                    if let Some(reference) = bytes.comes_from(descriptor) {
-                        known.blobs.insert((reference.name(), descriptor.digest));
-                    }
-                }
                 for descriptor in manifest.layers {
                     if let Some((key, pushed)) = pushed(descriptor, &bytes) {
                         known.layers.entry(key).or_insert(pushed);

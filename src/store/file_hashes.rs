@@ -309,7 +309,8 @@ fn is_settled(identity: &FileIdentity, since: SystemTime) -> bool {
     identity.ctime.1 != 0 && is_over(identity.mtime) && is_over(identity.ctime)
 }
 
-fn is_local(path: &Path) -> bool {
+/// Whether the file system of a path has a clock of this kernel.
+pub(super) fn is_local(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| LOCAL.contains(&(found.f_type as u64)))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::file_hashes::is_local;
 use super::{BlobStore, read_record, write_record};
 use crate::content::FileIdentity;
 use crate::oci::json;
@@ -29,9 +30,11 @@ impl Kept for BlobStore {
     }
 
     fn note(&self, directory: &Path, files: &BTreeMap<String, FileIdentity>) {
-        let Some(name) = name_of(directory) else { return };
+        let Some(name) = name_of(directory).filter(|_| is_local(directory)) else { return };
         let numbers = |file: &FileIdentity| -> Numbers { (file.device, file.inode, file.size, file.mtime, file.ctime) };
-        let files: BTreeMap<&String, Numbers> = files.iter().map(|(name, file)| (name, numbers(file))).collect();
+        // A ctime of whole seconds is that of a clock that may stand still for long.
+        let files = files.iter().filter(|(_, file)| file.ctime.1 != 0);
+        let files: BTreeMap<&String, Numbers> = files.map(|(name, file)| (name, numbers(file))).collect();
         if let Ok(bytes) = json::canonical(&files) {
             // What cannot be noted is read again another time.
             let _ = write_record(self, WRITTEN, &name, &bytes);

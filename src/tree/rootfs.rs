@@ -228,6 +228,13 @@ impl Rootfs {
         self.under.as_ref()?.missed()
     }
 
+    /// Says from now on what it cannot tell to nobody who was told before.
+    pub fn forget_misses(&mut self) {
+        if let Some(under) = &mut self.under {
+            under.forget_misses();
+        }
+    }
+
     /// Where this view says what it could not tell; `None` where all of it is known.
     pub fn misses(&self) -> Option<&Misses> {
         self.under.as_ref()?.known().map(|(_, misses)| misses)

@@ -141,6 +141,12 @@ impl Underlay {
         matches!(self.base, Base::Watched(_))
     }
 
+    pub(super) fn forget_misses(&mut self) {
+        if let Base::Partial(base) = &self.base {
+            self.base = Base::Partial(Arc::new(Partial { known: base.known.clone(), misses: Misses::default() }));
+        }
+    }
+
     /// Somebody asks what stands at a path.
     pub(super) fn asked(&self, path: &TreePath) {
         if path.is_root() || self.is_settled(path) {

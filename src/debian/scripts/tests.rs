@@ -193,9 +193,13 @@ fn what_is_removed_is_what_no_package_has() {
     let fine = known(&sum("usr/share/zz"), "/etc/xx\n");
     assert!(fine.is_known(), "{fine}");
     assert_eq!(fine.removed.len(), 8);
-    for (sums, conffiles) in
-        [(sum("etc/x"), ""), (sum("etc/w/v/u/any"), ""), (sum("usr/lib/y"), ""), (sum("usr/share/z/deep/er"), ""), (String::new(), "/etc/x\n")]
-    {
+    for (sums, conffiles) in [
+        (sum("etc/x"), ""),
+        (sum("etc/w/v/u/any"), ""),
+        (sum("usr/lib/y"), ""),
+        (sum("usr/share/z/deep/er"), ""),
+        (String::new(), "/etc/x\n"),
+    ] {
         let judgement = known(&sums, conffiles);
         assert!(judgement.to_string().contains(", which b has"), "{sums}{conffiles}: {judgement}");
     }

@@ -248,7 +248,7 @@ pub(super) fn judge(words: &[Field], debconf: bool, package: &str) -> Verdict {
             has("--list") && !arguments.iter().any(|word| word.many) && !has("--add") && !has("--remove")
         }
         "dpkg-divert" => {
-            arguments.iter().all(|word| !word.many && !(word.open && word.text.is_empty()))
+            !arguments.iter().any(|word| word.many || word.open && word.text.is_empty())
                 && !has("--add")
                 && ["--remove", "--list", "--listpackage", "--truename"].into_iter().any(has)
         }
@@ -263,9 +263,7 @@ pub(super) fn judge(words: &[Field], debconf: bool, package: &str) -> Verdict {
         "sed" => sed(arguments),
         "awk" | "mawk" | "gawk" => awk(arguments),
         "find" => find(arguments),
-        "sort" => {
-            arguments.iter().all(|word| !word.many && !(word.open && word.text.is_empty()) && !writes_output(word))
-        }
+        "sort" => !arguments.iter().any(|word| word.many || word.open && word.text.is_empty() || writes_output(word)),
         "uniq" => arguments.iter().all(|word| word.text().is_some_and(|text| text.starts_with('-'))),
         "date" => arguments
             .iter()

@@ -27,7 +27,7 @@ pub(super) fn sed(arguments: &[Field]) -> bool {
             option if option.starts_with('-') && option != "-" => return false,
             script if scripts == 0 && operands == 0 => {
                 scripts += 1;
-                if !word.text().is_some() || !sed_script(script) {
+                if word.text().is_none() || !sed_script(script) {
                     return false;
                 }
             }

@@ -86,9 +86,8 @@ pub(super) fn sections(text: &str, script: &Script) -> Vec<(RangeInclusive<usize
 }
 
 fn fits(shape: &str, lines: &[&str]) -> bool {
-    let mut shape = shape.lines().peekable();
     let mut lines = lines.iter().peekable();
-    while let Some(line) = shape.next() {
+    for line in shape.lines() {
         if !lines.next().is_some_and(|found| fits_line(line, found)) {
             return false;
         }

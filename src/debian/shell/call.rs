@@ -11,7 +11,7 @@ use super::word::is_name;
 
 impl Walk<'_> {
     pub(super) fn call(&mut self, line: usize, fields: &[Field], functions: bool) -> Status {
-        let Some((called, arguments)) = fields.split_first() else { return None };
+        let (called, arguments) = fields.split_first()?;
         let Some(name) = called.text().map(str::to_owned) else {
             self.watch.trouble(line, "what it computes");
             return None;
@@ -135,12 +135,12 @@ impl Walk<'_> {
             // It sets what it found.
             self.scope.values.insert("RET".to_owned(), None);
         }
-        if name == "printf" {
-            if let Some(named) = texts.first().filter(|text| **text == Some("-v")).and_then(|_| texts.get(1)) {
-                match named.filter(|name| is_name(name)) {
-                    Some(name) => self.set(name, None),
-                    None => self.watch.trouble(line, "printf to what is no parameter"),
-                }
+        if name == "printf"
+            && let Some(named) = texts.first().filter(|text| **text == Some("-v")).and_then(|_| texts.get(1))
+        {
+            match named.filter(|name| is_name(name)) {
+                Some(name) => self.set(name, None),
+                None => self.watch.trouble(line, "printf to what is no parameter"),
             }
         }
         status

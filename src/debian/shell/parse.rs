@@ -459,9 +459,8 @@ impl Parser {
     fn redirect(&mut self) -> Parsed<Option<Redirect>> {
         const OPERATORS: [&str; 9] = ["<<", "<>", "<&", ">>", ">|", ">&", "&>", "<", ">"];
         let digits = self.characters[self.at..].iter().take_while(|c| c.is_ascii_digit()).count();
-        if !matches!(self.peek(digits), Some('<' | '>'))
-            && !(digits == 0 && self.peek(0) == Some('&') && self.peek(1) == Some('>'))
-        {
+        let both = digits == 0 && self.peek(0) == Some('&') && self.peek(1) == Some('>');
+        if !(both || matches!(self.peek(digits), Some('<' | '>'))) {
             return Ok(None);
         }
         self.at += digits;

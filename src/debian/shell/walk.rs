@@ -110,7 +110,11 @@ impl Walk<'_> {
     }
 
     pub(super) fn list(&mut self, list: &[Command]) -> Status {
-        list.iter().fold(Some(true), |_, command| self.command(command))
+        let mut status = Some(true);
+        for command in list {
+            status = self.command(command);
+        }
+        status
     }
 
     /// Perhaps done, perhaps not.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 use super::archive_writer::copy;
+use super::kept::Kept;
 use super::listing::{self, BLOBS, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, Listing};
 use super::output::OutputError;
 use super::source::{BlobSource, ImageSource, Root, SourceError};
@@ -213,24 +214,6 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
         kept.note(directory, &files);
     }
     Ok(())
-}
-
-/// What is remembered of files that were written to output directories, from one run to the next.
-pub trait Kept {
-    /// The files of a directory as they were when they were written, by name.
-    fn written(&self, directory: &Path) -> BTreeMap<String, FileIdentity>;
-
-    /// Remembers them.
-    fn note(&self, directory: &Path, files: &BTreeMap<String, FileIdentity>);
-}
-
-/// Nothing is remembered.
-impl Kept for () {
-    fn written(&self, _: &Path) -> BTreeMap<String, FileIdentity> {
-        BTreeMap::new()
-    }
-
-    fn note(&self, _: &Path, _: &BTreeMap<String, FileIdentity>) {}
 }
 
 fn identity(path: &Path) -> Option<FileIdentity> {

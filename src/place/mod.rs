@@ -25,6 +25,7 @@ mod artifact;
 mod docker_archive;
 #[cfg(test)]
 mod foreign_readers;
+mod kept;
 mod layout;
 mod listing;
 mod oci_archive;
@@ -43,7 +44,8 @@ use std::path::{Path, PathBuf};
 pub use archive::HybridArchive;
 pub use artifact::{Artifact, Document, Fallback, Image, read_artifacts};
 pub use docker_archive::DockerArchive;
-pub use layout::{Kept, Layout};
+pub use kept::Kept;
+pub use layout::Layout;
 pub use oci_archive::OciArchive;
 pub use output::{OutputError, Written, write};
 pub use parse::PlaceError;

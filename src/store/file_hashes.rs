@@ -310,7 +310,7 @@ fn is_settled(identity: &FileIdentity, since: SystemTime) -> bool {
 }
 
 /// Whether the file system of a path has a clock of this kernel.
-pub(super) fn is_local(path: &Path) -> bool {
+pub fn is_local(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| LOCAL.contains(&(found.f_type as u64)))
 }
 

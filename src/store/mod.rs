@@ -27,11 +27,10 @@ mod record;
 mod temporary;
 mod upkeep;
 mod writer;
-mod written;
 
 pub use blob_store::{BlobStore, StoreError, replace_file};
 pub use chunks::{ChunkIndex, ChunkSpan};
-pub use file_hashes::{FileHash, FileHashes, Near};
+pub use file_hashes::{FileHash, FileHashes, Near, is_local};
 pub use record::{has_records, read_record, write_record};
 pub use temporary::TemporaryDirectory;
 pub use upkeep::{Removed, Upkeep, Usage};

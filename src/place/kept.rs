@@ -4,11 +4,27 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::file_hashes::is_local;
-use super::{BlobStore, read_record, write_record};
 use crate::content::FileIdentity;
 use crate::oci::json;
-use crate::place::Kept;
+use crate::store::{BlobStore, is_local, read_record, write_record};
+
+/// What is remembered of files that were written to output directories, from one run to the next.
+pub trait Kept {
+    /// The files of a directory as they were when they were written, by name.
+    fn written(&self, directory: &Path) -> BTreeMap<String, FileIdentity>;
+
+    /// Remembers them.
+    fn note(&self, directory: &Path, files: &BTreeMap<String, FileIdentity>);
+}
+
+/// Nothing is remembered.
+impl Kept for () {
+    fn written(&self, _: &Path) -> BTreeMap<String, FileIdentity> {
+        BTreeMap::new()
+    }
+
+    fn note(&self, _: &Path, _: &BTreeMap<String, FileIdentity>) {}
+}
 
 /// The bucket; the number changes with its form.
 const WRITTEN: &str = "written-v1";

@@ -21,6 +21,7 @@ to = "/lib"
 [[images.app.layers]]
 name = "code"
 copy = ["app"]
+to = "/"
 "#;
 
 fn project() -> Project {
@@ -111,7 +112,7 @@ fn layers_that_come_go_and_are_renamed() {
     assert_eq!(row(&text, "code"), "reused (cache)");
     assert_eq!(row(&text, "files /x"), "new");
     project.recipe(APP.split("[[images.app.layers]]\nname = \"code\"").next().expect("the first layer"));
-    assert_eq!(row(&explain(&project, &[]), "code: copy app"), "gone");
+    assert_eq!(row(&explain(&project, &[]), "code: copy app, to /"), "gone");
     project.recipe(&APP.replace("to = \"/lib\"", "to = \"/opt\""));
     let text = explain(&project, &[]);
     assert!(
@@ -182,7 +183,7 @@ fn a_base_that_moved_is_told_from_where_to_where() {
     let one = push_base(&registry, "one");
     let name = format!("{}/library/base:1", registry.name());
     let project = Project::new(&format!(
-        "[images.app]\nfrom = \"{name}\"\n[[images.app.layers]]\nname = \"code\"\ncopy = [\"x\"]\n"
+        "[images.app]\nfrom = \"{name}\"\n[[images.app.layers]]\nname = \"code\"\ncopy = [\"x\"]\nto = \"/\"\n"
     ));
     project.write("ctx/x", "x");
     project.run(&["build"]).ok();
@@ -226,16 +227,16 @@ fn what_a_registry_holds_is_compared_on_an_empty_disk() {
 #[test]
 fn of_a_split_layer_the_part_is_told_that_has_the_file() {
     let project = Project::new(
-        "[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\nname = \"data\"\nsplit = 4\ncopy = [\"data\"]\n",
+        "[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\nname = \"data\"\nsplit = 4\ncopy = [\"data\"]\nto = \"/\"\n",
     );
     for directory in 0..12_u32 {
-        for file in 0..4_u32 {
-            let text: String = (0..900_u32).map(|line| format!("{directory} {file} {line}\n")).collect();
+        for file in 0..10_u32 {
+            let text: String = (0..6000_u32).map(|line| format!("{directory} {file} {line}\n")).collect();
             project.write(&format!("ctx/data/d{directory:02}/f{file}"), text);
         }
     }
     project.run(&["build"]).ok();
-    project.write("ctx/data/d05/f3", "x".repeat(9000));
+    project.write("ctx/data/d05/f3", "x".repeat(60_000));
     let text = explain(&project, &[]);
     let parts: Vec<&str> = text.lines().filter(|line| line.contains("data (part ")).collect();
     assert!(parts.len() > 2, "{text}");

@@ -77,7 +77,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     }
     let (built, _) = builder.build(&wanted).map_err(failure)?;
 
-    let mut sources = Sources { workshop: &workshop, open: BTreeMap::new() };
+    let mut sources = Sources { workshop: &workshop, reporter: &reporter, open: BTreeMap::new() };
     let mut told = Vec::new();
     for (image, planned) in built.iter().zip(&plan) {
         for (platform, wanted) in image.images.iter().zip(&planned.platforms) {
@@ -149,6 +149,7 @@ struct Before {
 /// Places, each opened once.
 struct Sources<'a, 'w> {
     workshop: &'a Workshop<'w>,
+    reporter: &'a Reporter,
     open: BTreeMap<String, Arc<dyn ImageSource>>,
 }
 
@@ -178,6 +179,10 @@ impl Sources<'_, '_> {
             };
             if let Some(image) = find(&*source, named, planned, platform).or_fail(code_of(&named.place))? {
                 return Ok(Some(Before { place: named.text.clone(), image, bytes: source }));
+            }
+            if !named.by_default {
+                let (image, place) = (&planned.image.name, &named.text);
+                self.reporter.note(format!("{place} has no image {image} for {platform}"));
             }
         }
         Ok(None)

@@ -131,6 +131,10 @@ fn what_was_never_built_is_new() {
     let told = project.run(&["explain", "--against", "oci:nowhere"]).fails(1);
     assert!(told.contains("nowhere"), "{told}");
     project.run(&["explain", "ap"]).fails(2);
+    project.run(&["build", "-o", "oci:out"]).ok();
+    let run = project.run(&["explain", "--against", "oci:out:other"]).ok();
+    assert!(run.told().contains("oci:out:other has no image app for linux/amd64"), "{}", run.told());
+    assert_eq!(row(&run.stdout(), "code"), "new");
 }
 
 #[test]

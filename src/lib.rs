@@ -8,6 +8,7 @@ pub mod context;
 pub mod debian;
 pub mod dockerfile;
 pub mod elf;
+pub mod explain;
 pub mod git;
 pub mod host;
 pub mod image;

@@ -15,7 +15,7 @@ use crate::tree::{Located, Node, NodeKind, Owner, PathError, ResolveError, Rootf
 const MAX_KEPT: u64 = 32 << 20;
 
 /// The most that a layer may decompress to, in bytes.
-pub(super) const MAX_LAYER: u64 = 64 << 30;
+pub(crate) const MAX_LAYER: u64 = 64 << 30;
 
 /// The members of a layer, and the contents of the few files that builds ask for.
 #[derive(Clone, Debug)]

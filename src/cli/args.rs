@@ -90,6 +90,9 @@ pub(crate) enum Command {
     Build(Box<BuildArgs>),
     /// Pin bases, packages and downloads in RECIPE.lock, and print what changed
     Lock(LockArgs),
+    /// Tell for each layer of an image whether it is the one that was there before, and which file, package, setting or
+    /// base made it another
+    Explain(Box<ExplainArgs>),
     /// Push a layout or an archive to a registry
     Push(PushArgs),
     /// Copy images between any two places
@@ -158,7 +161,7 @@ pub(crate) struct InitArgs {
 }
 
 /// `lapstrake build`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct BuildArgs {
     /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
     pub(crate) images: Vec<String>,
@@ -222,6 +225,54 @@ pub(crate) struct BuildArgs {
     /// Say what would be built, and build nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `lapstrake explain`
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
+    pub(crate) images: Vec<String>,
+    /// Only this variant; may be given several times
+    #[arg(long, value_name = "VARIANT")]
+    pub(crate) variant: Vec<String>,
+    /// Only this platform (os/arch[/variant]); several with commas or given several times
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub(crate) platform: Vec<String>,
+    /// Compare with the images at this place (a reference, oci:DIR, an archive) [default: oci:./lapstrake-out, where it is
+    /// there and nothing else is named]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) against: Option<String>,
+    /// Compare with what the registry holds under the images' own tags, and take layers from there as `build --push` does
+    #[arg(long)]
+    pub(crate) registry: bool,
+    /// Take layers from the images at this place too, as `build` does, and compare with them where nothing before has the
+    /// image; may be given several times
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) cache_from: Vec<String>,
+    /// Tag in place of the recipe's, as for `build`
+    #[arg(short, long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// Add a label to every image: KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<String>,
+    /// Add an annotation to every image: KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) annotation: Vec<String>,
+    /// Set a key of the recipe's [project]: KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Use the lock as it is: fail (exit code 4) where it would have to change
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Do not touch the network: what is not on this machine or in the cache is an error
+    #[arg(long, conflicts_with = "registry")]
+    pub(crate) offline: bool,
+    /// The images' date, in seconds since 1970 [env: SOURCE_DATE_EPOCH]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) source_date_epoch: Option<i64>,
+    /// As JSON, with all paths and both values of all settings
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `lapstrake lock`

@@ -26,7 +26,7 @@ use super::transfer::{push_all, references_of};
 use super::workshop::Workshop;
 
 /// Where images go when nothing is said.
-const DEFAULT_OUTPUT: &str = "oci:./lapstrake-out";
+pub(super) const DEFAULT_OUTPUT: &str = "oci:./lapstrake-out";
 
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
@@ -40,16 +40,7 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let platforms = platforms(args)?;
     let epoch = epoch(args.source_date_epoch)?;
     let names = names(&recipe, &wanted, args)?;
-    let plan: Vec<Planned> = recipe
-        .images
-        .iter()
-        .filter(|image| wanted.contains(&image.name))
-        .map(|image| Planned {
-            image,
-            references: names.get(&image.name).cloned().unwrap_or_default(),
-            platforms: build::platforms(&recipe, image, platforms.as_deref()),
-        })
-        .collect();
+    let plan = plan(&recipe, &wanted, &names, platforms.as_deref());
     check(args, &plan, &outputs)?;
     let (labels, annotations) = (key_values("--label", &args.label)?, key_values("--annotation", &args.annotation)?);
     if args.dry_run {
@@ -119,10 +110,25 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
 type Done = (Vec<Built>, Vec<(Artifact, Pushed)>);
 
 /// An image that is going to be built.
-struct Planned<'a> {
-    image: &'a recipe::Image,
-    references: Vec<Reference>,
-    platforms: Vec<Platform>,
+pub(super) struct Planned<'a> {
+    pub(super) image: &'a recipe::Image,
+    pub(super) references: Vec<Reference>,
+    pub(super) platforms: Vec<Platform>,
+}
+
+/// What is going to be built, in the recipe's order.
+pub(super) fn plan<'a>(
+    recipe: &'a Recipe,
+    wanted: &BTreeSet<ImageName>,
+    names: &BTreeMap<ImageName, Vec<Reference>>,
+    platforms: Option<&[Platform]>,
+) -> Vec<Planned<'a>> {
+    let planned = |image: &'a recipe::Image| Planned {
+        image,
+        references: names.get(&image.name).cloned().unwrap_or_default(),
+        platforms: build::platforms(recipe, image, platforms),
+    };
+    recipe.images.iter().filter(|image| wanted.contains(&image.name)).map(planned).collect()
 }
 
 /// Builds, writes what stays on this machine, and then pushes everything at once, so that no tag moves before all is in.
@@ -190,7 +196,7 @@ fn is_gone(error: &(dyn std::error::Error + 'static), found: &PushedLayers<'_>) 
 
 /// Where layers may be that were pushed before: the places of `--cache-from`; where images are pushed, what is there under
 /// their tags, those first that say no commit (semantics 26).
-fn candidates<'a>(
+pub(super) fn candidates<'a>(
     args: &BuildArgs,
     recipe: &Recipe,
     plan: &[Planned<'_>],
@@ -277,7 +283,7 @@ fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
 }
 
 /// The references of each image: those of `-t`, else the recipe's.
-fn names(
+pub(super) fn names(
     recipe: &Recipe,
     wanted: &BTreeSet<ImageName>,
     args: &BuildArgs,
@@ -336,7 +342,7 @@ pub(super) fn failure(error: BuildError) -> Failure {
 }
 
 /// Which images are asked for.
-fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<ImageName>> {
+pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<ImageName>> {
     let variants: BTreeSet<&str> = recipe.images.iter().filter_map(|image| image.name.variant.as_deref()).collect();
     for variant in &args.variant {
         if !variants.contains(variant.as_str()) {
@@ -411,7 +417,7 @@ fn outputs(args: &BuildArgs, inputs: &Inputs, wanted: &BTreeSet<ImageName>) -> O
     Ok(outputs)
 }
 
-fn platforms(args: &BuildArgs) -> Outcome<Option<Vec<Platform>>> {
+pub(super) fn platforms(args: &BuildArgs) -> Outcome<Option<Vec<Platform>>> {
     if args.platform.is_empty() {
         return Ok(None);
     }
@@ -464,7 +470,7 @@ fn tags(args: &BuildArgs, images: usize) -> Outcome<Tags> {
     }
 }
 
-fn key_values(flag: &str, given: &[String]) -> Outcome<BTreeMap<String, String>> {
+pub(super) fn key_values(flag: &str, given: &[String]) -> Outcome<BTreeMap<String, String>> {
     given
         .iter()
         .map(|pair| match pair.split_once('=') {

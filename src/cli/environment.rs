@@ -255,7 +255,8 @@ pub(crate) fn open_source(
     Ok((source, place))
 }
 
-fn parse_source(text: &str) -> Outcome<Place> {
+/// The place that a text means; a bare path is looked at to see what it is.
+pub(crate) fn parse_source(text: &str) -> Outcome<Place> {
     let path = Path::new(text);
     if path.is_dir() {
         return Place::parse(&format!("oci:{text}")).or_fail(Code::Usage);

@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod environment;
 mod exit;
+mod explain;
 mod init;
 mod inspect;
 mod lock;
@@ -48,6 +49,7 @@ fn dispatch(cli: &Cli) -> Outcome {
     match &cli.command {
         Command::Init(args) => init::run(&cli.global, args),
         Command::Build(args) => build::run(&cli.global, args),
+        Command::Explain(args) => explain::run(&cli.global, args),
         Command::Lock(args) => lock::run(&cli.global, args),
         Command::Push(args) => transfer::push(&cli.global, args),
         Command::Copy(args) => transfer::copy(&cli.global, args),

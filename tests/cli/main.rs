@@ -6,6 +6,7 @@ mod bases;
 mod ca;
 mod debian;
 mod errors;
+mod explain;
 mod fetch;
 mod fixtures;
 mod flags;

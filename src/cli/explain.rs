@@ -1,0 +1,475 @@
+//! `lapstrake explain`: why an image is another than the one before it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use lapstrake::build::{Builder, Built, BuiltPlatform, Locking};
+use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory, Side};
+use lapstrake::lock::Lock;
+use lapstrake::oci::{Descriptor, Digest, Platform};
+use lapstrake::place::{BlobSource, Image, ImageSource, Pick, Place, SourceError, select_image};
+use lapstrake::remote::{Candidates, Open, PushedLayers};
+use lapstrake::report::Reporter;
+use lapstrake::shown::Shown;
+use serde_json::{Value, json};
+
+use super::args::{BuildArgs, ExplainArgs, Global};
+use super::build::{DEFAULT_OUTPUT, Planned, candidates, failure, key_values, names, plan, platforms, wanted};
+use super::environment::{epoch, jobs, load_recipe, parse_source, style};
+use super::exit::{Code, Failure, OrFail, Outcome};
+use super::progress::Progress;
+use super::transfer::code_of;
+use super::workshop::Workshop;
+use super::{lock, print};
+
+/// As many paths, packages or settings are named on one line.
+const NAMED: usize = 3;
+
+/// Runs it.
+pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
+    let reporter = Reporter::new(Progress::new(global));
+    let (recipe, _) = load_recipe(global, &args.set)?;
+    for warning in &recipe.warnings {
+        let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
+    }
+    let build_args = build_args(args);
+    let wanted = wanted(&recipe, &build_args)?;
+    let only = platforms(&build_args)?;
+    let names = names(&recipe, &wanted, &build_args)?;
+    let plan = plan(&recipe, &wanted, &names, only.as_deref());
+    if args.registry
+        && let Some(nameless) = plan.iter().find(|planned| planned.references.is_empty())
+    {
+        return Err(Failure::usage(format!("{} has no repository to look at", nameless.image.name))
+            .hint("set `repository` under [project], or give -t a full reference"));
+    }
+    let places = places(args)?;
+
+    let before = lock::read(&lock::lock_path(&recipe))?.unwrap_or_else(Lock::default);
+    let workshop = Workshop::new(global, args.offline, &reporter)?;
+    let outside = workshop.outside(&recipe);
+    let outputs = if args.registry { vec![Place::OwnNames] } else { Vec::new() };
+    let mut all: Vec<Candidates<'_>> = Vec::new();
+    let from = &workshop;
+    for place in places.iter().filter(|place| !args.cache_from.contains(&place.text)) {
+        let open: Open<'_> = Box::new(move || from.source(&place.place));
+        all.push(Candidates { name: place.text.clone(), places: vec![open], named: false });
+    }
+    all.extend(candidates(&build_args, &recipe, &plan, &outputs, &workshop)?);
+    let all_platforms = plan.iter().flat_map(|planned| planned.platforms.iter().cloned()).collect();
+    let warn = |text: String| reporter.warn(text);
+    let pushed_layers = PushedLayers::new(all, all_platforms, jobs(global), &warn);
+    let mut builder = Builder {
+        locking: if args.locked { Locking::Locked } else { Locking::AsNeeded },
+        elsewhere: &pushed_layers,
+        epoch: epoch(args.source_date_epoch)?,
+        platforms: only,
+        labels: key_values("--label", &args.label)?,
+        annotations: key_values("--annotation", &args.annotation)?,
+        names,
+        ..workshop.builder(&recipe, &outside, &before)
+    };
+    // What `build` would leave out, too.
+    if let Place::Layout { directory, .. } = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)? {
+        builder.forbidden.push(directory);
+    }
+    let (built, _) = builder.build(&wanted).map_err(failure)?;
+
+    let mut sources = Sources { workshop: &workshop, reporter: &reporter, open: BTreeMap::new() };
+    let mut told = Vec::new();
+    for (image, planned) in built.iter().zip(&plan) {
+        for (platform, wanted) in image.images.iter().zip(&planned.platforms) {
+            let before = sources.before(planned, wanted, &places, args.registry)?;
+            told.push(tell(image, platform, before.as_ref(), &workshop));
+        }
+    }
+    if args.json {
+        let all: Vec<Value> = told.iter().map(Told::json).collect();
+        return print(&format!("{}\n", serde_json::to_string_pretty(&all).or_fail(Code::Failed)?));
+    }
+    print(&told.iter().map(Told::text).collect::<Vec<_>>().join("\n"))
+}
+
+/// What `build` would be told for the same images.
+fn build_args(args: &ExplainArgs) -> BuildArgs {
+    BuildArgs {
+        images: args.images.clone(),
+        variant: args.variant.clone(),
+        platform: args.platform.clone(),
+        tag: args.tag.clone(),
+        cache_from: args.cache_from.clone(),
+        ..BuildArgs::default()
+    }
+}
+
+/// A place that was named, where images may be that are compared with.
+struct Named {
+    text: String,
+    place: Place,
+    /// Whether it is only there by default.
+    by_default: bool,
+}
+
+/// The places to compare with, in the order in which they are asked; the images' own tags come before those of
+/// `--cache-from`.
+fn places(args: &ExplainArgs) -> Outcome<Vec<Named>> {
+    let mut places = Vec::new();
+    let against = args.against.iter().map(|text| (text, parse_source(text)));
+    let cache_from = args.cache_from.iter().map(|text| (text, Place::parse(text).or_fail(Code::Usage)));
+    for (text, place) in against.chain(cache_from) {
+        let place = place?;
+        if matches!(place, Place::OwnNames) || place.is_standard() {
+            return Err(Failure::usage(format!("{text} names nothing to compare with")));
+        }
+        places.push(Named { text: text.clone(), place, by_default: false });
+    }
+    if places.is_empty() && !args.registry {
+        let place = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)?;
+        let is_there = matches!(&place, Place::Layout { directory, .. } if is_layout(directory));
+        if is_there {
+            places.push(Named { text: DEFAULT_OUTPUT.to_owned(), place, by_default: true });
+        }
+    }
+    Ok(places)
+}
+
+fn is_layout(directory: &Path) -> bool {
+    directory.join("index.json").is_file()
+}
+
+/// An image that was there before.
+struct Before {
+    place: String,
+    image: Image,
+    bytes: Arc<dyn BlobSource>,
+}
+
+/// Places, each opened once.
+struct Sources<'a, 'w> {
+    workshop: &'a Workshop<'w>,
+    reporter: &'a Reporter,
+    open: BTreeMap<String, Arc<dyn ImageSource>>,
+}
+
+impl Sources<'_, '_> {
+    /// The image of that platform that was there before, where there was one.
+    fn before(
+        &mut self,
+        planned: &Planned<'_>,
+        platform: &Platform,
+        places: &[Named],
+        registry: bool,
+    ) -> Outcome<Option<Before>> {
+        let tags = planned.references.iter().filter(|_| registry).map(|reference| Named {
+            text: reference.to_string(),
+            place: Place::Registry(reference.clone()),
+            by_default: true,
+        });
+        let tags: Vec<Named> = tags.collect();
+        for named in tags.iter().chain(places) {
+            let source = match self.open.get(&named.text) {
+                Some(source) => source.clone(),
+                None => {
+                    let source = self.workshop.source(&named.place).or_fail(code_of(&named.place))?;
+                    self.open.insert(named.text.clone(), source.clone());
+                    source
+                }
+            };
+            if let Some(image) = find(&*source, named, planned, platform).or_fail(code_of(&named.place))? {
+                return Ok(Some(Before { place: named.text.clone(), image, bytes: source }));
+            }
+            if !named.by_default {
+                let (image, place) = (&planned.image.name, &named.text);
+                self.reporter.note(format!("{place} has no image {image} for {platform}"));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The image at a place: by the names that a build gives it there; where the place has only one and was asked for, that.
+fn find(
+    source: &dyn ImageSource,
+    named: &Named,
+    planned: &Planned<'_>,
+    platform: &Platform,
+) -> Result<Option<Image>, SourceError> {
+    let mut picks: Vec<Option<Pick>> = Vec::new();
+    match (&named.place, named.place.pick()) {
+        (Place::Registry(_), _) => picks.push(None),
+        (_, Some(pick)) => picks.push(Some(pick.clone())),
+        _ => {
+            let mut texts: Vec<String> = planned.references.iter().map(ToString::to_string).collect();
+            texts.push(planned.image.name.to_string());
+            texts.extend(
+                planned.references.iter().filter_map(|name| name.repository().rsplit('/').next()).map(str::to_owned),
+            );
+            picks.extend(texts.into_iter().map(|text| Some(Pick::Name(text))));
+            if !named.by_default {
+                picks.push(None);
+            }
+        }
+    }
+    for pick in picks {
+        match select_image(source, pick.as_ref(), platform) {
+            Ok(image) => return Ok(Some(image)),
+            Err(SourceError::NoSuchImage { .. } | SourceError::Several { .. } | SourceError::NoPlatform { .. }) => {}
+            // Nothing was pushed under that tag so far.
+            Err(SourceError::Kind { .. }) if matches!(named.place, Place::Registry(_)) && named.by_default => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// What is told of an image for one platform.
+struct Told {
+    name: String,
+    variant: Option<String>,
+    platform: String,
+    /// Whether the image is for several.
+    several: bool,
+    digest: Digest,
+    before: Option<(String, Digest)>,
+    explanation: Explanation,
+    /// Where the blob of each layer is.
+    from: Vec<String>,
+}
+
+fn tell(built: &Built, platform: &BuiltPlatform, before: Option<&Before>, workshop: &Workshop<'_>) -> Told {
+    let image = &platform.image;
+    let source = built.artifact.source();
+    let now = Side { manifest: &image.manifest, config: &image.config, bytes: source.clone() };
+    let side = before.and_then(|before| {
+        let config = before.image.config.as_ref()?;
+        Some(Side { manifest: &before.image.manifest, config, bytes: before.bytes.clone() })
+    });
+    let explanation = explain::explain(side.as_ref(), &now, &platform.layers);
+    let whence = |descriptor: &Descriptor| match (workshop.store.contains(descriptor), source.comes_from(descriptor)) {
+        (true, _) => "cache".to_owned(),
+        (false, Some(reference)) => reference.to_string(),
+        (false, None) => before.map_or("elsewhere".to_owned(), |before| before.place.clone()),
+    };
+    let from = explanation.layers.iter().map(|layer| whence(&layer.descriptor)).collect();
+    Told {
+        name: built.name.image.clone(),
+        variant: built.name.variant.clone(),
+        platform: image.platform.to_string(),
+        several: built.images.len() > 1,
+        digest: image.manifest.digest(),
+        before: before.map(|before| (before.place.clone(), before.image.manifest.digest())),
+        explanation,
+        from,
+    }
+}
+
+/// A row of the text: what, how large, what became of it.
+type Row = (String, Option<u64>, String);
+
+impl Told {
+    fn text(&self) -> String {
+        let mut name = self.name.clone();
+        if let Some(variant) = &self.variant {
+            name.push_str(&format!(":{variant}"));
+        }
+        if self.several {
+            name.push_str(&format!(" ({})", self.platform));
+        }
+        let now = format!("sha256:{}", self.digest.short());
+        let fate = match &self.before {
+            None => format!("{now} new"),
+            Some((_, before)) if *before == self.digest => format!("{now} unchanged"),
+            Some((_, before)) => format!("sha256:{} → {now}", before.short()),
+        };
+        let rows = self.rows();
+        let width = rows.iter().map(|(title, ..)| title.chars().count()).max().unwrap_or_default();
+        let pad = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.chars().count()));
+        // Below the column of sizes ends what stands above the fates.
+        let mut text = format!("{name}{}{fate}\n", pad(&name, width + 16).as_str());
+        for (number, (title, size, fate)) in rows.iter().enumerate() {
+            let branch = if number + 1 == rows.len() { "└─" } else { "├─" };
+            let size = size.map(|size| indicatif::BinaryBytes(size).to_string()).unwrap_or_default();
+            text.push_str(&format!("{branch} {title}{} {size:>11} {fate}\n", pad(title, width)));
+        }
+        text
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let Explanation { base, layers, gone, settings } = &self.explanation;
+        let mut rows = Vec::new();
+        if let Some(base) = base {
+            let title = match base.layers {
+                1 => "base (1 layer)".to_owned(),
+                count => format!("base ({count} layers)"),
+            };
+            rows.push((title, Some(base.size), base_text(&base.fate, base.layers)));
+        }
+        for (layer, from) in layers.iter().zip(&self.from) {
+            rows.push((short(&layer.title), Some(layer.descriptor.size), layer_text(layer, from)));
+        }
+        rows.extend(gone.iter().map(|line| (short(line), None, "gone".to_owned())));
+        let changed: Vec<String> = settings
+            .iter()
+            .map(|difference| match (&difference.first, &difference.second) {
+                (None, _) => format!("{} is new", difference.of),
+                (_, None) => format!("{} is gone", difference.of),
+                _ => format!("{} changed", difference.of),
+            })
+            .collect();
+        let fate = match (&self.before, changed.is_empty()) {
+            (None, _) => "new".to_owned(),
+            (_, true) => "unchanged".to_owned(),
+            (_, false) => some_of(&changed),
+        };
+        rows.push(("config".to_owned(), None, fate));
+        rows
+    }
+
+    fn json(&self) -> Value {
+        let Explanation { base, layers, gone, settings } = &self.explanation;
+        let base = base.as_ref().map(|base| {
+            let mut value = json!({ "layers": base.layers, "size": base.size });
+            let status = match &base.fate {
+                BaseFate::Same => "reused",
+                BaseFate::New => "new",
+                BaseFate::Moved { name, from, to, kept } => {
+                    value["name"] = json!(name);
+                    value["before"] = json!(from);
+                    value["now"] = json!(to);
+                    value["kept"] = json!(kept);
+                    "moved"
+                }
+            };
+            value["status"] = json!(status);
+            value
+        });
+        let layers: Vec<Value> = layers.iter().zip(&self.from).map(|(layer, from)| layer_json(layer, from)).collect();
+        let settings: Vec<Value> = settings
+            .iter()
+            .map(|difference| json!({ "of": difference.of, "before": difference.first, "now": difference.second }))
+            .collect();
+        json!({
+            "name": self.name,
+            "variant": self.variant,
+            "platform": self.platform,
+            "digest": self.digest,
+            "before": self.before.as_ref().map(|(place, digest)| json!({ "place": place, "digest": digest })),
+            "base": base,
+            "layers": layers,
+            "gone": gone,
+            "config": settings,
+        })
+    }
+}
+
+fn base_text(fate: &BaseFate, layers: usize) -> String {
+    match fate {
+        BaseFate::Same => "reused".to_owned(),
+        BaseFate::New => "new".to_owned(),
+        BaseFate::Moved { name, from, to, kept } => {
+            let name = name.as_ref().map(|name| format!(" {}", clean(name))).unwrap_or_default();
+            let digests = match (from, to) {
+                (Some(from), Some(to)) if from != to => format!(": {} → {}", clean(from), clean(to)),
+                _ => String::new(),
+            };
+            let kept = match kept {
+                0 => String::new(),
+                kept => format!(" ({kept} of {layers} layers are the same)"),
+            };
+            format!("moved{name}{digests}{kept}")
+        }
+    }
+}
+
+fn layer_text(layer: &LayerStory, from: &str) -> String {
+    let how = if from == "cache" { "rebuilt".to_owned() } else { format!("reused ({from}), but not the same") };
+    match &layer.fate {
+        LayerFate::Same => format!("reused ({from})"),
+        LayerFate::New => "new".to_owned(),
+        LayerFate::Recompressed => format!("{how}: the same files, compressed in another way"),
+        LayerFate::Changed(changes) => format!("{how}: {}", changes_text(changes)),
+    }
+}
+
+fn changes_text(changes: &Changes) -> String {
+    let Changes { was, packages, files, parts, unread } = changes;
+    let mut parts_of_text = Vec::new();
+    if let Some(was) = was {
+        parts_of_text.push(format!("the recipe's layer was {}", Shown::new(was.as_bytes())));
+    }
+    if let Some(unread) = unread {
+        parts_of_text.push(format!("what changed is not known: {}", clean(unread)));
+    }
+    if packages.is_empty() {
+        let files: Vec<String> = files.iter().map(ToString::to_string).collect();
+        parts_of_text.extend((!files.is_empty()).then(|| some_of(&files)));
+    } else {
+        let packages: Vec<String> = packages.iter().map(ToString::to_string).collect();
+        parts_of_text.push(some_of(&packages));
+    }
+    if parts_of_text.is_empty() {
+        let text = if *parts > 1 { "it is cut in other places" } else { "the same files in another archive" };
+        parts_of_text.push(text.to_owned());
+    }
+    parts_of_text.join("; ")
+}
+
+fn layer_json(layer: &LayerStory, from: &str) -> Value {
+    let mut value = json!({
+        "title": layer.title,
+        "digest": layer.descriptor.digest,
+        "diff_id": layer.diff_id,
+        "key": layer.descriptor.annotations.get(lapstrake::oci::annotation::LAYER_KEY),
+        "size": layer.descriptor.size,
+        "from": from,
+    });
+    let status = match &layer.fate {
+        LayerFate::Same => "reused",
+        LayerFate::New => "new",
+        LayerFate::Recompressed => "recompressed",
+        LayerFate::Changed(Changes { was, packages, files, unread, .. }) => {
+            let file = |change: &explain::FileChange| {
+                let (status, how) = match &change.what {
+                    FileFate::New => ("new", Vec::new()),
+                    FileFate::Gone => ("gone", Vec::new()),
+                    FileFate::Changed(how) => ("changed", how.clone()),
+                };
+                json!({ "path": change.path, "status": status, "how": how })
+            };
+            let package = |change: &explain::PackageChange| json!({ "kind": change.kind.word(), "name": change.name, "before": change.from, "now": change.to });
+            value["was"] = json!(was);
+            value["packages"] = packages.iter().map(package).collect();
+            value["files"] = files.iter().map(file).collect();
+            value["unread"] = json!(unread);
+            "rebuilt"
+        }
+    };
+    value["status"] = json!(status);
+    value
+}
+
+/// The first few, and how many more there are.
+fn some_of(all: &[String]) -> String {
+    let shown = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// A title that leaves room for what is told.
+fn short(title: &str) -> String {
+    const WIDTH: usize = 48;
+    let title = clean(title);
+    match title.chars().count() {
+        0..=WIDTH => title,
+        _ => format!("{}…", title.chars().take(WIDTH - 1).collect::<String>()),
+    }
+}
+
+/// A foreign text on one line, with nothing in it that a terminal would obey.
+fn clean(text: &str) -> String {
+    Shown::new(text.as_bytes()).as_str().trim_matches('`').to_owned()
+}

@@ -49,7 +49,6 @@ const HARMLESS: &[&str] = &[
     "getconf",
     "getent",
     "grep",
-    "hash",
     "head",
     "id",
     "ischroot",
@@ -263,6 +262,7 @@ pub(super) fn judge(words: &[Field], debconf: bool, package: &str) -> Verdict {
         "sed" => sed(arguments),
         "awk" | "mawk" | "gawk" => awk(arguments),
         "find" => find(arguments),
+        "hash" => arguments.iter().all(|word| word.text().is_some_and(|text| !text.starts_with('-'))),
         "sort" => !arguments.iter().any(|word| word.many || word.open && word.text.is_empty() || writes_output(word)),
         "uniq" => arguments.iter().all(|word| word.text().is_some_and(|text| text.starts_with('-'))),
         "date" => arguments

@@ -5,6 +5,7 @@ use crate::debian::shell::Field;
 /// Whether an option of `sort` names a file to write to.
 pub(super) fn writes_output(word: &Field) -> bool {
     word.text.starts_with("--o")
+        || word.text.starts_with("--c")
         || (word.text.starts_with('-') && !word.text.starts_with("--") && word.text.contains('o'))
 }
 

@@ -181,6 +181,26 @@ fn what_leaves_none_on_a_fresh_install_is_known() {
     }
 }
 
+/// Statuses and values that only look as if they were known, and so could hide what comes after them.
+#[test]
+fn what_only_looks_known_hides_nothing() {
+    for script in [
+        "#!/bin/sh\n[ a == a ] || touch /x\n",
+        "#!/bin/sh\ntrue </nonexistent || touch /x\n",
+        "#!/bin/sh\nPWD=/x; cd /tmp; [ \"$PWD\" = /x ] || touch /x\n",
+        "#!/bin/bash\nRANDOM=5; [ \"$RANDOM\" = 5 ] || touch /x\n",
+        "#!/bin/bash\nreadonly A=a; declare A=b || true; [ \"$A\" = b ] || touch /x\n",
+        "#!/bin/bash\ndeclare -u x=abc; [ \"$x\" = abc ] || touch /x\n",
+        "#!/bin/sh\ntrue \r#; touch /x\n",
+        "#!/bin/sh\nPS4='$(touch /x)'; set -x; true\n",
+        "#!/bin/bash\nhash -p /usr/bin/tee cat; echo evil | cat /x\n",
+        "#!/bin/sh\nseq 1 3 | sort --compress-program=/x\n",
+    ] {
+        let judgement = judge_all(&[package("a", &[("postinst", script)], TestTar::default())]).remove(0);
+        assert!(!judgement.is_known(), "{script}");
+    }
+}
+
 #[test]
 fn what_is_removed_is_what_no_package_has() {
     let script = "#!/bin/sh\nrm -f /etc/x /lib/y\nrm -rf /usr/share/z\nrm -f /etc/w/v/u/*.bin\n";

@@ -161,6 +161,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn declare(&mut self, line: usize, how: &str, arguments: &[Field]) {
+        let mut kept = how == "readonly";
         for argument in arguments {
             let name = argument.text.split('=').next().unwrap_or_default().to_owned();
             if argument.many || (argument.open && !argument.text.contains('=')) {
@@ -168,6 +169,11 @@ impl Walk<'_> {
                 continue;
             }
             if name.starts_with('-') && !argument.open {
+                // Others change what values mean.
+                if !matches!(name.as_str(), "-x" | "-r" | "-g" | "--" | "-p") {
+                    self.watch.trouble(line, &format!("{how} {name}"));
+                }
+                kept |= name == "-r";
                 continue;
             }
             if !is_name(&name) {
@@ -183,7 +189,10 @@ impl Walk<'_> {
                 let value = (!argument.open).then(|| value.to_owned());
                 self.set(&name, value);
             } else if how != "export" && how != "readonly" {
-                self.scope.values.insert(name, None);
+                self.scope.values.insert(name.clone(), None);
+            }
+            if kept {
+                self.fixed.push(name);
             }
         }
     }

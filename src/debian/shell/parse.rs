@@ -26,7 +26,12 @@ type Parsed<T> = Result<T, SyntaxError>;
 /// # Errors
 /// Where it is no script, or says something that is not known here.
 pub fn parse(script: &str) -> Parsed<Script> {
-    parse_at(script, 0, 0)
+    let parsed = parse_at(script, 0, 0)?;
+    // To a shell it is part of a word, to people the end of a line.
+    match script.lines().position(|line| line.contains('\r')) {
+        Some(line) => Err(SyntaxError { line: line + 1, what: "a carriage return" }),
+        None => Ok(parsed),
+    }
 }
 
 pub(super) fn parse_at(script: &str, line: usize, depth: usize) -> Parsed<Script> {

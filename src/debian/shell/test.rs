@@ -19,7 +19,9 @@ pub(super) fn holds(words: &[Field]) -> Option<bool> {
         [left, operator, right] => {
             let (left, right) = (left.text(), right.text());
             match operator.text()? {
-                "=" | "==" => Some(left? == right?),
+                "=" => Some(left? == right?),
+                // Not every shell knows it: where it does not, the test fails.
+                "==" => (left? != right?).then_some(false),
                 "!=" => Some(left? != right?),
                 "-a" => Some(!left?.is_empty() && !right?.is_empty()),
                 "-o" => Some(!left?.is_empty() || !right?.is_empty()),

@@ -12,8 +12,29 @@ const MAX_STEPS: usize = 50_000;
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// Parameters that change what a command does by being set.
-const TELLING: [&str; 8] =
-    ["BASH_ENV", "ENV", "GLOBIGNORE", "SHELLOPTS", "BASHOPTS", "PERL5LIB", "PERL5OPT", "PYTHONPATH"];
+const TELLING: [&str; 19] = [
+    "BASH_ENV",
+    "ENV",
+    "GLOBIGNORE",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PYTHONPATH",
+    // A command of its own.
+    "PS4",
+    // The shell gives them other values.
+    "PWD",
+    "OLDPWD",
+    "RANDOM",
+    "SRANDOM",
+    "SECONDS",
+    "LINENO",
+    "BASHPID",
+    "EPOCHSECONDS",
+    "EPOCHREALTIME",
+    "_",
+];
 
 /// A command that may be reached.
 #[derive(Debug)]
@@ -47,6 +68,7 @@ pub fn walk(script: &Script, arguments: &[Option<&str>], values: &[(&str, &str)]
         depth: 0,
         left: Vec::new(),
         frames: Vec::new(),
+        fixed: Vec::new(),
         defined: BTreeMap::new(),
         traps: Vec::new(),
         line: 0,
@@ -66,6 +88,8 @@ pub(super) struct Walk<'a> {
     pub(super) left: Vec<Vec<Scope>>,
     /// Parameters that functions have to themselves, with what they were before.
     pub(super) frames: Vec<Vec<(String, Option<Option<String>>)>>,
+    /// Parameters that cannot be changed any more.
+    pub(super) fixed: Vec<String>,
     /// All that functions were, by name.
     pub(super) defined: BTreeMap<String, Vec<Function>>,
     /// What is done at the end or on a signal, and the functions that there were when it was said.
@@ -294,6 +318,7 @@ impl Walk<'_> {
                 let all = |path: &String| path.split(':').all(|part| usual.contains(&part));
                 !value.as_ref().is_some_and(all)
             }
+            name if self.fixed.iter().any(|fixed| fixed == name) => true,
             "IFS" => {
                 self.scope.cut_elsewhere = true;
                 false
@@ -344,6 +369,12 @@ impl Walk<'_> {
             return (!computed).then_some(true);
         }
         let status = self.call(simple.line, &fields, true);
+        // A file that is not there fails the command before it begins.
+        let opens = |redirect: &Redirect| {
+            let target = self.field(&redirect.target);
+            matches!(redirect.operator, "<" | "<>" | ">" | ">>" | ">|" | "&>") && target.text() != Some("/dev/null")
+        };
+        let status = if simple.redirects.iter().any(opens) { None } else { status };
         for (name, _) in &simple.assignments {
             self.scope.values.insert(name.clone(), None);
         }

@@ -430,15 +430,16 @@ impl Builder<'_> {
 
     /// A layer that was found is what was made.
     fn compare(&self, image: &recipe::Image, title: &str, found: &Layer, made: &Layer) -> Result<(), BuildError> {
-        if (found.descriptor.digest, found.diff_id) == (made.descriptor.digest, made.diff_id) {
+        let of = |layer: &Layer| (layer.descriptor.digest, layer.descriptor.size, layer.diff_id);
+        if of(found) == of(made) {
             return Ok(());
         }
         Err(BuildError::Untrue {
             image: image.name.to_string(),
             layer: title.to_owned(),
             key: made.key.to_string(),
-            found: found.descriptor.digest.to_string(),
-            made: made.descriptor.digest.to_string(),
+            found: format!("{} (diff ID {})", found.descriptor.digest, found.diff_id),
+            made: format!("{} (diff ID {})", made.descriptor.digest, made.diff_id),
         })
     }
 

@@ -35,6 +35,9 @@ pub struct PushedLayers<'a> {
     read: OnceLock<Known>,
 }
 
+/// The most images of one index that are looked at.
+const MAX_CHILDREN: usize = 64;
+
 /// What the manifests said.
 #[derive(Default)]
 struct Known {
@@ -133,7 +136,8 @@ impl<'a> PushedLayers<'a> {
                 continue;
             }
             let Ok(index) = json::parse::<Index>(&bytes) else { continue };
-            for child in index.manifests.iter().filter(|child| child.media_type.is_manifest() && self.is_for(child)) {
+            let children = index.manifests.iter().filter(|child| child.media_type.is_manifest() && self.is_for(child));
+            for child in children.take(MAX_CHILDREN) {
                 // What one platform lost is no reason to do without the others.
                 let Ok(bytes) = source.document(child) else { continue };
                 found.extend(read(&bytes));

@@ -54,6 +54,11 @@ impl fmt::Debug for Shown {
     }
 }
 
+/// An error with its causes in one text.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

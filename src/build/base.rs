@@ -97,17 +97,7 @@ pub enum OpenError {
 impl OpenBase {
     /// No base at all.
     pub fn scratch(platform: &Platform) -> Self {
-        OpenBase {
-            image: ImageBase::scratch(platform),
-            stack: LayerStack::new(),
-            documents: None,
-            foreign: 0,
-            chain: Some(Chain::of([])),
-            looked_over: None,
-            libraries: false,
-            deletes: false,
-            python: KnownPython::Unknown,
-        }
+        Self::over(ImageBase::scratch(platform), LayerStack::new(), None)
     }
 
     /// The image of a source for that platform. `reference` is the name that others can find it by.
@@ -125,19 +115,22 @@ impl OpenBase {
         let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
         let mut stack = LayerStack::new();
         stack.push_base(layers, store, reporter)?;
-        let foreign = stack.layers().len();
-        let chain = Some(chain(&stack));
-        Ok(OpenBase {
+        Ok(Self::over(image, stack, digests))
+    }
+
+    /// An image whose layers are none of this recipe's.
+    fn over(image: ImageBase, stack: LayerStack, documents: Option<(Digest, Digest)>) -> Self {
+        OpenBase {
+            foreign: stack.layers().len(),
+            chain: Some(Chain::of(stack.layers().iter().map(|layer| layer.diff_id))),
             image,
             stack,
-            documents: digests,
-            foreign,
-            chain,
+            documents,
             looked_over: None,
             libraries: false,
             deletes: false,
             python: KnownPython::Unknown,
-        })
+        }
     }
 
     /// The version of its Python, where its config says one, as the official images of Python do.
@@ -158,25 +151,8 @@ impl OpenBase {
         knowledge: &Knowledge,
     ) -> Result<Self, OpenError> {
         let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
-        let foreign = layers.len();
-        let stack = LayerStack::known(layers, knowledge);
-        let chain = Some(chain(&stack));
-        Ok(OpenBase {
-            image,
-            stack,
-            documents: digests,
-            foreign,
-            chain,
-            looked_over: None,
-            libraries: false,
-            deletes: false,
-            python: KnownPython::Unknown,
-        })
+        Ok(Self::over(image, LayerStack::known(layers, knowledge), digests))
     }
-}
-
-fn chain(stack: &LayerStack) -> Chain {
-    Chain::of(stack.layers().iter().map(|layer| layer.diff_id))
 }
 
 /// The Python of a view; none where there is none. `hint` is its version, where somebody says it.

@@ -305,7 +305,7 @@ impl Making<'_> {
 
     /// An error with its causes in one text.
     pub(super) fn diagnose(&self, span: Span, error: &dyn std::error::Error) -> BuildError {
-        self.at(span, super::with_causes(error))
+        self.at(span, crate::shown::with_causes(error))
     }
 
     fn files(&mut self, items: &[recipe::layer::FileItem], tree: &mut FileTree) -> Result<(), BuildError> {

@@ -33,7 +33,7 @@ impl Making<'_> {
 
     /// What the recipe asks for cannot be pinned.
     pub(super) fn unresolvable(&self, span: Span, error: &dyn Error) -> BuildError {
-        let text = super::with_causes(error);
+        let text = crate::shown::with_causes(error);
         BuildError::Unresolvable(Box::new(Diagnostic::error(self.builder.recipe.sources(), span, text)))
     }
 

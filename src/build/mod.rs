@@ -48,6 +48,7 @@ use crate::pin::debian::Archives;
 use crate::place::Artifact;
 use crate::recipe::{self, Base, Diagnostic, ImageName, Recipe, Span};
 use crate::report::Reporter;
+use crate::shown::with_causes;
 use crate::store::{BlobStore, FileHashes};
 use crate::supply::Supply;
 use crate::tar;
@@ -347,17 +348,6 @@ fn learn(run: &Run, views: Vec<View>) {
         let knowledge = stack.learned(of.digest());
         run.pins.add_view(ViewPin { knowledge: knowledge.lines(), texts: knowledge.texts(), ..pin });
     }
-}
-
-/// An error with its causes in one text.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 fn want(needed: &mut BTreeMap<ImageName, Vec<Platform>>, name: &ImageName, platform: &Platform) {

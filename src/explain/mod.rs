@@ -15,6 +15,7 @@ use crate::layer::Layer;
 use crate::migrate::compare::{self, Difference};
 use crate::oci::{Descriptor, DiffId, ImageConfig, Manifest, annotation};
 use crate::place::BlobSource;
+use crate::shown::with_causes;
 use crate::tree::TreePath;
 use contents::Contents;
 
@@ -387,9 +388,4 @@ fn settings(before: &Side<'_>, now: &Side<'_>) -> Vec<Difference> {
     put("format".to_owned(), config_type(before), config_type(now));
     put("date".to_owned(), before.config.created.clone(), now.config.created.clone());
     found
-}
-
-/// An error with its causes in one text.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -12,13 +12,14 @@ use super::layer::{ImageItem, Layer, Source};
 use super::path::PerArch;
 use super::problems::{Fault, Problems, shown};
 use super::section::{Created, ImageItemDraft, LayerDraft, Section};
-use super::template::{Filled, Scope, Template, with_causes};
+use super::template::{Filled, Scope, Template};
 use super::user::User;
 use super::{At, Span};
 use crate::compress::Encoding;
 use crate::nearest::nearest;
 use crate::oci::reference::valid_tag;
 use crate::oci::{Compression, Family, Reference};
+use crate::shown::with_causes;
 
 /// Everything that is written, read.
 pub(super) struct Draft {

@@ -9,6 +9,7 @@ use super::inputs::Inputs;
 use super::problems::{Fault, shown};
 use crate::git::Fact;
 use crate::nearest::nearest;
+use crate::shown::with_causes;
 
 /// Something to be filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,17 +250,6 @@ impl Scope<'_> {
             },
         }
     }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl Default for Filled {

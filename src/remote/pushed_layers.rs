@@ -8,6 +8,7 @@ use crate::layer::{self, Elsewhere, Found, Layer, LayerForm, LayerKey, Traits};
 use crate::oci::{Descriptor, DiffId, Digest, Index, Manifest, MediaType, Platform, Reference, annotation, json};
 use crate::parallel;
 use crate::place::{BlobSource, ImageSource, SourceError, kind_of};
+use crate::shown::with_causes;
 
 /// Opens a place where an image may be that was pushed before.
 pub type Open<'a> = Box<dyn Fn() -> Result<Arc<dyn ImageSource>, OpenError> + Sync + 'a>;
@@ -186,9 +187,4 @@ impl Elsewhere for PushedLayers<'_> {
         let layer: Layer = layer::pushed(form, descriptor.digest, descriptor.size, diff_id, key, traits);
         Some(Found { layer, bytes })
     }
-}
-
-/// An error with its causes in one text.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -20,7 +20,9 @@ const MAX_ID: u32 = u32::MAX - 1;
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// No such TOML.
-    #[error("line {line}: {reason}: lock again, or take the last good one from version control")]
+    #[error(
+        "line {line}: {reason}: lock again with `lapstrake lock`, or take the last good one from version control"
+    )]
     Toml {
         /// The line, from 1.
         line: usize,
@@ -28,13 +30,17 @@ pub enum LockError {
         reason: String,
     },
     /// Of another version.
-    #[error("the lock is of version {found}, and this lapstrake reads version {VERSION}: lock again")]
+    #[error(
+        "the lock is of version {found}, and this lapstrake reads version {VERSION}: lock again with `lapstrake lock`"
+    )]
     Version {
         /// Its version.
         found: u32,
     },
     /// Packages of an entry are not those that were written.
-    #[error("the lock was edited: the {kind} entry for {layers} on {platform} is not what was locked; lock again")]
+    #[error(
+        "the lock was edited: the {kind} entry for {layers} on {platform} is not what was locked; lock again with `lapstrake lock`, or take the last good one from version control"
+    )]
     Edited {
         /// `debian` or `python`.
         kind: &'static str,
@@ -44,7 +50,9 @@ pub enum LockError {
         platform: String,
     },
     /// A value cannot be.
-    #[error("the lock was edited: {what} {value} cannot be; lock again")]
+    #[error(
+        "the lock was edited: {what} {value} cannot be; lock again with `lapstrake lock`, or take the last good one from version control"
+    )]
     Value {
         /// What it should be.
         what: &'static str,

@@ -20,9 +20,7 @@ const MAX_ID: u32 = u32::MAX - 1;
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// No such TOML.
-    #[error(
-        "line {line}: {reason}: lock again with `lapstrake lock`, or take the last good one from version control"
-    )]
+    #[error("line {line}: {reason}: lock again with `lapstrake lock`, or take the last good one from version control")]
     Toml {
         /// The line, from 1.
         line: usize,

@@ -9,6 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::stack::LayerStack;
 use crate::compress::Decoder;
 use crate::store::BlobStore;
+use crate::tree::Located;
+
+/// The most bytes of one file that are held in memory.
+const MAX_CONTENTS: u64 = 64 << 20;
 
 /// Reads stretches of the uncompressed tars of layers. Each layer that is asked for is decompressed once, into a temporary
 /// file without a name, and its digest is checked before anything of it is given out.
@@ -34,6 +38,21 @@ impl<'a> LayerReader<'a> {
         let mut bytes = vec![0; length];
         plain.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
+    }
+
+    /// What a small file of the stack holds, wherever its bytes are. Of a base that was not read, that is noted as missed.
+    ///
+    /// # Errors
+    /// As [`LayerReader::read`]; where the file is longer than 64 MiB, or in a base that was not read.
+    pub fn contents(&self, located: &Located) -> io::Result<Vec<u8>> {
+        match located {
+            Located::Content(content) => content.read_all(MAX_CONTENTS),
+            Located::Layer { layer, offset, length } => self.read(*layer, *offset, *length),
+            Located::Unknown { path, .. } => {
+                self.stack.rootfs().needs_contents(path);
+                Err(io::Error::other("the base was not read"))
+            }
+        }
     }
 
     /// The uncompressed tar of a layer, whole and checked.

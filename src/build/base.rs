@@ -167,14 +167,7 @@ pub(super) fn find_python(
     // What it takes to find it is no knowledge worth keeping: what was found is.
     let view = view.unwatched();
     let reader = LayerReader::new(&view, store);
-    let mut read = |located: &Located| match located {
-        Located::Content(content) => content.read_all(64 << 20),
-        Located::Layer { layer, offset, length } => reader.read(*layer, *offset, *length),
-        Located::Unknown { path, .. } => {
-            view.rootfs().needs_contents(path);
-            Err(std::io::Error::other("the base was not read"))
-        }
-    };
+    let mut read = |located: &Located| reader.contents(located);
     let status = TreePath::parse("var/lib/dpkg/status")?;
     let mut dpkg_status = String::new();
     if let Ok(Some((path, _, located))) = view.rootfs().file(&status) {

@@ -8,7 +8,7 @@ use super::outside::Opened;
 use super::plan::{Packages, Planned};
 use super::settings::{self, Resolved};
 use super::{BuildError, Builder, Finished, Made, OpenBase, Purpose, Run, View};
-use crate::base::StackLayer;
+use crate::base::{Knowledge, StackLayer};
 use crate::image::{self, ImageLayer};
 use crate::layer::{self, Chain, Found, Layer, LayerForm, LayerKey, Means, Reuse, Traits};
 use crate::lock::ViewPin;
@@ -127,8 +127,7 @@ impl<'a> Growing<'a> {
         });
         making.planned = seal;
         let tree = layer_tree::make(making)?;
-        let is_python = |source: &At<Source>| matches!(source.value, Source::Python(_));
-        let is_whole = self.run.purpose == Purpose::Images || !layer.sources.iter().any(is_python);
+        let is_whole = self.run.purpose == Purpose::Images || !layer.has_python();
         let before = self.made.len();
         self.push_tree(tree, planned)?;
         for (found, (title, made)) in found.iter().flatten().zip(self.made.iter().skip(before)) {
@@ -182,6 +181,11 @@ impl<'a> Growing<'a> {
         self.look_at(found.iter().map(Found::stacked).collect(), planned, traits, title)
     }
 
+    /// What the lock knows of a layer of Debian packages and of all below it, and of their Python. It stays in the lock.
+    fn pinned_view(&self, title: &str, chain: Chain) -> Option<(Knowledge, String)> {
+        self.run.pins.view(&format!("{}/{title}", self.image.name), &self.platform.to_string(), chain.digest())
+    }
+
     /// Puts found layers into the view: by what the lock knows of them, or as something that is not looked into, or by their
     /// listings.
     fn look_at(
@@ -193,10 +197,7 @@ impl<'a> Growing<'a> {
     ) -> Result<(), BuildError> {
         let mut left = Some(stacked);
         if let (Some(misses), Some(chain)) = (&self.misses, self.open.chain) {
-            let view = planned.packages.is_debian().then(|| {
-                let name = format!("{}/{title}", self.image.name);
-                self.run.pins.view(&name, &self.platform.to_string(), chain.digest())
-            });
+            let view = planned.packages.is_debian().then(|| self.pinned_view(title, chain));
             let directories = planned.packages.directories();
             if let Some((knowledge, python)) = view.flatten()
                 && let Some(stacked) = left.take()
@@ -250,8 +251,7 @@ impl<'a> Growing<'a> {
                 self.watch(&tree.title);
             } else if let Some(chain) = self.open.chain {
                 // What the lock knows of it stays there; its Python is known as well as if the layer had been found.
-                let name = format!("{}/{}", self.image.name, tree.title);
-                if let Some((_, python)) = self.run.pins.view(&name, &self.platform.to_string(), chain.digest()) {
+                if let Some((_, python)) = self.pinned_view(&tree.title, chain) {
                     self.open.python = KnownPython::of_line(&python);
                 }
             }
@@ -284,8 +284,7 @@ impl<'a> Growing<'a> {
     /// From now on it is watched what is asked of the layers that are there, so that the lock will know it.
     fn watch(&mut self, title: &str) {
         let Some(of) = self.open.chain else { return };
-        let asks = |layer: &recipe::Layer| layer.sources.iter().any(|source| matches!(source.value, Source::Python(_)));
-        if self.builder.recipe.images.iter().flat_map(|image| &image.layers).any(asks) {
+        if self.builder.recipe.images.iter().flat_map(|image| &image.layers).any(recipe::Layer::has_python) {
             let stated = self.open.stated_python();
             self.open.python = KnownPython::of(super::base::find_python(&self.open.stack, self.builder.store, stated));
         }
@@ -445,8 +444,7 @@ impl Builder<'_> {
 
     /// Whether packages of Debian come after layers of an image, in it or in one that stands on it.
     fn has_debian_above(&self, image: &recipe::Image) -> bool {
-        let is_debian = |source: &At<Source>| matches!(source.value, Source::Debian(_));
-        let here = |image: &recipe::Image| image.layers.iter().flat_map(|layer| &layer.sources).any(is_debian);
+        let here = |image: &recipe::Image| image.layers.iter().any(recipe::Layer::has_debian);
         let stands_on = |other: &&recipe::Image| other.needs().contains(&&image.name);
         here(image) || self.recipe.images.iter().filter(stands_on).any(|above| self.has_debian_above(above))
     }

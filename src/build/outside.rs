@@ -132,11 +132,8 @@ impl Builder<'_> {
             if open.stack.is_unread() {
                 open.python = KnownPython::of_line(&python);
             }
-            let asks = |layer: &recipe::Layer| {
-                layer.sources.iter().any(|source| matches!(source.value, recipe::Source::Python(_)))
-            };
             let learns = remote && (run.purpose == Purpose::Lock || !fits && !run.pins.is_locked());
-            if learns && self.recipe.images.iter().flat_map(|image| &image.layers).any(asks) {
+            if learns && self.recipe.images.iter().flat_map(|image| &image.layers).any(recipe::Layer::has_python) {
                 let found = base::find_python(&open.stack, self.store, open.stated_python());
                 python = KnownPython::of(found).line();
             }

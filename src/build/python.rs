@@ -27,14 +27,7 @@ impl Making<'_> {
         let failed = |error| self.packages(span, "making a layer of Python wheels", error);
         let exclude = self.patterns(&self.layer.rules.exclude)?;
         let reader = LayerReader::new(&view, self.builder.store);
-        let mut read = |located: &Located| match located {
-            Located::Content(content) => content.read_all(64 << 20),
-            Located::Layer { layer, offset, length } => reader.read(*layer, *offset, *length),
-            Located::Unknown { path, .. } => {
-                view.rootfs().needs_contents(path);
-                Err(std::io::Error::other("the base was not read"))
-            }
-        };
+        let mut read = |located: &Located| reader.contents(located);
         if self.is_locking() {
             if source.compile {
                 let version = ask.target().map_err(|error| self.unresolvable(span, &error))?.version;
@@ -49,7 +42,7 @@ impl Making<'_> {
         }
         let mut layer = python::wheels(&pins, &layout, self.builder.supply, &self.builder.reporter).map_err(failed)?;
         layer.entries.retain(|path, _| !exclude.matches(path.as_bytes()));
-        if source.compile && !self.is_locking() {
+        if source.compile {
             let version = ask.target().map_err(|error| self.unresolvable(span, &error))?.version;
             let compilers = self.compilers(version, span)?;
             layer.compile(&compilers, &tmp).map_err(failed)?;

@@ -11,18 +11,16 @@ use crate::debian::checks::{Missing, package_of};
 use crate::debian::staging::Below;
 use crate::layer::{self, Chain, LayerKey, Reuse};
 use crate::oci::Platform;
-use crate::recipe::{self, At, Base};
+use crate::recipe::{self, Base};
 use crate::source;
 use crate::tree::{Missed, TreePath};
 
 impl Builder<'_> {
     /// Whether an image, or one of this recipe that it stands on, has layers of packages.
     fn has_packages(&self, image: &recipe::Image) -> bool {
-        let is_package =
-            |source: &At<recipe::Source>| matches!(source.value, recipe::Source::Debian(_) | recipe::Source::Python(_));
         let mut image = Some(image);
         while let Some(here) = image {
-            if here.layers.iter().flat_map(|layer| &layer.sources).any(is_package) {
+            if here.layers.iter().any(|layer| layer.has_debian() || layer.has_python()) {
                 return true;
             }
             image = match &here.from.value {

@@ -74,6 +74,16 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// Whether Debian packages are among its sources.
+    pub fn has_debian(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source.value, Source::Debian(_)))
+    }
+
+    /// Whether Python packages are among its sources.
+    pub fn has_python(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source.value, Source::Python(_)))
+    }
+
     /// What it is called where people read it: its name, or the keys of its sources.
     pub fn title(&self) -> String {
         match &self.name {

@@ -281,6 +281,14 @@ fn the_starter_is_a_recipe() {
     assert!(starter("x", &["a/Dockerfile".to_owned()]).contains("lapstrake init --force a/Dockerfile"));
 }
 
+#[test]
+fn a_directory_made_on_the_way_to_another_keeps_its_owner() {
+    let text =
+        fragment("RUN useradd -u 1001 app\nRUN mkdir -p /srv/x/logs && chown -R app:app /srv/x\nUSER app\nCMD [\"x\"]");
+    let dirs = "dirs = { \"/srv/x/logs\" = { owner = \"app\" }, \"/srv/x\" = { owner = \"app\" } }";
+    assert!(text.contains(dirs), "{text}");
+}
+
 proptest! {
     #[test]
     fn nothing_panics(lines in proptest::collection::vec((

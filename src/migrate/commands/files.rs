@@ -79,6 +79,8 @@ impl State {
             }
             let mut found = false;
             let mut partly = false;
+            // A directory that was made on the way to others (`mkdir -p`) is an entry of its own from here on.
+            let on_the_way = deep && self.made_on_the_way(&path);
             for layer in self.draft.layers_mut() {
                 let all: Vec<String> = match &layer.source {
                     Source::Copy(items) | Source::Image { copy: items, .. } => {
@@ -117,7 +119,9 @@ impl State {
                 self.workdir_owner = owner.clone();
                 found = true;
             }
-            if !found {
+            if on_the_way && !workdir {
+                self.add(Layer::new(Source::Dirs(vec![(path.clone(), owner.clone(), None)])));
+            } else if !found {
                 if deep && !self.made_here(&path) {
                     return Err(Kept::new(
                         format!("what is in `{path}` is not of this image"),
@@ -129,6 +133,17 @@ impl State {
             into.push(path);
         }
         Ok(Done::Turned(format!("owner of {}", into.join(", "))))
+    }
+
+    /// Whether `dirs` has directories below this one, and not itself.
+    fn made_on_the_way(&self, path: &str) -> bool {
+        let dirs = || {
+            self.draft.layers().flat_map(|layer| match &layer.source {
+                Source::Dirs(dirs) => dirs.as_slice(),
+                _ => &[],
+            })
+        };
+        dirs().any(|(dir, ..)| dir != path && within(dir, path)) && !dirs().any(|(dir, ..)| dir == path)
     }
 
     /// Whether a directory is new in this image, as far as that can be said.

@@ -50,9 +50,9 @@ impl State {
             (program, ["-m", "pip", "cache", ..]) if program.starts_with("python") => {
                 Ok(Done::Nothing("nothing is left to clean up"))
             }
-            (program, ["-m", "compileall", ..]) if program.starts_with("python") => {
-                Ok(Done::Nothing("`compile = true` in `python` and `debian` makes bytecode"))
-            }
+            (program, ["-m", "compileall", ..]) if program.starts_with("python") => Ok(Done::Nothing(
+                "Python makes bytecode when it first runs, where it may write; `compile = true` makes that of packages",
+            )),
             (program, ["-m", "ensurepip", ..]) if program.starts_with("python") => {
                 Ok(Done::Nothing("no installer is needed in the image"))
             }

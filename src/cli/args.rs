@@ -103,7 +103,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Print the JSON Schema of recipes, for editors
-    Schema,
+    Schema {
+        /// As a page for people, in Markdown: what docs/recipe.md is made of
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print a script that makes a shell complete commands
     Completions {
         /// The shell

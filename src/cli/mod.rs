@@ -55,7 +55,8 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Copy(args) => transfer::copy(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::Cache(command) => cache::run(&cli.global, command),
-        Command::Schema => {
+        Command::Schema { markdown: true } => print(&lapstrake::recipe::reference()),
+        Command::Schema { markdown: false } => {
             let schema = serde_json::to_string_pretty(&lapstrake::recipe::schema()).or_fail(Code::Failed)?;
             print(&format!("{schema}\n"))
         }

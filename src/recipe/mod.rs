@@ -23,6 +23,7 @@ pub mod packages;
 pub mod path;
 mod problems;
 mod read;
+mod reference;
 mod resolve;
 mod schema;
 mod section;
@@ -47,6 +48,7 @@ pub use inputs::Inputs;
 pub use layer::{FileRules, Layer, Source};
 pub use path::{FilePath, ImageSelection, PerArch, Selection, Target};
 pub use problems::Fault;
+pub use reference::reference;
 pub use schema::schema;
 pub use span::{At, Span};
 

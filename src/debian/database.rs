@@ -1,18 +1,15 @@
 //! dpkg's database (`/var/lib/dpkg`), so that `dpkg -l`, `dpkg -V` and scanners see what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
-
-use md5::{Digest as _, Md5};
 
 use super::deb::{Deb, DebError};
 use super::dependency::{is_package_name, parse_atoms, parse_dependencies};
 use super::packages::{MultiArch, Packages, PackagesError};
 use super::staging::{Staging, StagingError};
+use super::status_d::{self, Apart};
 use super::unpack::Unpacked;
 use super::version::Version;
 use crate::shown::Shown;
-use crate::tar::MemberKind;
 use crate::tree::{NodeKind, Origin, Owner, TreePath};
 
 /// Where packages are written down.
@@ -31,6 +28,8 @@ pub struct Installed {
     pub packages: Packages,
     /// The text of `status`, byte for byte; empty where there is none.
     pub status: Vec<u8>,
+    /// The files of `status.d`, where `status` says nothing.
+    pub apart: Vec<Apart>,
 }
 
 /// Why the database cannot be read or written.
@@ -49,16 +48,6 @@ pub enum DatabaseError {
         package: String,
         /// What is wrong.
         source: DebError,
-    },
-    /// A file of a package cannot be read.
-    #[error("reading {path} of package {package}")]
-    Content {
-        /// The package.
-        package: String,
-        /// The file.
-        path: TreePath,
-        /// Why.
-        source: io::Error,
     },
     /// A line of a package's triggers is wrong.
     #[error("the package {package} has a wrong line in its triggers: {line}")]
@@ -100,13 +89,12 @@ const ORDER: [&str; 23] = [
 ];
 
 impl Style {
-    /// What a base has; where it has neither, `Status` in images with dpkg, and `StatusD` in others.
+    /// What dpkg needs in images that have it; else what is there, and `StatusD` where nothing is.
     pub fn of(staging: &Staging<'_>) -> Self {
-        let [status, status_d, dpkg] =
-            ["var/lib/dpkg/status", "var/lib/dpkg/status.d", "usr/bin/dpkg"].map(|path| staging.exists(path));
-        match !status && (status_d || !dpkg) {
-            true => Style::StatusD,
-            false => Style::Status,
+        let [status, dpkg] = ["var/lib/dpkg/status", "usr/bin/dpkg"].map(|path| staging.exists(path));
+        match status || dpkg {
+            true => Style::Status,
+            false => Style::StatusD,
         }
     }
 }
@@ -119,21 +107,11 @@ pub fn read_installed(staging: &Staging<'_>) -> Result<Installed, DatabaseError>
     if let Some(status) = staging.read("var/lib/dpkg/status")?
         && !status.is_empty()
     {
-        return Ok(Installed { packages: Packages::read_installed(&status[..])?, status });
+        return Ok(Installed { packages: Packages::read_installed(&status[..])?, status, apart: Vec::new() });
     }
-    let directory = TreePath::parse("var/lib/dpkg/status.d").map_err(StagingError::from)?;
-    let directory = staging.view().resolve(&directory).map_err(StagingError::from)?;
-    let mut text = Vec::new();
-    for (path, node) in staging.view().below(&directory) {
-        let name = path.file_name().unwrap_or_default();
-        if let NodeKind::File(located) = &node.kind
-            && !name.ends_with(b".md5sums")
-        {
-            text.extend(staging.read_located(path, located)?);
-            text.extend_from_slice(b"\n\n");
-        }
-    }
-    Ok(Installed { packages: Packages::read_installed(&text[..])?, status: Vec::new() })
+    let apart = status_d::read(staging)?;
+    let text = apart.iter().flat_map(|apart| [&apart.text[..], b"\n\n"]).collect::<Vec<_>>().concat();
+    Ok(Installed { packages: Packages::read_installed(&text[..])?, status: Vec::new(), apart })
 }
 
 /// Which package of the base files belong to that others take the place of, as the lists say. The lists of a package itself
@@ -202,18 +180,20 @@ pub fn write(
         for (package, list) in packages.iter().zip(&unpacked.lists) {
             let path = format!("var/lib/dpkg/status.d/{}", package.name);
             staging.file(&path, stanza(package)?, 0o644, Owner::ROOT, &origin)?;
-            if let Some(sums) = md5sums(package, list) {
-                staging.file(&format!("{path}.md5sums"), sums, 0o644, Owner::ROOT, &origin)?;
-            }
+            staging.file(&format!("{path}.md5sums"), md5sums(package, list), 0o644, Owner::ROOT, &origin)?;
         }
         return Ok(());
     }
     for below in ["alternatives", "info", "parts", "triggers", "updates"] {
         staging.directory(&format!("{ROOT}/{below}"), 0o755, Owner::ROOT, &origin)?;
     }
+    let replaced: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let mut stanzas = stanzas(&installed.status);
+    if !installed.apart.is_empty() {
+        stanzas.extend(status_d::move_in(staging, &installed.apart, &replaced, &origin)?);
+    }
     let mut file =
         |path: &str, bytes: Vec<u8>, mode| staging.file(&format!("{ROOT}/{path}"), bytes, mode, Owner::ROOT, &origin);
-    let mut stanzas = base_stanzas(&installed.status);
     for package in packages {
         stanzas.insert((package.name.clone(), package.architecture.clone()), stanza(package)?);
     }
@@ -232,12 +212,10 @@ pub fn write(
             text.push(b'\n');
         }
         file(&format!("{start}.list"), text, 0o644)?;
-        for (name, info) in &package.info {
-            let bytes = match name.as_str() {
-                "md5sums" => md5sums(package, list).unwrap_or_default(),
-                _ => info.bytes.to_vec(),
-            };
-            file(&format!("{start}.{name}"), bytes, info.mode)?;
+        let sums = package.info.get("md5sums").map_or(0o644, |info| info.mode);
+        file(&format!("{start}.md5sums"), md5sums(package, list), sums)?;
+        for (name, info) in package.info.iter().filter(|(name, _)| *name != "md5sums") {
+            file(&format!("{start}.{name}"), info.bytes.to_vec(), info.mode)?;
         }
     }
     file("arch", format!("{architecture}\n").into_bytes(), 0o644)?;
@@ -248,8 +226,8 @@ pub fn write(
     triggers(staging, packages, &origin)
 }
 
-/// The stanzas of a base's `status`, byte for byte without the blank line, by name and architecture.
-fn base_stanzas(status: &[u8]) -> BTreeMap<(String, String), Vec<u8>> {
+/// The stanzas of `status`, byte for byte without the blank line, by name and architecture.
+pub(super) fn stanzas(status: &[u8]) -> BTreeMap<(String, String), Vec<u8>> {
     let mut stanzas = BTreeMap::new();
     let mut at = 0;
     while at < status.len() {
@@ -331,49 +309,41 @@ fn conffiles(package: &Deb) -> Result<String, DatabaseError> {
             lines.push_str(&format!("\n /{path} newconffile remove-on-upgrade"));
             continue;
         }
-        let member =
-            package.members.iter().find(|member| member.path == conffile.path && member.kind == MemberKind::File);
         // A conffile that the package does not have is dpkg's to complain about.
-        let sum = match member {
-            None => "newconffile".to_owned(),
-            Some(member) => {
-                let content = |source| DatabaseError::Content {
-                    package: package.name.clone(),
-                    path: member.path.clone(),
-                    source,
-                };
-                let reader = package.content(member).open().map_err(|error| content(error.into()))?;
-                md5(reader).map_err(content)?
-            }
-        };
+        let sum = package.sums.get(&conffile.path).map_or_else(|| "newconffile".to_owned(), |sum| hexadecimal(sum));
         lines.push_str(&format!("\n /{path} {sum}"));
     }
     Ok(lines)
 }
 
-/// The MD5 of what a reader gives, in hexadecimal.
-fn md5(mut reader: impl Read) -> io::Result<String> {
-    let mut hasher = Md5::new();
-    let mut buffer = [0; 16 << 10];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
+/// The sums of a package's files, without those that were left out. Its own list holds as far as it is true: dpkg believes
+/// it, and would say of a file that it was changed. Where there is none, dpkg makes one of all files.
+fn md5sums(package: &Deb, list: &[TreePath]) -> Vec<u8> {
+    let kept: BTreeSet<&TreePath> = list.iter().collect();
+    let line = |path: &TreePath| {
+        let sum = package.sums.get(path).filter(|_| kept.contains(path))?;
+        Some([hexadecimal(sum).as_bytes(), b"  ", path.as_bytes(), b"\n"].concat())
+    };
+    match package.info.get("md5sums") {
+        None => list.iter().filter_map(line).collect::<Vec<_>>().concat(),
+        Some(sums) => {
+            let lines = sums.bytes.split_inclusive(|byte| *byte == b'\n');
+            let lines = lines.filter_map(|text| {
+                let (sum, path) = text.split_at_checked(34)?;
+                let path = TreePath::parse(path.trim_ascii_end()).ok()?;
+                let true_line = line(&path)?;
+                // What is true stays as it is written.
+                let same = true_line.get(..32) == sum.get(..32);
+                Some(if same { text.to_vec() } else { true_line })
+            });
+            lines.collect::<Vec<_>>().concat()
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The package's `md5sums` without the lines of files that were left out; `None` where it has none.
-fn md5sums(package: &Deb, list: &[TreePath]) -> Option<Vec<u8>> {
-    let sums = &package.info.get("md5sums")?.bytes;
-    if list.len() == package.members.len() {
-        return Some(sums.to_vec());
-    }
-    let kept: BTreeSet<&[u8]> = list.iter().map(TreePath::as_bytes).collect();
-    let lines = sums.split_inclusive(|byte| *byte == b'\n');
-    let lines = lines.filter(|line| line.get(34..).is_some_and(|path| kept.contains(path.trim_ascii_end())));
-    Some(lines.collect::<Vec<_>>().concat())
+/// Bytes in hexadecimal.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Who wants to know of which trigger: `triggers/File` for paths, a file for each name.
@@ -426,6 +396,8 @@ fn triggers(staging: &mut Staging<'_>, packages: &[Deb], origin: &Origin) -> Res
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::super::deb::tests::{TestTar, package_with};
     use super::super::unpack::{Leave, unpack};
     use super::*;
@@ -468,7 +440,11 @@ mod tests {
         let mut staging = Staging::new(base.clone(), &no_base);
         let packages = [sample()];
         let unpacked = unpack(&mut staging, &packages, &BTreeMap::new(), leave).unwrap();
-        let installed = Installed { packages: Packages::read_installed(status).unwrap(), status: status.to_vec() };
+        let installed = Installed {
+            packages: Packages::read_installed(status).unwrap(),
+            status: status.to_vec(),
+            apart: Vec::new(),
+        };
         write(&mut staging, &packages, &unpacked, &installed, "amd64", style).unwrap();
         staging.into_tree(base).unwrap()
     }

@@ -9,6 +9,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use md5::{Digest as _, Md5};
+
 use super::control::{ControlError, Stanza};
 use super::decode::{self, Compression};
 use super::dependency::{RelationError, is_architecture, is_package_name, parse_atoms, parse_dependencies};
@@ -51,6 +53,8 @@ pub struct Deb {
     pub info: BTreeMap<String, InfoFile>,
     /// What `data.tar` holds, in its order, each path once but for directories.
     pub members: Vec<Member>,
+    /// The MD5 of each file of it, as dpkg's lists have it.
+    pub sums: BTreeMap<TreePath, [u8; 16]>,
     data: Option<Data>,
     label: Arc<str>,
 }
@@ -154,7 +158,7 @@ impl Deb {
         deb.members = read_member(&mut input, member.size, |input| {
             let plain = decode::decoder(input, compression, limits.data)?;
             let mut tee = Tee { inner: plain, file: io::BufWriter::with_capacity(256 << 10, &**spool), failed: None };
-            let members = read_data(&mut tee, limits.members);
+            let members = read_data(&mut tee, limits.members, &mut deb.sums);
             if let Some(error) = tee.failed {
                 return Err(DebError::Spool(error));
             }
@@ -225,7 +229,17 @@ impl Deb {
             }
         }
         check_relations(&control)?;
-        Ok(Deb { name, version, architecture, control, info, members: Vec::new(), data: None, label: label.into() })
+        Ok(Deb {
+            name,
+            version,
+            architecture,
+            control,
+            info,
+            members: Vec::new(),
+            sums: BTreeMap::new(),
+            data: None,
+            label: label.into(),
+        })
     }
 
     /// Whether its `md5sums` name a file that fits; `None` where it has no such list.
@@ -429,7 +443,12 @@ fn check_relations(control: &Stanza) -> Result<(), DebError> {
     Ok(())
 }
 
-fn read_data(plain: &mut impl Read, limit: usize) -> Result<Vec<Member>, DebError> {
+/// The members of `data.tar`, and the MD5 of the files.
+fn read_data(
+    plain: &mut impl Read,
+    limit: usize,
+    sums: &mut BTreeMap<TreePath, [u8; 16]>,
+) -> Result<Vec<Member>, DebError> {
     let tar = |source| DebError::Tar { member: DATA, source };
     let mut reader = Reader::new(plain);
     let mut members: Vec<Member> = Vec::new();
@@ -475,6 +494,19 @@ fn read_data(plain: &mut impl Read, limit: usize) -> Result<Vec<Member>, DebErro
                     files.insert(member.path.clone());
                 }
             }
+        }
+        match &member.kind {
+            MemberKind::File => {
+                let mut hasher = Md5::new();
+                io::copy(&mut reader.data(), &mut hasher).map_err(cut)?;
+                sums.insert(member.path.clone(), hasher.finalize().into());
+            }
+            MemberKind::Hardlink(target) => {
+                if let Some(sum) = sums.get(target).copied() {
+                    sums.insert(member.path.clone(), sum);
+                }
+            }
+            _ => {}
         }
         members.push(member);
     }

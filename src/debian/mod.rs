@@ -50,6 +50,7 @@ pub mod resolve;
 pub mod scripts;
 pub mod shell;
 pub mod staging;
+pub mod status_d;
 pub mod unpack;
 pub mod version;
 
@@ -61,6 +62,12 @@ pub fn archive_of(suite: &str) -> &'static str {
         true => "debian-security",
         false => "debian",
     }
+}
+
+/// Whether an archive is Debian's own: signed by the keys that are built in, or by those that the recipe says sign it.
+/// Other archives cannot have its names.
+pub fn is_own_archive(archive: &str) -> bool {
+    matches!(archive, "debian" | "debian-security")
 }
 
 /// Debian's word for a platform's architecture; `None` where it has none.

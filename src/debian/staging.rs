@@ -386,6 +386,21 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
+    /// Nothing is at a path of the layers below any more, nor under it; nothing is done where nothing is there.
+    ///
+    /// # Errors
+    /// Where the path leads nowhere.
+    pub fn remove(&mut self, path: &str, origin: &Origin) -> Result<(), StagingError> {
+        let path = self.place(path)?;
+        if self.view.get(&path).is_some() {
+            self.drop_below(&path);
+            self.view.to_mut().remove(&path);
+            self.entries
+                .insert(path, Entry { kind: Kind::Whiteout, ..Entry::directory(0, Owner::ROOT, origin.clone()) });
+        }
+        Ok(())
+    }
+
     /// The layer's tree.
     ///
     /// # Errors

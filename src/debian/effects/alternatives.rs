@@ -328,7 +328,7 @@ mod tests {
     fn the_best_gets_the_links() {
         let script = |name: &str, priority: u32| {
             format!(
-                "update-alternatives --install /usr/bin/awk awk /usr/bin/{name} {priority} --slave /usr/bin/nawk nawk \
+                "#!/bin/sh\nupdate-alternatives --install /usr/bin/awk awk /usr/bin/{name} {priority} --slave /usr/bin/nawk nawk \
                  /usr/bin/{name} --slave /usr/share/man/awk.gz awk.gz /usr/share/man/{name}.gz"
             )
         };

@@ -37,4 +37,4 @@ pub fn apply(
 }
 
 /// The version of everything that is done here. A lock holds it: another number may mean other bytes.
-pub const EFFECTS: u32 = 2;
+pub const EFFECTS: u32 = 3;

@@ -150,14 +150,18 @@ fn pins_become_a_tree_whatever_the_number_of_threads() {
         0644 0:0 var/lib/dpkg/arch-native 6
         0755 0:0 var/lib/dpkg/info/
         0644 0:0 var/lib/dpkg/info/base-passwd.list 76
+        0644 0:0 var/lib/dpkg/info/base-passwd.md5sums 139
         0755 0:0 var/lib/dpkg/info/base-passwd.postinst 24
         0644 0:0 var/lib/dpkg/info/dpkg.list 17
+        0644 0:0 var/lib/dpkg/info/dpkg.md5sums 47
         0644 0:0 var/lib/dpkg/info/format 2
         0644 0:0 var/lib/dpkg/info/libc-bin.list 19
+        0644 0:0 var/lib/dpkg/info/libc-bin.md5sums 49
         0644 0:0 var/lib/dpkg/info/libx:amd64.list 78
+        0644 0:0 var/lib/dpkg/info/libx:amd64.md5sums 169
         0755 0:0 var/lib/dpkg/info/libx:amd64.triggers 26
         0644 0:0 var/lib/dpkg/info/svc.list 61
-        0755 0:0 var/lib/dpkg/info/svc.md5sums 61
+        0755 0:0 var/lib/dpkg/info/svc.md5sums 62
         0755 0:0 var/lib/dpkg/parts/
         0644 0:0 var/lib/dpkg/status 564
         0755 0:0 var/lib/dpkg/triggers/

@@ -80,6 +80,19 @@ pub(super) fn read<'f>(
     Ok(contents)
 }
 
+/// Text as one line; `None` where it cannot be compressed.
+pub(super) fn packed(text: &str) -> Option<String> {
+    Some(format!("{FORM}{}", STANDARD.encode(zstd::bulk::compress(text.as_bytes(), LEVEL).ok()?)))
+}
+
+/// The text of such a line, of at most so many bytes; `None` where it is none.
+pub(super) fn unpacked(line: &str, most: u64) -> Option<String> {
+    let stored = STANDARD.decode(line.strip_prefix(FORM)?).ok()?;
+    let mut bytes = Vec::new();
+    Decoder::new(&stored[..], Compression::Zstd).take(most + 1).read_to_end(&mut bytes).ok()?;
+    String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= most)
+}
+
 /// So many bytes, out of a line; `None` where it has others.
 fn plain(line: &str, length: u64) -> Option<Vec<u8>> {
     let stored = STANDARD.decode(line.strip_prefix(FORM)?).ok()?;

@@ -14,6 +14,8 @@
 //!
 //! Contents that layers of packages need are kept beside the lines ([`super::kept_files`]).
 //!
+//! Many lines are one: `zstd:` and base64 of them, behind that of the layers.
+//!
 //! Sorted by path. Spaces, backslashes, control characters and what is no UTF-8 are written as `\x20`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +32,12 @@ const TEXTS: [&str; 6] =
 
 /// The longest contents that are kept, in bytes.
 const MAX_TEXT: u64 = 64 << 10;
+
+/// How many lines are written as they are. More than that nobody reads.
+const MAX_LINES: usize = 2000;
+
+/// The most that lines written as one may come to, in bytes.
+const MAX_PACKED: u64 = 16 << 20;
 
 /// Files whose contents are told by their digest.
 const DIGESTS: [&str; 1] = ["var/lib/dpkg/status"];
@@ -114,8 +122,19 @@ impl Knowledge {
         self.layers.is_none()
     }
 
-    /// The lines, in their order; none where nothing is known.
+    /// The lines, in their order; none where nothing is known. Many are packed into one.
     pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.plain_lines();
+        if lines.len() > MAX_LINES
+            && let Some(packed) = kept_files::packed(&lines[1..].join("\n"))
+        {
+            lines.truncate(1);
+            lines.push(packed);
+        }
+        lines
+    }
+
+    fn plain_lines(&self) -> Vec<String> {
         let Some(layers) = self.layers else { return Vec::new() };
         let mut lines: BTreeMap<(&TreePath, u8), String> = BTreeMap::new();
         for (path, node) in self.known.nodes() {
@@ -165,7 +184,15 @@ impl Knowledge {
         lines: impl IntoIterator<Item = &'a str>,
         texts: &BTreeMap<String, String>,
     ) -> Result<Self, KnowledgeError> {
-        let lines: Vec<&str> = lines.into_iter().collect();
+        let mut lines: Vec<&str> = lines.into_iter().collect();
+        let packed = match lines[..] {
+            [_, packed] => kept_files::unpacked(packed, MAX_PACKED),
+            _ => None,
+        };
+        if let Some(packed) = &packed {
+            lines.truncate(1);
+            lines.extend(packed.split('\n'));
+        }
         let wrong =
             |line: &str, why: &str| KnowledgeError::Line { line: Shown::new(line.as_bytes()), why: why.to_owned() };
         let mut reading = Reading::default();
@@ -189,7 +216,7 @@ impl Knowledge {
         })?;
         let found = Knowledge { layers, known, digests };
         // Whatever is written in another way, twice or in another order is found here.
-        let canonical = found.lines();
+        let canonical = found.plain_lines();
         if let Some(line) = lines.iter().enumerate().find(|(at, line)| canonical.get(*at).is_none_or(|c| c != *line)) {
             return Err(wrong(line.1, "is not as it was written"));
         }
@@ -442,11 +469,11 @@ mod tests {
 
     #[test]
     fn all_below_is_told_unless_it_is_too_much() {
-        let names: Vec<String> = (0..1001).map(|number| format!("much/{number}")).collect();
+        let names: Vec<String> = (0..10_001).map(|number| format!("much/{number}")).collect();
         let mut nodes: Vec<_> = names.iter().map(|name| (name.as_bytes(), 0o755, text(""))).collect();
         nodes.extend([(&b"few/a/b"[..], 0o755, text("")), (b"few/c", 0o755, NodeKind::Directory)]);
         let base = base(&nodes);
-        assert_eq!(base.below(&path("much")).count(), 1001);
+        assert_eq!(base.below(&path("much")).count(), 10_001);
         assert_eq!(base.below(&path("few")).count(), 3);
         let learned = learned(&base);
         let part = Rootfs::partial(learned.known().clone(), Misses::default());
@@ -454,6 +481,31 @@ mod tests {
         assert_eq!((part.below(&path("few/new")).count(), part.missed()), (0, None));
         assert_eq!(part.below(&path("much")).count(), 0);
         assert_eq!(part.missed(), Some(&Missed::Path(path("much"))));
+    }
+
+    /// Fails where a lock becomes too long to be looked at, or packed lines are not the lines.
+    #[test]
+    fn many_lines_are_one() {
+        let names: Vec<String> = (0..5000).map(|number| format!("much/lib{number}.so")).collect();
+        let nodes: Vec<_> = names.iter().map(|name| (name.as_bytes(), 0o755, text(""))).collect();
+        let base = base(&nodes);
+        assert_eq!(base.children(&path("much")).count(), 5000);
+        let known = learned(&base);
+        let lines = known.lines();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("layers ") && lines[1].starts_with("zstd:") && lines[1].len() < 60_000);
+        let parsed = |lines: &[String]| Knowledge::parse(lines.iter().map(String::as_str), &known.texts());
+        assert_eq!(parsed(&lines).unwrap(), known);
+        assert_eq!(parsed(&known.plain_lines()).unwrap(), known, "written out it says the same");
+        let part = Rootfs::partial(parsed(&lines).unwrap().known().clone(), Misses::default());
+        assert_eq!((part.children(&path("much")).count(), part.missed()), (5000, None));
+        for wrong in ["zstd:", "zstd:!", "zstd:AAAA"] {
+            assert!(parsed(&[lines[0].clone(), wrong.to_owned()]).is_err(), "{wrong}");
+        }
+        let mut twice = known.plain_lines();
+        twice.push(twice[3].clone());
+        let twice = super::super::kept_files::packed(&twice[1..].join("\n")).unwrap();
+        assert!(parsed(&[lines[0].clone(), twice]).is_err());
     }
 
     #[test]

@@ -13,8 +13,9 @@ use crate::content::Content;
 /// directory are known when they are asked for next time.
 const SPARE: usize = 4;
 
-/// The most that is told of everything below one directory; whoever asks for more reads the layers.
-const MAX_BELOW: usize = 1000;
+/// The most that is told of everything below one directory, as of one with the libraries of a whole desktop; whoever asks
+/// for more reads the layers.
+const MAX_BELOW: usize = 10_000;
 
 /// The longest contents of a file that are noted, in bytes, and the most of all files together.
 const MAX_NOTED: (usize, usize) = (2 << 20, 32 << 20);

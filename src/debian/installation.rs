@@ -1,6 +1,7 @@
 //! How dpkg calls maintainer scripts when a package is installed that was not there before (Policy 6.5).
 
 use super::deb::Deb;
+use super::scripts::dialect;
 use super::shell::{Call, Field, Script, Watch, parse, walk};
 
 /// Goes through one of a package's scripts as dpkg would call it on a fresh install.
@@ -17,6 +18,9 @@ pub fn go_through(package: &Deb, name: &str, script: &Script, watch: &mut dyn Wa
         return;
     }
     walk(script, &[Some("configure"), Some("")], &values, watch);
+    if name == "config" {
+        return;
+    }
     let interested = package.info.get("triggers").is_some_and(|file| {
         let text = String::from_utf8_lossy(&file.bytes);
         text.lines().any(|line| line.trim_start().starts_with("interest"))
@@ -46,7 +50,8 @@ pub fn calls(package: &Deb, names: &[&str]) -> Vec<Vec<Field>> {
     }
     let mut calls = Calls { names, found: Vec::new() };
     for (name, file) in package.scripts() {
-        if let Ok(script) = parse(&String::from_utf8_lossy(&file.bytes)) {
+        let text = String::from_utf8_lossy(&file.bytes);
+        if let Some(Ok(script)) = dialect(&text).map(|dialect| parse(&text, dialect)) {
             go_through(package, name, &script, &mut calls);
         }
     }

@@ -11,7 +11,7 @@ use super::mirror::{Mirrored, app};
 use super::support::{Base, Image, Project, Run, Tar};
 
 /// Lays an image out in a directory, with tar.
-fn unpacked(project: &Project, image: &Image) -> PathBuf {
+pub(crate) fn unpacked(project: &Project, image: &Image) -> PathBuf {
     let tree = project.path("tree");
     let _ = fs::remove_dir_all(&tree);
     fs::create_dir(&tree).unwrap();
@@ -24,7 +24,7 @@ fn unpacked(project: &Project, image: &Image) -> PathBuf {
 }
 
 /// What dpkg's tools say of a tree.
-fn dpkg(project: &Project, program: &str, arguments: &[&str]) -> String {
+pub(crate) fn dpkg(project: &Project, program: &str, arguments: &[&str]) -> String {
     let mut command: Command = project.wrapped(program, &["--root", project.path("tree").to_str().unwrap()], arguments);
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let told = String::from_utf8_lossy(&output.stderr);
@@ -54,7 +54,7 @@ fn full() -> Deb {
 }
 
 /// What makes an image one where dpkg is at home: without it, packages are written down in `status.d`.
-fn dpkg_itself() -> Deb {
+pub(crate) fn dpkg_itself() -> Deb {
     Deb::new("dpkg", "1.22.21").program("usr/bin/dpkg", "dpkg\n")
 }
 

@@ -4,6 +4,7 @@
 
 mod bases;
 mod ca;
+mod database;
 mod debian;
 mod errors;
 mod explain;

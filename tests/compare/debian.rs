@@ -55,7 +55,7 @@ fn print_judgement(path: &str) -> Result<(), Box<dyn Error>> {
     let deb =
         Deb::read(BufReader::new(fs::File::open(path)?), &Arc::new(tempfile::tempfile()?), path, Limits::default())?;
     if deb.scripts().next().is_some() {
-        let judgement = scripts::judge(&deb);
+        let judgement = scripts::judge(&deb, scripts::Origin::Debian);
         let word = if judgement.is_known() { "known" } else { "UNKNOWN" };
         println!("{word} {} native {:?} left out {:?} {judgement}", deb.name, judgement.native, judgement.left_out);
     }

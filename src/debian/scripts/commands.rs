@@ -46,8 +46,6 @@ const HARMLESS: &[&str] = &[
     "expr",
     "false",
     "fgrep",
-    "getconf",
-    "getent",
     "grep",
     "head",
     "id",
@@ -55,7 +53,6 @@ const HARMLESS: &[&str] = &[
     "kill",
     "killall",
     "ls",
-    "lsb_release",
     "md5sum",
     "nproc",
     "paste",
@@ -70,6 +67,7 @@ const HARMLESS: &[&str] = &[
     "seq",
     "sha1sum",
     "sha256sum",
+    "sha512sum",
     "sleep",
     "stat",
     "stty",
@@ -138,7 +136,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("restorecon", "labels of SELinux"),
     ("runlevel", SERVICES),
     ("service", SERVICES),
-    ("start-stop-daemon", SERVICES),
     ("sysctl", DEVICES),
     ("systemctl", SERVICES),
     ("systemd-tmpfiles", TEMPORARY),
@@ -167,7 +164,7 @@ const LEFT_OUT_PATHS: &[(&str, &str)] = &[
 ];
 
 /// What a command amounts to.
-pub(super) fn judge(words: &[Field], debconf: bool, package: &str) -> Verdict {
+pub(super) fn judge(words: &[Field], debconf: bool) -> Verdict {
     let Some((called, arguments)) = words.split_first() else { return Unknown("nothing".to_owned()) };
     let called = called.text.as_str();
     let harmless = Verdict::Amounts(Nothing, None);
@@ -190,7 +187,6 @@ pub(super) fn judge(words: &[Field], debconf: bool, package: &str) -> Verdict {
         };
     }
     let first = arguments.first().and_then(Field::text);
-    let has = |word: &str| arguments.iter().any(|argument| argument.text() == Some(word));
     let fine = match name {
         "." | "source" if first == Some("/usr/share/debconf/confmodule") && arguments.len() == 1 => {
             return Verdict::Debconf;
@@ -224,34 +220,30 @@ pub(super) fn judge(words: &[Field], debconf: bool, package: &str) -> Verdict {
         "dpkg" => match first {
             Some("--compare-versions") => return Verdict::Amounts(Nothing, compare(&arguments[1..])),
             Some(first) => {
-                matches!(
-                    first,
-                    "--validate-version"
-                        | "--print-architecture"
-                        | "--print-foreign-architectures"
-                        | "-s"
-                        | "--status"
-                        | "-l"
-                        | "--list"
-                        | "-L"
-                        | "--listfiles"
-                        | "-S"
-                        | "--search"
-                        | "--get-selections"
-                        | "--version"
-                ) || first.starts_with("--assert-")
+                let own = ["--validate-version", "--print-architecture", "--print-foreign-architectures", "--version"];
+                match own.contains(&first) || first.starts_with("--assert-") {
+                    true => !arguments[1..].iter().any(|word| word.may_be_option() || word.text.starts_with('-')),
+                    false => asks_database(arguments),
+                }
             }
             None => false,
         },
         "dpkg-statoverride" => {
-            has("--list") && !arguments.iter().any(|word| word.many) && !has("--add") && !has("--remove")
+            first == Some("--list")
+                && arguments[1..].iter().all(|word| !word.may_be_option() && !word.text.starts_with('-'))
         }
-        "dpkg-divert" => {
-            !arguments.iter().any(|word| word.many || word.open && word.text.is_empty())
-                && !has("--add")
-                && ["--remove", "--list", "--listpackage", "--truename"].into_iter().any(has)
-        }
-        "dpkg-trigger" => true,
+        "dpkg-divert" => diverts_nothing(arguments),
+        "dpkg-trigger" => arguments.iter().all(|word| match word.text.as_str() {
+            "--no-await" | "--await" => true,
+            text => !word.may_be_option() && (!text.starts_with('-') || text.starts_with("--by-package=")),
+        }),
+        // Specifications of compilers are programs that it runs.
+        "getconf" => arguments.iter().all(|word| {
+            word.text().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+        }),
+        // Services are libraries that it loads.
+        "getent" => !arguments.iter().any(|word| word.may_be_option() || word.text.starts_with('-')),
+        "lsb_release" => arguments.iter().all(|word| word.text().is_some_and(|text| text.starts_with('-'))),
         "dpkg-maintscript-helper" => {
             // It acts by what it is handed; on a fresh install that makes it do nothing.
             let at = arguments.iter().position(|word| word.text() == Some("--"));
@@ -259,22 +251,24 @@ pub(super) fn judge(words: &[Field], debconf: bool, package: &str) -> Verdict {
             first == Some("supports")
                 || handed.is_some_and(|handed| matches!(handed[..], ["configure", ""] | ["install"] | ["triggered", _]))
         }
+        // To start something is to run it.
+        "start-stop-daemon" if matches!(first, Some("--stop" | "-K" | "--status" | "-T")) => {
+            return Verdict::Amounts(LeftOut(SERVICES), None);
+        }
         "sed" => sed(arguments),
         "awk" | "mawk" | "gawk" => awk(arguments),
         "find" => find(arguments),
         "hash" => arguments.iter().all(|word| word.text().is_some_and(|text| !text.starts_with('-'))),
-        "sort" => !arguments.iter().any(|word| word.many || word.open && word.text.is_empty() || writes_output(word)),
-        "uniq" => arguments.iter().all(|word| word.text().is_some_and(|text| text.starts_with('-'))),
+        "sort" => !arguments.iter().any(|word| word.may_be_option() || writes_output(word)),
+        "uniq" => arguments.iter().all(|word| matches!(word.text(), Some("-c" | "-d" | "-i" | "-u"))),
         "date" => arguments
             .iter()
             .all(|word| word.text().is_some_and(|text| text.starts_with('+') || matches!(text, "-u" | "-R"))),
         "hostname" => arguments.iter().all(|word| {
-            word.text().is_some_and(|text| {
-                text.starts_with('-') && !text.starts_with("-F") && !text.starts_with("--file") && text != "-b"
-            })
+            matches!(word.text(), Some("-s" | "-f" | "-d" | "-i" | "-I" | "-A" | "--fqdn" | "--short" | "--domain"))
         }),
         "tee" => arguments.iter().all(|word| matches!(word.text(), Some("/dev/null" | "/dev/stderr"))),
-        "xargs" => xargs(arguments, debconf, package),
+        "xargs" => xargs(arguments),
         "rm" | "rmdir" | "unlink" => match removes(name, arguments) {
             Some(removed) => return Verdict::Removes(removed),
             None => false,
@@ -341,33 +335,70 @@ fn compare(words: &[Field]) -> Option<bool> {
     }
 }
 
-/// What `rm`, `rmdir` or `unlink` removes, but for what is never part of an image; `None` where it cannot be told.
+/// What `rm`, `rmdir` or `unlink` removes; `None` where it cannot be told.
 fn removes(name: &str, arguments: &[Field]) -> Option<Vec<(TreePath, Removed)>> {
+    // What is never part of an image.
     const PASSING: &[&str] = &["/run/", "/var/run/", "/tmp/", "/var/tmp/", "/var/cache/"];
     let mut removed = if name == "rmdir" { Removed::EmptyDirectory } else { Removed::File };
     let mut found = Vec::new();
     for word in arguments {
-        match word.text.as_str() {
-            // Somewhere below, whatever it is called.
-            text if PASSING.iter().any(|place| text.starts_with(place))
-                && !text.contains("..")
-                && (!word.open || text.len() > 12) => {}
+        let text = word.text.as_str();
+        let passing = PASSING.iter().any(|place| text.len() > place.len() && text.starts_with(place));
+        match text {
             // Of a pattern, the directory is known.
-            text if name == "rm" && word.files && text.starts_with('/') && !text.contains("..") => {
+            _ if name == "rm" && word.files && text.starts_with('/') => {
                 let directory = text.rsplit_once('/').map_or("", |(directory, _)| directory);
-                let directory = TreePath::parse(directory.trim_matches('/')).ok()?;
-                found.push((Some(directory).filter(|directory| directory.components().count() > 2)?, Removed::Inside));
+                let directory = plain_path(directory)?;
+                match passing {
+                    true => found.push((directory, Removed::Passing)),
+                    false if directory.components().count() > 2 => found.push((directory, Removed::Inside)),
+                    false => return None,
+                }
             }
             _ if word.text().is_none() => return None,
             "-r" | "-rf" | "-fr" | "-R" | "-Rf" | "-rfv" | "-rvf" if name == "rm" => removed = Removed::Tree,
             "-f" | "-v" | "-fv" | "-vf" | "--" | "--force" | "-p" | "--ignore-fail-on-non-empty" => {}
-            path if path.starts_with('/') && !path.split('/').any(|part| part == "..") => {
-                found.push((TreePath::parse(path.trim_matches('/')).ok().filter(|path| !path.is_root())?, removed));
-            }
-            _ => return None,
+            _ if passing => found.push((plain_path(text)?.parent()?, Removed::Passing)),
+            path => found.push((plain_path(path)?, removed)),
         }
     }
-    Some(found)
+    // `-p` takes the directories above with it.
+    (name != "rmdir" || !arguments.iter().any(|word| word.text() == Some("-p"))).then_some(found)
+}
+
+/// A path from the root that goes nowhere but down, and not the root.
+fn plain_path(text: &str) -> Option<TreePath> {
+    let plain = text.starts_with('/') && !text.split('/').any(|part| part == "..");
+    TreePath::parse(text.trim_matches('/')).ok().filter(|path| plain && !path.is_root())
+}
+
+/// Whether `dpkg` is asked about its database, and told nothing: other options run programs and write logs.
+fn asks_database(arguments: &[Field]) -> bool {
+    const ASKS: [&str; 9] =
+        ["-s", "--status", "-l", "--list", "-L", "--listfiles", "-S", "--search", "--get-selections"];
+    let asks = arguments.first().and_then(Field::text).is_some_and(|first| ASKS.contains(&first));
+    asks && !arguments[1..].iter().any(|word| word.may_be_option() || word.text.starts_with('-'))
+}
+
+/// Whether `dpkg-divert` lists diversions, or takes back what a fresh install does not have.
+fn diverts_nothing(arguments: &[Field]) -> bool {
+    let (mut words, mut acts) = (arguments.iter(), false);
+    while let Some(word) = words.next() {
+        match word.text.as_str() {
+            _ if word.may_be_option() => return false,
+            "--package" | "--divert" => {
+                if words.next().is_none_or(|value| value.many) {
+                    return false;
+                }
+            }
+            "--remove" | "--list" | "--listpackage" | "--truename" => acts = true,
+            "--quiet" | "--rename" | "--no-rename" | "--local" => {}
+            text if text.starts_with("--package=") || text.starts_with("--divert=") => {}
+            text if text.starts_with('-') => return false,
+            _ => {}
+        }
+    }
+    acts
 }
 
 /// Whether Python is called to compile files and nothing else.
@@ -377,16 +408,9 @@ fn compiles(name: &str, arguments: &[Field]) -> bool {
 }
 
 /// `xargs` with a program to which further arguments can do no harm.
-fn xargs(arguments: &[Field], debconf: bool, package: &str) -> bool {
+fn xargs(arguments: &[Field]) -> bool {
     let at = arguments
         .iter()
         .position(|word| !matches!(word.text(), Some("-r" | "-0" | "-0r" | "-r0" | "--no-run-if-empty" | "--null")));
-    match at {
-        None => true,
-        Some(at) => {
-            let name = arguments[at].text().unwrap_or_default();
-            HARMLESS.contains(&name)
-                && matches!(judge(&arguments[at..], debconf, package), Verdict::Amounts(Nothing, _))
-        }
-    }
+    at.is_none_or(|at| arguments[at].text().is_some_and(|name| HARMLESS.contains(&name)))
 }

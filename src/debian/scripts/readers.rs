@@ -101,19 +101,28 @@ fn delimited(text: &str, sign: char) -> Option<&str> {
 pub(super) fn awk(arguments: &[Field]) -> bool {
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
-        match word.text() {
-            Some("-F" | "-v") => _ = words.next(),
-            Some(option) if option.starts_with("-F") || option.starts_with("-v") => {}
-            Some(program) if !program.starts_with('-') => {
-                let words = ["system", "getline", "close", "fflush", "@", ">", "|", "printf >"];
-                let rest = program.replace("||", "");
+        match word.text.as_str() {
+            "-F" | "-v" if word.text().is_some() => {
+                if words.next().is_none_or(|value| value.many) {
+                    return false;
+                }
+            }
+            option if option.len() > 2 && (option.starts_with("-F") || option.starts_with("-v")) && !word.many => {}
+            program if word.text().is_some() && !program.starts_with('-') => {
                 // What follows is read, or a parameter's value.
-                return !words.iter().any(|word| rest.contains(word));
+                return awk_program(program);
             }
             _ => return false,
         }
     }
     false
+}
+
+/// Whether a program of `awk` writes nothing and runs nothing.
+fn awk_program(program: &str) -> bool {
+    let words = ["system", "getline", "close", "fflush", "@", ">", "|", "ENVIRON", "PROCINFO", "eval"];
+    let rest = program.replace("||", " ");
+    !words.iter().any(|word| rest.contains(word))
 }
 
 /// Whether `find` only looks.
@@ -159,6 +168,7 @@ pub(super) fn find(arguments: &[Field]) -> bool {
     arguments.iter().all(|word| match word.text() {
         Some(text) if text.starts_with('-') => ASKS.contains(&text),
         Some(_) => true,
-        None => word.text.starts_with('/'),
+        // A place to look at, or what stands behind a question.
+        None => word.text.starts_with('/') && !word.may_be_option(),
     })
 }

@@ -16,6 +16,8 @@ pub enum Removed {
     Inside,
     /// A directory, where nothing is in it.
     EmptyDirectory,
+    /// Something in a directory of what passes, as `/run`: not part of an image, wherever links do not lead out of there.
+    Passing,
 }
 
 /// A path that a script removes.
@@ -42,7 +44,9 @@ impl Removal {
     /// Whether what is removed by a package is in the lists of this one.
     pub(super) fn is_of(&self, remover: &str, package: &Deb) -> bool {
         // What is done before the package's own files are there does not touch them.
-        if self.removed == Removed::EmptyDirectory || (self.script == "preinst" && remover == package.name) {
+        if matches!(self.removed, Removed::EmptyDirectory | Removed::Passing)
+            || (self.script == "preinst" && remover == package.name)
+        {
             return false;
         }
         let wanted = merged(self.path.as_bytes());
@@ -51,7 +55,7 @@ impl Removal {
             rest.is_some_and(|rest| match self.removed {
                 Removed::Inside => rest.starts_with(b"/"),
                 Removed::Tree => rest.is_empty() || rest.starts_with(b"/"),
-                Removed::File | Removed::EmptyDirectory => rest.is_empty(),
+                Removed::File | Removed::EmptyDirectory | Removed::Passing => rest.is_empty(),
             })
         };
         let conffiles = package.conffiles().unwrap_or_default();
@@ -66,6 +70,17 @@ impl Removal {
     /// Whether a tree has what is removed.
     pub fn is_in(&self, staging: &Staging<'_>, own: &[TreePath]) -> bool {
         let view = staging.view();
+        if self.removed == Removed::Passing {
+            let passing = [&b"run"[..], b"tmp", b"var/run", b"var/tmp", b"var/cache"];
+            let inside = |place: &TreePath| {
+                let below = |start: &&[u8]| {
+                    place.as_bytes().strip_prefix(*start).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+                };
+                passing.iter().any(below)
+            };
+            // Where the directory is not there, nothing is.
+            return view.resolve(&self.path).is_ok_and(|place| !inside(&place));
+        }
         let Ok(place) = view.resolve_parent(&self.path) else { return false };
         let Some(node) = view.get(&place) else { return false };
         if self.script == "preinst" && own.iter().any(|path| view.resolve_parent(path).ok().as_ref() == Some(&place)) {

@@ -3,7 +3,7 @@ use super::amounts::{APPARMOR, SERVICES};
 use super::*;
 
 fn judged(name: &str, script: &str) -> Judgement {
-    judge(&package(name, &[("postinst", script)], TestTar::default()))
+    judge(&package(name, &[("postinst", script)], TestTar::default()), Origin::Debian)
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn what_leaves_a_trace_is_reported() {
         ("rm /etc/*", "rm /etc/…"),
         ("rm -f relative", "rm -f relative"),
         ("rm -f /run/../etc/x", "rm -f /run/../etc/x"),
-        ("while :; do x=y; [ $x ] && break; x=z; done; adduser --system $x", "adduser with what it computes"),
+        ("while :; do x=y; [ \"$x\" ] && break; x=z; done; adduser --system $x", "adduser with what it computes"),
         ("diff <(mkdir /x) y", "what cannot be read (line 2: a redirection that only bash has)"),
         ("f() {", "what cannot be read (line 3: something has no end)"),
     ] {
@@ -172,7 +172,7 @@ fn what_leaves_none_on_a_fresh_install_is_known() {
     assert!(judged("x", script).is_known());
     let interested =
         package("x", &[("postinst", script), ("triggers", "interest-noawait /usr/share/y\n")], TestTar::default());
-    assert!(!judge(&interested).is_known());
+    assert!(!judge(&interested, Origin::Debian).is_known());
     // What somebody has read is known, whatever it calls.
     assert!(judged("base-files", "#!/bin/sh\nmkdir /x\n").is_known());
     assert!(judged("python3.13-minimal", "#!/bin/sh\nmkdir /x\n").native.contains("Python's directories"));
@@ -196,7 +196,7 @@ fn what_only_looks_known_hides_nothing() {
         "#!/bin/bash\nhash -p /usr/bin/tee cat; echo evil | cat /x\n",
         "#!/bin/sh\nseq 1 3 | sort --compress-program=/x\n",
     ] {
-        let judgement = judge_all(&[package("a", &[("postinst", script)], TestTar::default())]).remove(0);
+        let judgement = judged("a", script);
         assert!(!judgement.is_known(), "{script}");
     }
 }
@@ -207,7 +207,7 @@ fn what_is_removed_is_what_no_package_has() {
     let remover = || package("a", &[("postinst", script), ("preinst", script)], TestTar::default());
     let known = |sums: &str, conffiles: &str| {
         let other = package("b", &[("md5sums", sums), ("conffiles", conffiles)], TestTar::default());
-        judge_all(&[remover(), other]).remove(0)
+        judge_all(&[remover(), other], &["a", "b"].map(str::to_owned).into()).remove(0)
     };
     let sum = |path: &str| format!("{}  {path}\n", "0".repeat(32));
     let fine = known(&sum("usr/share/zz"), "/etc/xx\n");

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::parse::parse;
 use super::scope::{Field, Function};
-use super::syntax::Command;
+use super::syntax::{Command, Dialect};
 use super::test;
 use super::walk::{Call, Status, Walk};
 use super::word::is_name;
@@ -25,10 +25,16 @@ impl Walk<'_> {
             }
         }
         let texts: Vec<Option<&str>> = arguments.iter().map(Field::text).collect();
+        let sh = self.dialect == Dialect::Sh;
         match name.as_str() {
+            // What dash does not have fails there, and changes nothing.
+            "builtin" | "declare" | "typeset" | "source" | "[[" if sh => {
+                self.watch.trouble(line, &format!("{name}, which only bash has"));
+                return None;
+            }
             "command" | "builtin" | "exec" => {
                 match texts.first() {
-                    None => return Some(true),
+                    None => return None,
                     Some(Some("-v" | "-V")) if name == "command" => return None,
                     Some(Some(word)) if !word.starts_with('-') => return self.call(line, arguments, false),
                     _ => self.watch.trouble(line, &name),
@@ -37,8 +43,10 @@ impl Walk<'_> {
             }
             "eval" => {
                 let text: Option<Vec<&str>> = texts.iter().copied().collect();
-                match text.map(|words| parse(&words.join(" "))) {
-                    Some(Ok(script)) => return self.script(&script),
+                match text.map(|words| parse(&words.join(" "), self.dialect)) {
+                    Some(Ok(script)) => {
+                        self.evaluate(&script, line);
+                    }
                     _ => self.watch.trouble(line, "eval"),
                 }
                 return None;
@@ -46,18 +54,21 @@ impl Walk<'_> {
             "trap" => {
                 match texts.first() {
                     None | Some(Some("-" | "" | "-l" | "-p")) => {}
-                    Some(Some(text)) if !text.starts_with('-') && text.parse::<u32>().is_err() => match parse(text) {
-                        Ok(script) => {
-                            let functions = self.scope.functions.iter();
-                            let certain = functions.filter(|(_, (_, certain))| *certain).map(|(name, _)| name.clone());
-                            self.traps.push((script, certain.collect()));
+                    Some(Some(text)) if !text.starts_with('-') && text.parse::<u32>().is_err() => {
+                        match parse(text, self.dialect) {
+                            Ok(script) => {
+                                let functions = self.scope.functions.iter();
+                                let certain =
+                                    functions.filter(|(_, (_, certain))| *certain).map(|(name, _)| name.clone());
+                                self.traps.push((script, certain.collect(), line));
+                            }
+                            Err(_) => self.watch.trouble(line, "trap"),
                         }
-                        Err(_) => self.watch.trouble(line, "trap"),
-                    },
+                    }
                     Some(Some(text)) if text.parse::<u32>().is_ok() => {}
                     _ => self.watch.trouble(line, "trap"),
                 }
-                return Some(true);
+                return None;
             }
             "export" | "readonly" | "local" | "declare" | "typeset" => {
                 self.declare(line, &name, arguments);
@@ -67,36 +78,45 @@ impl Walk<'_> {
                 for (at, argument) in texts.iter().enumerate() {
                     match argument {
                         Some("-v") if at == 0 => {}
-                        Some(name) if is_name(name) => {
+                        Some(name) if is_name(name) && *name != "PATH" => {
                             self.scope.values.insert((*name).to_owned(), None);
-                            self.scope.functions.remove(*name);
+                            // A parameter goes before a function.
+                            if let Some((_, certain)) = self.scope.functions.get_mut(*name) {
+                                *certain = false;
+                            }
                         }
                         _ => self.watch.trouble(line, "unset of what it computes"),
                     }
                 }
-                return Some(true);
+                return None;
             }
-            "read" | "getopts" => {
-                self.set("OPTARG", None);
-                for (argument, text) in arguments.iter().zip(&texts) {
-                    match text {
-                        Some(name) if is_name(name) => self.set(name, None),
-                        Some(option) if option.starts_with('-') || name == "getopts" => {}
-                        Some(_) => self.watch.trouble(line, &format!("{name} of what is no parameter")),
-                        None if argument.text.starts_with('-') => {}
-                        None => self.scope.forget(),
+            "read" => {
+                let mut words = arguments.iter().skip_while(|word| word.text() == Some("-r")).peekable();
+                if words.next_if(|word| word.text() == Some("-p")).is_some() {
+                    // What it asks; nobody sees it.
+                    _ = words.next_if(|word| !word.may_be_option());
+                }
+                for word in words {
+                    match word.text() {
+                        Some(name) if is_name(name) => _ = self.set(name, None),
+                        _ => self.watch.trouble(line, "read of what is no parameter"),
                     }
                 }
                 return None;
             }
-            "set" => {
-                match texts.iter().position(|text| *text == Some("--")) {
-                    Some(at) => self.scope.positional = positional(&arguments[at + 1..]),
-                    None if texts.iter().all(|text| text.is_some_and(|text| text.starts_with(['-', '+']))) => {}
-                    None if texts == [Some("-o"), Some("pipefail")] || texts == [Some("-o"), Some("errexit")] => {}
-                    None => self.scope.positional = None,
+            "getopts" => {
+                match (texts.first(), texts.get(1)) {
+                    (Some(Some(_)), Some(Some(name))) if is_name(name) => _ = self.set(name, None),
+                    _ => self.watch.trouble(line, "getopts of what it computes"),
                 }
-                return Some(true);
+                for name in ["OPTARG", "OPTIND"] {
+                    self.scope.values.insert(name.to_owned(), None);
+                }
+                return None;
+            }
+            "set" => {
+                self.options(line, arguments);
+                return None;
             }
             "shift" => {
                 let count = match texts[..] {
@@ -132,23 +152,72 @@ impl Walk<'_> {
         }
         let status = self.watch.call(&Call { line, words: fields });
         if name.starts_with("db_") || name == "." || name == "source" {
-            // It sets what it found.
+            // It sets what it found, and what it needs for itself.
             self.scope.values.insert("RET".to_owned(), None);
+            let own = |name: &String| name.starts_with('_') || name.starts_with("DEBCONF_") || name == "IFS";
+            self.scope.values.iter_mut().filter(|(name, _)| own(name)).for_each(|(_, value)| *value = None);
         }
-        if name == "printf"
-            && let Some(named) = texts.first().filter(|text| **text == Some("-v")).and_then(|_| texts.get(1))
-        {
-            match named.filter(|name| is_name(name)) {
-                Some(name) => self.set(name, None),
-                None => self.watch.trouble(line, "printf to what is no parameter"),
+        if !sh && name == "printf" {
+            match (texts.first(), texts.get(1)) {
+                (Some(Some("-v")), Some(Some(name))) if is_name(name) => _ = self.set(name, None),
+                (Some(Some(format)), _) if !format.starts_with('-') => {}
+                (None, _) if arguments.first().is_some_and(|format| !format.may_be_option()) => {}
+                _ => self.watch.trouble(line, "printf to what it computes"),
             }
+        }
+        if !sh && name == "wait" && arguments.iter().any(|word| word.many || word.text.starts_with('-')) {
+            self.watch.trouble(line, "wait with an option");
         }
         status
     }
 
+    /// `set`: options that change nothing of what commands mean, and positional parameters.
+    fn options(&mut self, line: usize, arguments: &[Field]) {
+        const NAMED: [&str; 6] = ["errexit", "nounset", "pipefail", "xtrace", "noglob", "verbose"];
+        let mut words = arguments;
+        while let Some((first, rest)) = words.split_first() {
+            let letters = |text: &str| text.len() > 1 && text[1..].bytes().all(|byte| b"euxfv".contains(&byte));
+            match first.text() {
+                Some("--") => {
+                    self.scope.positional = positional(rest);
+                    return;
+                }
+                Some("-o" | "+o" | "-eo" | "-euo" | "-uo")
+                    if rest.first().and_then(Field::text).is_some_and(|name| NAMED.contains(&name)) =>
+                {
+                    words = &rest[1..];
+                }
+                Some(text) if text.starts_with(['-', '+']) && letters(text) => words = rest,
+                Some(text) if !text.starts_with(['-', '+']) => {
+                    self.scope.positional = positional(words);
+                    return;
+                }
+                None if !first.may_be_option() && !first.text.starts_with('+') => {
+                    self.scope.positional = positional(words);
+                    return;
+                }
+                _ => {
+                    self.scope.positional = None;
+                    self.watch.trouble(line, "set with what it computes");
+                    return;
+                }
+            }
+        }
+    }
+
     /// What bash computes for a test may be a command.
     pub(super) fn check_test(&mut self, line: usize, name: &str, words: &[Field]) {
-        let named = words.windows(2).any(|pair| pair[0].text() == Some("-v") && !pair[1].text().is_some_and(is_name));
+        if self.dialect == Dialect::Sh {
+            return;
+        }
+        // Single brackets find their signs when words are known; a sign that names a parameter computes what it names.
+        let sign = |field: &Field| match field.text() {
+            Some(text) => matches!(text, "-v" | "-R"),
+            None => name != "[[" && field.may_be_option(),
+        };
+        let harmless = |field: &Field| field.text().is_some_and(|text| !text.contains('['));
+        let named = words.windows(2).any(|pair| sign(&pair[0]) && !(harmless(&pair[1]) || pair[1].text() == Some("]")))
+            || (name != "[[" && words.iter().any(|word| word.many && !word.files));
         let sums = ["-eq", "-ne", "-lt", "-le", "-gt", "-ge"];
         let summed = |pair: &[Field]| {
             let number =
@@ -170,7 +239,12 @@ impl Walk<'_> {
             }
             if name.starts_with('-') && !argument.open {
                 // Others change what values mean.
-                if !matches!(name.as_str(), "-x" | "-r" | "-g" | "--" | "-p") {
+                let known = match how {
+                    "declare" | "typeset" => matches!(name.as_str(), "-r" | "-g" | "--" | "-p"),
+                    "export" | "readonly" => name == "-p",
+                    _ => false,
+                };
+                if !known {
                     self.watch.trouble(line, &format!("{how} {name}"));
                 }
                 kept |= name == "-r";
@@ -185,11 +259,17 @@ impl Walk<'_> {
             {
                 frame.push((name.clone(), self.scope.values.get(&name).cloned()));
             }
+            self.line = line;
+            let mut told = false;
             if let Some((_, value)) = argument.text.split_once('=') {
-                let value = (!argument.open).then(|| value.to_owned());
-                self.set(&name, value);
+                // A home directory may stand for a tilde.
+                let value = (!argument.open && !value.contains('~')).then(|| value.to_owned());
+                told = self.set(&name, value);
             } else if how != "export" && how != "readonly" {
                 self.scope.values.insert(name.clone(), None);
+            }
+            if how == "export" && !told {
+                self.exported(&name);
             }
             if kept {
                 self.fixed.push(name);

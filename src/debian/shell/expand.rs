@@ -41,9 +41,9 @@ impl Walk<'_> {
                     field.push(text);
                     begun = true;
                 }
-                Part::Pattern(_) => {
-                    field.files |= !field.open;
-                    (field.open, field.many, begun) = (true, true, true);
+                Part::Pattern(pattern) => {
+                    field.push_pattern(pattern);
+                    begun = true;
                 }
                 part => {
                     let quoted =
@@ -63,15 +63,14 @@ impl Walk<'_> {
                             }
                             for word in words {
                                 if begun {
-                                    done.push(std::mem::take(&mut field));
+                                    done.push(std::mem::take(&mut field).ended());
                                 }
                                 field.push(word);
                                 begun = !word.is_empty();
                             }
                         }
                         _ => {
-                            (field.open, field.files) = (true, false);
-                            field.many |= !quoted || all;
+                            field.push_unknown(!quoted || all);
                             begun = true;
                         }
                     }
@@ -79,7 +78,7 @@ impl Walk<'_> {
             }
         }
         if begun {
-            done.push(field);
+            done.push(field.ended());
         }
         done
     }

@@ -21,6 +21,6 @@ mod word;
 
 pub use parse::{SyntaxError, parse};
 pub use scope::Field;
-pub use syntax::Script;
+pub use syntax::{Dialect, Script};
 pub use walk::{Call, Watch, walk};
 pub use word::split;

@@ -3,8 +3,14 @@
 
 use std::rc::Rc;
 
-use super::syntax::{Command, List, Part, Redirect, Script, Simple, Word};
+use super::syntax::{Command, Dialect, List, Part, Redirect, Script, Simple, Word};
 use super::word::is_name;
+
+/// Words that steer, where a command may stand.
+const STEERING: [&str; 19] = [
+    "!", "{", "}", "if", "then", "elif", "else", "fi", "for", "do", "done", "while", "until", "case", "esac",
+    "function", "select", "time", "coproc",
+];
 
 /// How deep commands may stand in commands.
 const MAX_DEPTH: usize = 48;
@@ -25,23 +31,24 @@ type Parsed<T> = Result<T, SyntaxError>;
 ///
 /// # Errors
 /// Where it is no script, or says something that is not known here.
-pub fn parse(script: &str) -> Parsed<Script> {
-    let parsed = parse_at(script, 0, 0)?;
-    // To a shell it is part of a word, to people the end of a line.
-    match script.lines().position(|line| line.contains('\r')) {
-        Some(line) => Err(SyntaxError { line: line + 1, what: "a carriage return" }),
+pub fn parse(script: &str, dialect: Dialect) -> Parsed<Script> {
+    let parsed = parse_at(script, 0, 0, dialect)?;
+    // Shells pass over some of them, take others for letters, and people see neither.
+    let odd = |c: char| c.is_control() && c != '\t';
+    match script.split('\n').position(|line| line.contains(odd)) {
+        Some(line) => Err(SyntaxError { line: line + 1, what: "a control character" }),
         None => Ok(parsed),
     }
 }
 
-pub(super) fn parse_at(script: &str, line: usize, depth: usize) -> Parsed<Script> {
+pub(super) fn parse_at(script: &str, line: usize, depth: usize, dialect: Dialect) -> Parsed<Script> {
     let mut parser = Parser {
         characters: script.chars().collect(),
         at: 0,
         line,
         depth,
         pending: Vec::new(),
-        script: Script::default(),
+        script: Script { dialect, ..Script::default() },
         begun: true,
     };
     let body = parser.list(&[])?;
@@ -121,7 +128,10 @@ impl Parser {
     fn newline(&mut self) -> Parsed<()> {
         self.next();
         for (end, tabs, quoted, place) in std::mem::take(&mut self.pending) {
+            let begin = self.line;
             let mut text = String::new();
+            // Whether a line goes on: then the next one ends nothing.
+            let mut joined = false;
             loop {
                 if self.at >= self.characters.len() {
                     return Err(self.wrong("a here-document without its end"));
@@ -131,15 +141,16 @@ impl Parser {
                     line.push(c);
                 }
                 let line = if tabs { line.trim_start_matches('\t') } else { &line };
-                if line == end {
+                if line == end && !joined {
                     break;
                 }
+                joined = !quoted && line.chars().rev().take_while(|c| *c == '\\').count() % 2 == 1;
                 text.push_str(line);
                 text.push('\n');
             }
             let word = match quoted {
                 true => Word { parts: vec![Part::Quoted(text)] },
-                false => self.document(&text)?,
+                false => self.document(&text, begin)?,
             };
             if let Some(document) = self.script.documents.get_mut(place) {
                 *document = word;
@@ -377,7 +388,8 @@ impl Parser {
             let mut patterns = Vec::new();
             loop {
                 self.blanks();
-                patterns.push(self.word()?.ok_or_else(|| self.wrong("`case` without a pattern"))?);
+                let pattern = self.word()?.filter(|pattern| pattern.plain() != Some("esac"));
+                patterns.push(pattern.ok_or_else(|| self.wrong("`case` without a pattern"))?);
                 self.blanks();
                 match self.next() {
                     Some('|') => {}
@@ -403,14 +415,23 @@ impl Parser {
                 simple.redirects.push(redirect);
                 continue;
             }
-            // Inside `[[ … ]]` these are words.
-            let inside = simple.words.first().and_then(Word::plain) == Some("[[")
+            // Inside `[[ … ]]` these are words, in the shell that has it.
+            let inside = self.script.dialect == Dialect::Bash
+                && simple.words.first().and_then(Word::plain) == Some("[[")
                 && simple.words.last().and_then(Word::plain) != Some("]]");
             if inside && (self.accept("&&") || self.accept("||")) {
                 simple.words.push(Word { parts: vec![Part::Text("&&".to_owned())] });
                 continue;
             }
             let Some(word) = self.word()? else { break };
+            let steers = word.plain().is_some_and(|word| STEERING.contains(&word));
+            if steers && simple.words.is_empty() && simple.assignments.is_empty() && simple.redirects.is_empty() {
+                return Err(self.wrong("a word that steers, cut in two or out of place"));
+            }
+            let braces = matches!(word.parts.last(), Some(Part::Pattern(text)) if text.ends_with('}'));
+            if braces && matches!(self.peek(0), Some('<' | '>')) {
+                return Err(self.wrong("a redirection that only bash has"));
+            }
             if self.peek(0) == Some('(') {
                 let name = word.plain().filter(|name| is_name(&name.replace('-', "_")));
                 let name = name.filter(|_| simple.words.is_empty() && simple.assignments.is_empty());
@@ -421,6 +442,9 @@ impl Parser {
                 && let Some(Part::Text(text)) = word.parts.first()
                 && let Some((name, value)) = text.split_once('=').filter(|(name, _)| is_name(name))
             {
+                if value.starts_with('~') || value.contains(":~") {
+                    return Err(self.wrong("a home directory in a parameter"));
+                }
                 let (name, value) = (name.to_owned(), Part::Text(value.to_owned()));
                 let rest = word.parts.into_iter().skip(1);
                 simple.assignments.push((name, Word { parts: std::iter::once(value).chain(rest).collect() }));
@@ -481,6 +505,9 @@ impl Parser {
         let target = self.word()?.ok_or_else(|| self.wrong("a redirection to nothing"))?;
         if operator != "<<" {
             // `&>` cuts the file off in every shell, whatever else it does.
+            if operator == "&>" && self.script.dialect == Dialect::Sh {
+                return Err(self.wrong("a redirection that only bash has"));
+            }
             let operator = if operator == "&>" { ">" } else { operator };
             return Ok(Some(Redirect { line, operator, target, document: None }));
         }

@@ -14,8 +14,12 @@ pub struct Field {
     pub open: bool,
     /// Whether it may be any number of words.
     pub many: bool,
-    /// Whether what is not known are names of files alone, which all begin with the text: `/etc/x/*.bin`.
+    /// Whether what is not known are names of files alone, in the one directory that the text names: `/etc/x/*.bin`.
     pub files: bool,
+    /// Whether what is not known are names of files alone, in whatever directories: all begin with the text.
+    pub(super) named: bool,
+    /// The pattern behind the text, as it is written.
+    pub(super) tail: String,
 }
 
 impl Field {
@@ -29,10 +33,39 @@ impl Field {
         (!self.open && !self.many).then_some(&*self.text)
     }
 
+    /// Whether it may be an option, or several words: what it is to a program is not known then.
+    pub fn may_be_option(&self) -> bool {
+        (self.many && !self.named) || (self.open && (self.text.is_empty() || self.text.starts_with('-')))
+    }
+
     pub(super) fn push(&mut self, text: &str) {
-        if !self.open {
-            self.text.push_str(text);
+        match self.open {
+            false => self.text.push_str(text),
+            true => self.tail.push_str(text),
         }
+    }
+
+    /// It goes on with a pattern.
+    pub(super) fn push_pattern(&mut self, pattern: &str) {
+        // Other signs make words that name files anywhere.
+        let plain = pattern.chars().all(|c| matches!(c, '*' | '?' | '[' | ']'));
+        self.named = plain && (self.named || !self.open);
+        (self.open, self.many) = (true, true);
+        self.tail.push_str(pattern);
+    }
+
+    /// It goes on with what is not known.
+    pub(super) fn push_unknown(&mut self, many: bool) {
+        (self.open, self.named) = (true, false);
+        self.many |= many;
+    }
+
+    /// The word is at its end: names of files are in one directory where the pattern stands behind the last slash, and
+    /// cannot be the directory above.
+    pub(super) fn ended(mut self) -> Self {
+        let hidden = self.text.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+        self.files = self.named && !self.tail.contains('/') && !hidden;
+        self
     }
 }
 
@@ -111,7 +144,7 @@ impl Scope {
             "#" => self.positional.as_ref().map(|positional| positional.len().to_string()),
             "@" | "*" => {
                 let all: Option<Vec<String>> = self.positional.as_ref()?.iter().cloned().collect();
-                all.map(|all| all.join(" "))
+                all.filter(|all| !self.cut_elsewhere || all.len() < 2).map(|all| all.join(" "))
             }
             name => self.values.get(name)?.clone(),
         }

@@ -2,12 +2,24 @@
 
 use std::rc::Rc;
 
+/// Which shell reads a script: they do not do the same with the same text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// `/bin/sh`, which is dash in Debian.
+    #[default]
+    Sh,
+    /// `/bin/bash`.
+    Bash,
+}
+
 /// Commands, one after the other.
 pub(super) type List = Vec<Command>;
 
 /// A whole script.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
+    /// Which shell reads it.
+    pub dialect: Dialect,
     /// What it does.
     pub body: List,
     /// Lines that are comments and nothing else: their numbers, from 0, and what they say after the `#`.
@@ -37,7 +49,7 @@ pub enum Command {
         /// Whether it follows success.
         on_success: bool,
     },
-    /// `( … )`, and what is done in the background.
+    /// `( … )`, and what is done in the background: it says nothing of whether it succeeded.
     Subshell(List),
     /// `{ … }`.
     Group(List),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::scope::{Field, Function, Scope};
-use super::syntax::{Command, Part, Redirect, Script, Simple, Word};
+use super::syntax::{Command, Dialect, Part, Redirect, Script, Simple, Word};
 
 /// How many commands are looked at, loops and functions gone through.
 const MAX_STEPS: usize = 50_000;
@@ -11,29 +11,48 @@ const MAX_STEPS: usize = 50_000;
 /// How deep functions and commands stand in each other.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Parameters that change what a command does by being set.
-const TELLING: [&str; 19] = [
-    "BASH_ENV",
+/// Parameters that change what a command does by being set, or to which the shell gives other values.
+const TELLING: [&str; 29] = [
+    "CDPATH",
+    "COLUMNS",
+    "DIRSTACK",
     "ENV",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "EUID",
+    "FIGNORE",
+    "FUNCNAME",
+    "GETCONF_DIR",
     "GLOBIGNORE",
-    "SHELLOPTS",
-    "BASHOPTS",
+    "GROUPS",
+    "HISTCMD",
+    "HISTFILE",
+    "LINENO",
+    "LINES",
+    "OLDPWD",
+    "OPTIND",
     "PERL5LIB",
     "PERL5OPT",
-    "PYTHONPATH",
-    // A command of its own.
+    "PPID",
     "PS4",
-    // The shell gives them other values.
     "PWD",
-    "OLDPWD",
+    "PYTHONPATH",
     "RANDOM",
-    "SRANDOM",
     "SECONDS",
-    "LINENO",
-    "BASHPID",
-    "EPOCHSECONDS",
-    "EPOCHREALTIME",
-    "_",
+    "SHELLOPTS",
+    "SRANDOM",
+    "UID",
+];
+
+/// Parameters that programs may be handed: they change what these say, or whether they ask, and not what they do.
+const SEEN: [&str; 7] =
+    ["DEBCONF_NONINTERACTIVE_SEEN", "DEBIAN_FRONTEND", "DEBIAN_PRIORITY", "LANG", "LANGUAGE", "PATH", "TZ"];
+
+/// Builtins that change what is known: functions of these names.
+const BUILTINS: [&str; 26] = [
+    ".", ":", "break", "builtin", "command", "continue", "declare", "eval", "exec", "exit", "export", "getopts",
+    "local", "printf", "read", "readonly", "return", "set", "shift", "source", "times", "trap", "typeset", "unset",
+    "wait", "test",
 ];
 
 /// A command that may be reached.
@@ -62,6 +81,7 @@ pub fn walk(script: &Script, arguments: &[Option<&str>], values: &[(&str, &str)]
     let scope = Scope { values, positional, ..Scope::default() };
     let mut walk = Walk {
         scope,
+        dialect: script.dialect,
         watch,
         documents: Vec::new(),
         steps: 0,
@@ -72,6 +92,7 @@ pub fn walk(script: &Script, arguments: &[Option<&str>], values: &[(&str, &str)]
         defined: BTreeMap::new(),
         traps: Vec::new(),
         line: 0,
+        evaluated: None,
     };
     walk.script(script);
     walk.traps();
@@ -79,6 +100,7 @@ pub fn walk(script: &Script, arguments: &[Option<&str>], values: &[(&str, &str)]
 
 pub(super) struct Walk<'a> {
     pub(super) scope: Scope,
+    pub(super) dialect: Dialect,
     pub(super) watch: &'a mut dyn Watch,
     /// The here-documents of the scripts that are gone through, the innermost last.
     pub(super) documents: Vec<Vec<Word>>,
@@ -92,9 +114,11 @@ pub(super) struct Walk<'a> {
     pub(super) fixed: Vec<String>,
     /// All that functions were, by name.
     pub(super) defined: BTreeMap<String, Vec<Function>>,
-    /// What is done at the end or on a signal, and the functions that there were when it was said.
-    pub(super) traps: Vec<(Script, BTreeSet<String>)>,
+    /// What is done at the end or on a signal, the functions that there were when it was said, and where.
+    pub(super) traps: Vec<(Script, BTreeSet<String>, usize)>,
     pub(super) line: usize,
+    /// The line that runs a text as a script, where one does: lines of that text are not the script's.
+    pub(super) evaluated: Option<usize>,
 }
 
 pub(super) type Status = Option<bool>;
@@ -107,17 +131,26 @@ impl Walk<'_> {
         status
     }
 
+    /// Goes through a text that is run as a script, all on the line that runs it.
+    pub(super) fn evaluate(&mut self, script: &Script, line: usize) -> Status {
+        let outer = self.evaluated.replace(self.evaluated.unwrap_or(line));
+        let status = self.script(script);
+        self.evaluated = outer;
+        self.line = line;
+        status
+    }
+
     /// What is done on signals may be done at any place: nothing is known of parameters, and functions may be what they
     /// were anywhere.
     pub(super) fn traps(&mut self) {
         for _ in 0..16 {
-            for (script, certain) in std::mem::take(&mut self.traps) {
-                self.scope = Scope::default();
+            for (script, certain, line) in std::mem::take(&mut self.traps) {
+                self.scope = Scope { cut_elsewhere: true, ..Scope::default() };
                 let function = |(name, bodies): (&String, &Vec<Function>)| {
                     (name.clone(), (bodies.clone(), certain.contains(name)))
                 };
                 self.scope.functions = self.defined.iter().map(function).collect();
-                self.script(&script);
+                self.evaluate(&script, line);
             }
         }
         if !self.traps.is_empty() {
@@ -171,11 +204,11 @@ impl Walk<'_> {
                 let status = match &parts[..] {
                     [one] => self.command(one),
                     parts => {
-                        let mut last = None;
+                        // It may be told to fail where any of them does.
                         for part in parts {
-                            last = self.apart(|walk| walk.command(part));
+                            self.apart(|walk| walk.command(part));
                         }
-                        last
+                        None
                     }
                 };
                 status.map(|status| status != *negated)
@@ -185,7 +218,10 @@ impl Walk<'_> {
                 Some(_) => self.command(then),
                 None => self.perhaps(|walk| walk.command(then)),
             },
-            Command::Subshell(list) => self.apart(|walk| walk.list(list)),
+            Command::Subshell(list) => {
+                self.apart(|walk| walk.list(list));
+                None
+            }
             Command::Group(list) => self.list(list),
             Command::If { arms, otherwise } => {
                 let mut ends: Vec<Scope> = Vec::new();
@@ -264,6 +300,10 @@ impl Walk<'_> {
                 None
             }
             Command::Function { name, body } => {
+                if BUILTINS.contains(&name.as_str()) {
+                    // Some of them cannot be functions, and what a shell makes of the others is its own.
+                    self.watch.trouble(self.line, &format!("{name}()"));
+                }
                 let function = Function(body.clone());
                 let defined = self.defined.entry(name.clone()).or_default();
                 if !defined.contains(&function) {
@@ -274,7 +314,8 @@ impl Walk<'_> {
             }
             Command::Redirected { command, redirects } => {
                 self.redirects(redirects);
-                self.command(command)
+                let status = self.command(command);
+                status.filter(|_| !may_fail(redirects))
             }
         }
     }
@@ -311,7 +352,8 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn set(&mut self, name: &str, value: Option<String>) {
+    /// Sets a parameter; says whether that was told as something that cannot be followed.
+    pub(super) fn set(&mut self, name: &str, value: Option<String>) -> bool {
         let dangerous = match name {
             "PATH" => {
                 let usual = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
@@ -324,15 +366,15 @@ impl Walk<'_> {
                 false
             }
             name => {
-                TELLING.contains(&name)
-                    || name.starts_with("LD_")
-                    || (name.starts_with("DPKG_") && !name.starts_with("DPKG_MAINTSCRIPT_"))
+                let families = ["BASH", "DPKG_", "LD_", "MALLOC_", "PERL", "PYTHON"];
+                TELLING.contains(&name) || name == "_" || families.iter().any(|start| name.starts_with(start))
             }
         };
         if dangerous {
             self.watch.trouble(self.line, &format!("{name}="));
         }
         self.scope.values.insert(name.to_owned(), value);
+        dangerous
     }
 
     pub(super) fn redirects(&mut self, redirects: &[Redirect]) {
@@ -348,36 +390,45 @@ impl Walk<'_> {
             match redirect.operator {
                 "<" => {}
                 "<&" | ">&" if stream => {}
-                _ => self.watch.write(redirect.line, &target),
+                _ => self.watch.write(self.evaluated.unwrap_or(redirect.line), &target),
             }
         }
     }
 
     pub(super) fn simple(&mut self, simple: &Simple) -> Status {
-        self.line = simple.line;
+        let line = self.evaluated.unwrap_or(simple.line);
+        self.line = line;
         let fields: Vec<Field> = simple.words.iter().flat_map(|word| self.fields(word)).collect();
         self.redirects(&simple.redirects);
         for (name, value) in &simple.assignments {
             let value = self.value(value);
-            self.line = simple.line;
-            self.set(name, value);
+            self.line = line;
+            if !self.set(name, value) && !fields.is_empty() {
+                self.exported(name);
+            }
         }
         if fields.is_empty() {
             // What a command in an assignment said is what the assignment says.
             let computed = |word: &Word| word.parts.iter().any(|part| matches!(part, Part::Command { .. }));
             let computed = simple.assignments.iter().any(|(_, word)| computed(word)) || !simple.words.is_empty();
-            return (!computed).then_some(true);
+            return (!computed && !may_fail(&simple.redirects)).then_some(true);
         }
-        let status = self.call(simple.line, &fields, true);
-        // A file that is not there fails the command before it begins.
-        let opens = |redirect: &Redirect| {
-            let target = self.field(&redirect.target);
-            matches!(redirect.operator, "<" | "<>" | ">" | ">>" | ">|" | "&>") && target.text() != Some("/dev/null")
-        };
-        let status = if simple.redirects.iter().any(opens) { None } else { status };
+        let status = self.call(line, &fields, true);
         for (name, _) in &simple.assignments {
             self.scope.values.insert(name.clone(), None);
         }
-        status
+        status.filter(|_| !may_fail(&simple.redirects))
     }
+
+    /// A parameter that programs see from now on, or one of them does: some steer what programs do.
+    pub(super) fn exported(&mut self, name: &str) {
+        if !(SEEN.contains(&name) || name.starts_with("LC_")) {
+            self.watch.trouble(self.line, &format!("{name}= for programs"));
+        }
+    }
+}
+
+/// Whether streams may not be had: then a command fails before it begins.
+fn may_fail(redirects: &[Redirect]) -> bool {
+    redirects.iter().any(|redirect| redirect.target.plain() != Some("/dev/null"))
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::parse::{Parser, SyntaxError, is_end, parse_at};
-use super::syntax::{Part, Script, Word};
+use super::syntax::{Dialect, Part, Script, Word};
 
 type Parsed<T> = Result<T, SyntaxError>;
 
@@ -79,6 +79,7 @@ impl Parser {
                     self.next();
                     parts.push(Part::Pattern("~".to_owned()));
                 }
+                c if !c.is_ascii() => return Err(self.wrong("a letter beyond ASCII outside of quotes")),
                 c => {
                     self.next();
                     text(&mut parts, c, false);
@@ -137,14 +138,16 @@ impl Parser {
     }
 
     /// The text of a here-document, in which things are computed.
-    pub(super) fn document(&mut self, text: &str) -> Parsed<Word> {
+    ///
+    /// It begins on `line`, and all that it runs is said to stand there.
+    pub(super) fn document(&mut self, text: &str, line: usize) -> Parsed<Word> {
         let mut inner = Parser {
             characters: text.chars().collect(),
             at: 0,
-            line: self.line,
+            line,
             depth: self.depth,
             pending: Vec::new(),
-            script: Script::default(),
+            script: Script { dialect: self.script.dialect, ..Script::default() },
             begun: false,
         };
         let mut parts = Vec::new();
@@ -170,21 +173,29 @@ impl Parser {
                     None => return Err(self.wrong("a backquote without its end")),
                 }
             }
-            let body = Rc::new(parse_at(&inner, line, self.depth + 1)?);
+            let body = Rc::new(parse_at(&inner, line, self.depth + 1, self.script.dialect)?);
             parts.push(Part::Command { body, quoted });
             return Ok(());
         }
         self.next();
         match self.peek(0) {
+            // Shells put the line together before they look at what the sign begins.
+            Some('\\') if self.peek(1) == Some('\n') => return Err(self.wrong("a sign cut from what it begins")),
+            Some('(') if self.peek(1) == Some('\\') => return Err(self.wrong("a sign cut from what it begins")),
+            Some('[') => return Err(self.wrong("a sum that is not understood")),
             Some('(') if self.peek(1) == Some('(') => {
                 self.at += 2;
-                let mut inside = 0;
+                let (mut inside, sh) = (0, self.script.dialect == Dialect::Sh);
                 loop {
                     match self.next() {
                         Some('(') => inside += 1,
                         Some(')') if inside > 0 => inside -= 1,
                         Some(')') if self.accept(")") => break,
-                        Some(c) if c.is_ascii_digit() || " \t$#+-*/%<>!".contains(c) => {}
+                        Some('$') if matches!(self.peek(0), Some('#' | '?')) => self.at += 1,
+                        // In bash, what a name holds may be computed again, and run commands.
+                        Some('$') if sh && self.peek(0).is_some_and(|c| c == '_' || c.is_ascii_alphabetic()) => {}
+                        Some(c) if sh && (c == '_' || c.is_ascii_alphabetic()) => {}
+                        Some(c) if c.is_ascii_digit() || " \t+-*/%<>!".contains(c) => {}
                         _ => return Err(self.wrong("a sum that is not understood")),
                     }
                 }
@@ -193,7 +204,8 @@ impl Parser {
             Some('(') => {
                 self.at += 1;
                 // What it says is a script of its own, in the midst of this one.
-                let (outer, pending) = (std::mem::take(&mut self.script), std::mem::take(&mut self.pending));
+                let fresh = Script { dialect: self.script.dialect, ..Script::default() };
+                let (outer, pending) = (std::mem::replace(&mut self.script, fresh), std::mem::take(&mut self.pending));
                 let body = self.list(&[")"])?;
                 self.at += 1;
                 let inner = std::mem::replace(&mut self.script, outer);
@@ -213,6 +225,9 @@ impl Parser {
                     name.push(c);
                     self.at += 1;
                 }
+                if self.peek(0) == Some('\\') && self.peek(1) == Some('\n') {
+                    return Err(self.wrong("a parameter at the end of a line that goes on"));
+                }
                 parts.push(parameter(name, quoted));
             }
             Some(c) if c.is_ascii_digit() || "@*#?$!-".contains(c) => {
@@ -227,32 +242,27 @@ impl Parser {
 
     /// `${…}`, past its bracket.
     fn braces(&mut self, quoted: bool) -> Parsed<Part> {
-        let mut name = String::new();
         let length = self.peek(0) == Some('#') && self.peek(1) != Some('}');
-        if length || self.peek(0) == Some('!') {
-            // A length, or what another one names: neither is known.
+        if length {
             self.at += 1;
         }
-        let indirect = length || self.characters.get(self.at.wrapping_sub(1)) == Some(&'!');
-        while let Some(c) = self.peek(0) {
-            let fits = c.is_ascii_alphanumeric() || c == '_' || (name.is_empty() && "@*#?$!-".contains(c));
-            if !fits || (name.len() == 1 && "@*#?$!-".contains(name.as_str())) {
-                break;
+        let mut name = String::new();
+        match self.peek(0) {
+            Some(c) if "@*#?$!-".contains(c) => {
+                name.push(c);
+                self.at += 1;
             }
-            name.push(c);
-            self.at += 1;
-        }
-        let mut operator = String::new();
-        while let Some(c) = self.peek(0).filter(|c| ":-=?+%#/^,@[".contains(*c) && operator.len() < 2) {
-            operator.push(c);
-            self.at += 1;
-            if c == '[' {
-                break;
+            _ => {
+                while let Some(c) = self.peek(0).filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
+                    name.push(c);
+                    self.at += 1;
+                }
+                if !is_name(&name) && (name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_digit())) {
+                    return Err(self.wrong("a parameter without a name"));
+                }
             }
         }
-        if name.is_empty() {
-            return Err(self.wrong("a parameter without a name"));
-        }
+        let operator = self.operator(length)?;
         let mut parts = Vec::new();
         loop {
             match self.peek(0) {
@@ -282,10 +292,29 @@ impl Parser {
                 None => return Err(self.wrong("a parameter without its end")),
             }
         }
-        if indirect {
-            operator = "!".to_owned();
+        Ok(Part::Parameter { name, operator: operator.to_owned(), word: Word { parts }, quoted })
+    }
+
+    /// What is done with a parameter: what every shell has, and of bash what computes nothing by itself.
+    fn operator(&mut self, length: bool) -> Parsed<&'static str> {
+        const OPERATORS: [&str; 12] = [":-", ":=", ":?", ":+", "-", "=", "?", "+", "%%", "%", "##", "#"];
+        if length {
+            return match self.peek(0) {
+                Some('}') => Ok("length"),
+                _ => Err(self.wrong("a parameter with what is not understood")),
+            };
         }
-        Ok(Part::Parameter { name, operator, word: Word { parts }, quoted })
+        if self.peek(0) == Some('}') {
+            return Ok("");
+        }
+        if let Some(operator) = OPERATORS.into_iter().find(|operator| self.accept(operator)) {
+            return Ok(operator);
+        }
+        let only_bash = ["//", "/", "^^", "^", ",,", ","];
+        match only_bash.into_iter().find(|operator| self.script.dialect == Dialect::Bash && self.accept(operator)) {
+            Some(operator) => Ok(operator),
+            None => Err(self.wrong("a parameter with what is not understood")),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ use crate::debian::staging::{Below, Staging};
 use crate::debian::unpack::{Leave, in_order, unpack};
 use crate::lock::{DebPin, DebianPins, Update};
 use crate::report::{Phase, Reporter};
-use crate::source::debian::fetch;
+use crate::source::debian::{fetch, own};
 use crate::source::users::SHADOW_DAY;
 use crate::supply::Supply;
 
@@ -97,7 +97,7 @@ pub fn pin(
     for (pin, content) in packages.iter().zip(&contents) {
         debs.push(read_control(pin, content)?);
     }
-    let skipped = judge(ask, &debs, &chains, means.reporter)?;
+    let skipped = judge(ask, &debs, &own(&packages), &chains, means.reporter)?;
     let before = previous.map(|previous| previous.accounts.clone()).unwrap_or_default();
     let accounts = allocate(below, debs, &contents, &before, means)?;
     Ok(DebianPins { platform, layers: Vec::new(), asked, archives, accounts, skipped, packages })
@@ -211,12 +211,13 @@ fn read_control(pin: &DebPin, content: &Content) -> Result<Deb, PinError> {
 fn judge(
     ask: &Ask<'_>,
     debs: &[Deb],
+    own: &BTreeSet<String>,
     chains: &BTreeMap<String, String>,
     reporter: &Reporter,
 ) -> Result<Vec<String>, PinError> {
     let (mut skipped, mut unknown) = (Vec::new(), Vec::new());
     let mut left_out: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (deb, judgement) in debs.iter().zip(scripts::judge_all(debs)) {
+    for (deb, judgement) in debs.iter().zip(scripts::judge_all(debs, own)) {
         for what in &judgement.left_out {
             left_out.entry(what).or_default().push(&deb.name);
         }

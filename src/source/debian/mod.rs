@@ -11,7 +11,7 @@ mod libraries;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -23,6 +23,7 @@ use crate::content::{Content, ContentError};
 use crate::debian::database::{self, DatabaseError, Style};
 use crate::debian::deb::{Deb, DebError, Limits};
 use crate::debian::effects;
+use crate::debian::is_own_archive;
 use crate::debian::scripts;
 use crate::debian::staging::{Below, Staging, StagingError};
 use crate::debian::unpack::{Leave, UnpackError, in_order, merge_usr, unpack};
@@ -182,7 +183,7 @@ pub fn packages(
     let contents = fetch(&pins.packages, &pins.archives, options.settings, options.context, means.supply)?;
     let mut debs = decode(&pins.packages, &contents, means)?;
     in_order(&mut debs);
-    let mut judgements = scripts::judge_all(&debs);
+    let mut judgements = scripts::judge_all(&debs, &own(&pins.packages));
     judgements.retain(|judgement| !pins.skipped.contains(&judgement.package));
     if let Some(unknown) = judgements.iter().find(|judgement| !judgement.is_known()) {
         return Err(LayerError::Unknown(unknown.package.clone()));
@@ -216,6 +217,11 @@ pub fn packages(
         }
     }
     Ok(DebianLayer { tree: staging.into_tree(below.rootfs)?, newest })
+}
+
+/// The names of packages that come from Debian's own archives.
+pub fn own(pins: &[DebPin]) -> BTreeSet<String> {
+    pins.iter().filter(|pin| is_own_archive(&pin.archive)).map(|pin| pin.name.clone()).collect()
 }
 
 /// Reads packages side by side; what they hold lies in as many temporary files as there are threads.

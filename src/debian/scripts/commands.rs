@@ -386,11 +386,10 @@ fn diverts_nothing(arguments: &[Field]) -> bool {
     while let Some(word) = words.next() {
         match word.text.as_str() {
             _ if word.may_be_option() => return false,
-            "--package" | "--divert" => {
-                if words.next().is_none_or(|value| value.many) {
-                    return false;
-                }
-            }
+            "--package" | "--divert" => match words.next() {
+                Some(value) if !value.many => {}
+                _ => return false,
+            },
             "--remove" | "--list" | "--listpackage" | "--truename" => acts = true,
             "--quiet" | "--rename" | "--no-rename" | "--local" => {}
             text if text.starts_with("--package=") || text.starts_with("--divert=") => {}

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lapstrake::build::{Builder, Built, BuiltPlatform, Locking};
-use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory, Side};
+use lapstrake::difference::{PackageChange, Side};
+use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory};
 use lapstrake::lock::Lock;
 use lapstrake::oci::{Descriptor, Digest, Platform};
 use lapstrake::place::{BlobSource, Image, ImageSource, Pick, Place, SourceError, select_image};
@@ -82,7 +83,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     for (image, planned) in built.iter().zip(&plan) {
         for (platform, wanted) in image.images.iter().zip(&planned.platforms) {
             let before = sources.before(planned, wanted, &places, args.registry)?;
-            told.push(tell(image, platform, before.as_ref(), &workshop));
+            told.push(tell(image, platform, before.as_ref(), &workshop, &reporter));
         }
     }
     if args.json {
@@ -238,7 +239,13 @@ struct Told {
     from: Vec<String>,
 }
 
-fn tell(built: &Built, platform: &BuiltPlatform, before: Option<&Before>, workshop: &Workshop<'_>) -> Told {
+fn tell(
+    built: &Built,
+    platform: &BuiltPlatform,
+    before: Option<&Before>,
+    workshop: &Workshop<'_>,
+    reporter: &Reporter,
+) -> Told {
     let image = &platform.image;
     let source = built.artifact.source();
     let now = Side { manifest: &image.manifest, config: &image.config, bytes: source.clone() };
@@ -246,7 +253,7 @@ fn tell(built: &Built, platform: &BuiltPlatform, before: Option<&Before>, worksh
         let config = before.image.config.as_ref()?;
         Some(Side { manifest: &before.image.manifest, config, bytes: before.bytes.clone() })
     });
-    let explanation = explain::explain(side.as_ref(), &now, &platform.layers);
+    let explanation = explain::explain(side.as_ref(), &now, &platform.layers, &workshop.store, reporter);
     let whence = |descriptor: &Descriptor| match (workshop.store.contains(descriptor), source.comes_from(descriptor)) {
         (true, _) => "cache".to_owned(),
         (false, Some(reference)) => reference.to_string(),
@@ -313,9 +320,9 @@ impl Told {
         let changed: Vec<String> = settings
             .iter()
             .map(|difference| match (&difference.first, &difference.second) {
-                (None, _) => format!("{} is new", difference.of),
-                (_, None) => format!("{} is gone", difference.of),
-                _ => format!("{} changed", difference.of),
+                (None, _) => format!("{} is new", clean(&difference.of)),
+                (_, None) => format!("{} is gone", clean(&difference.of)),
+                _ => format!("{} changed", clean(&difference.of)),
             })
             .collect();
         let fate = match (&self.before, changed.is_empty()) {
@@ -438,7 +445,7 @@ fn layer_json(layer: &LayerStory, from: &str) -> Value {
                 };
                 json!({ "path": change.path, "status": status, "how": how })
             };
-            let package = |change: &explain::PackageChange| json!({ "kind": change.kind.word(), "name": change.name, "before": change.from, "now": change.to });
+            let package = |change: &PackageChange| json!({ "kind": change.kind.word(), "name": change.name, "before": change.from, "now": change.to });
             value["was"] = json!(was);
             value["packages"] = packages.iter().map(package).collect();
             value["files"] = files.iter().map(file).collect();

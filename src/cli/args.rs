@@ -93,12 +93,16 @@ pub(crate) enum Command {
     /// Tell for each layer of an image whether it is the one that was there before, and which file, package, setting or
     /// base made it another
     Explain(Box<ExplainArgs>),
+    /// Build again from recipe and lock, and tell whether what the registry holds is the same (exit code 6 where it is not)
+    Verify(Box<super::verify::VerifyArgs>),
     /// Push a layout or an archive to a registry
     Push(PushArgs),
     /// Copy images between any two places
     Copy(CopyArgs),
     /// Show what is in an image: config, layers, sizes, files
     Inspect(InspectArgs),
+    /// Show in what two images differ: config, layers, packages, files (exit code 6 where they do)
+    Diff(super::diff::DiffArgs),
     /// Look after the cache
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -341,6 +345,16 @@ pub(crate) struct InspectArgs {
     /// List the files too
     #[arg(long)]
     pub(crate) files: bool,
+    /// Name every package with its version, not only how many there are
+    #[arg(long)]
+    pub(crate) packages: bool,
+    /// Look into the layers of an image in a registry too, for packages, users and the largest files: they are fetched.
+    /// Those of places on this machine are looked into in any case
+    #[arg(long)]
+    pub(crate) contents: bool,
+    /// Print the file at this path of the image, symlinks followed; of a directory, what is in it
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["files", "packages", "contents", "json", "validate"])]
+    pub(crate) cat: Option<String>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,6 +5,7 @@
 mod bases;
 mod ca;
 mod debian;
+mod diff;
 mod errors;
 mod explain;
 mod fetch;
@@ -12,6 +13,7 @@ mod fixtures;
 mod flags;
 mod fresh_runner;
 mod init;
+mod inspect;
 mod intact;
 mod lock;
 mod mirror;
@@ -25,6 +27,7 @@ mod semantics;
 mod split;
 mod support;
 mod unchanged;
+mod verify;
 
 #[path = "../support/deb.rs"]
 mod deb;

@@ -87,6 +87,14 @@ pub enum BaseError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file that was taken out of a layer cannot be read.
+    #[error("reading {path} of the image")]
+    Contents {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file is in a base that was not read ([`LayerStack::known`]): see [`LayerStack::missed`].
     #[error("the contents of {path} are needed, and the base was not read")]
     Unread {

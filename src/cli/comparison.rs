@@ -11,6 +11,8 @@ use lapstrake::shown::Shown;
 use lapstrake::store::BlobStore;
 use serde_json::{Value, json};
 
+use super::exit::{Code, Failure};
+
 /// As many lines are spent on the files of an image, unless all are asked for.
 const LINES: usize = 20;
 
@@ -28,6 +30,11 @@ impl<'a> Party<'a> {
     pub(super) fn new(text: impl Into<String>, artifact: &'a Artifact, place: &Place) -> Self {
         let has_manifests = !matches!(place, Place::Archive { kind: ArchiveKind::Docker, .. });
         Party { text: text.into(), artifact, has_manifests }
+    }
+
+    /// What was just made.
+    pub(super) fn made(artifact: &'a Artifact) -> Self {
+        Party { text: "what the recipe makes".to_owned(), artifact, has_manifests: true }
     }
 }
 
@@ -101,6 +108,16 @@ pub(super) fn compare(
     }
     let names = [first.text.clone(), second.text.clone()];
     Ok(Comparison { names, digests: [one.digest(), other.digest()], platforms, index })
+}
+
+/// Why layers cannot be read: those of a registry are not to be had, or what was had is wrong.
+pub(super) fn unread<'p>(error: BaseError, places: impl IntoIterator<Item = &'p Place>) -> Failure {
+    let is_remote = places.into_iter().any(|place| matches!(place, Place::Registry(_)));
+    let code = match &error {
+        BaseError::Bytes { .. } if is_remote => Code::Network,
+        _ => Code::Failed,
+    };
+    Failure::new(code, error)
 }
 
 fn between(
@@ -228,7 +245,8 @@ impl Platform {
             "same": self.is_same(),
             "first": first.as_ref().map(Summary::json),
             "second": second.as_ref().map(Summary::json),
-            "config": settings.iter().chain(documents).map(setting_json).collect::<Vec<_>>(),
+            "config": settings.iter().map(setting_json).collect::<Vec<_>>(),
+            "documents": documents.iter().map(setting_json).collect::<Vec<_>>(),
             "layers": layers.iter().map(layer_json).collect::<Vec<_>>(),
             "packages": packages.iter().map(package).collect::<Vec<_>>(),
             "files": files.iter().map(file_json).collect::<Vec<_>>(),
@@ -310,28 +328,27 @@ fn fate_of(change: &Change) -> String {
     match (&change.first, &change.second) {
         (None, _) => "is new".to_owned(),
         (_, None) => "is gone".to_owned(),
-        (Some(first), Some(second)) => {
-            let mut how = change.how();
-            if let (Standing::File { length: from, .. }, Standing::File { length: to, .. }) =
-                (&first.what, &second.what)
-                && from != to
-            {
-                how.push(format!("{} → {}", bytes(*from), bytes(*to)));
-            }
-            if let (Standing::Symlink(from), Standing::Symlink(to)) = (&first.what, &second.what)
-                && from != to
-            {
-                let [from, to] = [from, to].map(|target| clean(&String::from_utf8_lossy(target)));
-                how.push(format!("{from} → {to}"));
-            }
-            if first.capabilities != second.capabilities {
-                let [from, to] = [first, second]
-                    .map(|entry| entry.capabilities.as_ref().map_or("none".to_owned(), ToString::to_string));
-                how.push(format!("{from} → {to}"));
-            }
-            format!("differs: {}", how.join(", "))
-        }
+        (Some(first), Some(second)) => format!("differs: {}", how(change, first, second)),
     }
+}
+
+/// In what the two differ, with both sides of what can be said in a word.
+fn how(change: &Change, first: &Entry, second: &Entry) -> String {
+    let told = change.how().into_iter().map(|how| match (how.as_str(), &first.what, &second.what) {
+        ("contents", Standing::File { length: from, .. }, Standing::File { length: to, .. }) if from != to => {
+            format!("contents ({} → {})", bytes(*from), bytes(*to))
+        }
+        ("target", Standing::Symlink(from), Standing::Symlink(to)) => {
+            let [from, to] = [from, to].map(|target| clean(&String::from_utf8_lossy(target)));
+            format!("target {from} → {to}")
+        }
+        ("capabilities", ..) => {
+            let text = |entry: &Entry| entry.capabilities.as_ref().map_or("none".to_owned(), ToString::to_string);
+            format!("capabilities {} → {}", text(first), text(second))
+        }
+        _ => how,
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn layer_words(LayerPair { fate, title, first, second }: &LayerPair) -> String {
@@ -350,9 +367,13 @@ fn image_text(sides: &[Option<Summary>; 2], difference: &ImageDifference, all: b
         out.push_str(&text);
         out.push('\n');
     };
-    if !(settings.is_empty() && documents.is_empty()) {
+    if !settings.is_empty() {
         line("  config".to_owned());
-        settings.iter().chain(documents).for_each(|difference| line(format!("    {}", words(difference))));
+        settings.iter().for_each(|difference| line(format!("    {}", words(difference))));
+    }
+    if difference.is_of_documents() {
+        line("  documents".to_owned());
+        documents.iter().for_each(|difference| line(format!("    {}", words(difference))));
     }
     let fates = [LayerFate::Same, LayerFate::Recompressed, LayerFate::Changed, LayerFate::Added, LayerFate::Removed];
     let count = |fate: LayerFate| match layers.iter().filter(|layer| layer.fate == fate).count() {
@@ -403,7 +424,8 @@ fn row_text(row: &Row<'_>) -> String {
             match (first, second) {
                 (None, Some(entry)) => format!("+ {path}  {}", told(entry)),
                 (Some(entry), None) => format!("- {path}  {}", told(entry)),
-                _ => format!("~ {path}  {}", fate_of(change).trim_start_matches("differs: ")),
+                (Some(first), Some(second)) => format!("~ {path}  {}", how(change, first, second)),
+                (None, None) => path.to_string(),
             }
         }
     }

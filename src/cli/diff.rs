@@ -6,7 +6,7 @@ use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 
 use super::args::Global;
-use super::comparison::{Party, compare};
+use super::comparison::{Party, compare, unread};
 use super::environment::{LazyRegistries, open_source, open_store};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::print;
@@ -42,9 +42,8 @@ pub(crate) fn run(global: &Global, args: &DiffArgs) -> Outcome {
     let (first, first_place) = one(&args.first, args, &store, &registries)?;
     let (second, second_place) = one(&args.second, args, &store, &registries)?;
     let parties = [Party::new(&args.first, &first, &first_place), Party::new(&args.second, &second, &second_place)];
-    let remote = [&first_place, &second_place].into_iter().find(|place| matches!(place, Place::Registry(_)));
-    let code = remote.map_or(Code::Failed, code_of);
-    let found = compare(&parties[0], &parties[1], args.platform.is_none(), &store, &reporter).or_fail(code)?;
+    let found = compare(&parties[0], &parties[1], args.platform.is_none(), &store, &reporter)
+        .map_err(|error| unread(error, [&first_place, &second_place]))?;
     match args.json {
         true => print(&format!("{}\n", serde_json::to_string_pretty(&found.json()).or_fail(Code::Failed)?))?,
         false => print(&found.text(args.all))?,

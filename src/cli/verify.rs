@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::args::{BuildArgs, Global};
 use super::build::{DEFAULT_OUTPUT, Planned, failure, key_values, names, plan, platforms, wanted};
-use super::comparison::{Comparison, Party, compare};
+use super::comparison::{Comparison, Party, compare, unread};
 use super::environment::{epoch, load_recipe, parse_source, style};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
@@ -214,12 +214,12 @@ fn verify(
     workshop: &Workshop<'_>,
     reporter: &Reporter,
 ) -> Outcome<Verified> {
-    let place = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)?;
-    let now = Party::new("what the recipe makes", &built.artifact, &place);
+    let now = Party::made(&built.artifact);
     let mut against = Vec::new();
     for Published { text, place, artifact } in published {
         let before = Party::new(text, artifact, place);
-        against.push(compare(&before, &now, whole, &workshop.store, reporter).or_fail(code_of(place))?);
+        let found = compare(&before, &now, whole, &workshop.store, reporter);
+        against.push(found.map_err(|error| unread(error, [place]))?);
     }
     Ok(Verified {
         name: built.name.image.clone(),

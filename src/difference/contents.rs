@@ -5,7 +5,7 @@ use std::io;
 
 use super::entries::{Entries, Entry, Standing};
 use super::packages::Packages;
-use crate::base::{BaseError, Depth, LayerReader, LayerStack, Listed, StackLayer, What, tells_packages};
+use crate::base::{BaseError, Depth, LayerStack, Listed, StackLayer, What, tells_packages};
 use crate::content::Content;
 use crate::oci::Digest;
 use crate::report::Reporter;
@@ -155,14 +155,13 @@ impl ImageContents {
     ///
     /// # Errors
     /// Where a database cannot be read.
-    pub fn packages(&self, store: &BlobStore) -> io::Result<Packages> {
-        let reader = LayerReader::new(&self.stack, store);
+    pub fn packages(&self, store: &BlobStore) -> Result<Packages, BaseError> {
         let mut packages = Packages::default();
         for (path, node) in self.rootfs().iter().filter(|(path, _)| tells_packages(path)) {
             if let NodeKind::File(located) = &node.kind
                 && located.length() <= MAX_DATABASE
             {
-                packages.note(path, &reader.contents(located)?);
+                packages.note(path, &self.bytes(path, located, store)?);
             }
         }
         Ok(packages)
@@ -172,14 +171,20 @@ impl ImageContents {
     ///
     /// # Errors
     /// Where the file cannot be read.
-    pub fn users(&self, store: &BlobStore) -> io::Result<Vec<User>> {
+    pub fn users(&self, store: &BlobStore) -> Result<Vec<User>, BaseError> {
         let Ok(path) = TreePath::parse("etc/passwd") else { return Ok(Vec::new()) };
         let Ok(Some((_, _, located))) = self.rootfs().file(&path) else { return Ok(Vec::new()) };
         if located.length() > MAX_DATABASE {
             return Ok(Vec::new());
         }
-        let bytes = LayerReader::new(&self.stack, store).contents(located)?;
+        let bytes = self.bytes(&path, located, store)?;
         Ok(String::from_utf8_lossy(&bytes).lines().filter_map(user).collect())
+    }
+
+    fn bytes(&self, path: &TreePath, located: &Located, store: &BlobStore) -> Result<Vec<u8>, BaseError> {
+        let failed = |source| BaseError::Contents { path: path.clone(), source };
+        let content = self.content(located, store)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        content.read_all(MAX_DATABASE).map_err(failed)
     }
 
     /// The bytes of a file.

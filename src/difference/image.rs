@@ -50,7 +50,8 @@ impl<'a> Side<'a> {
 pub struct ImageDifference {
     /// Settings, annotations, the date, the format.
     pub settings: Vec<Difference>,
-    /// What else differs in their documents: history, the order of variables, annotations of layers.
+    /// What else differs in their documents: history, the order of variables, annotations of layers. Most of it follows from
+    /// the rest, and it counts only where nothing else differs.
     pub documents: Vec<Difference>,
     /// All layers of the second, lowest first, each with the one of the first that it is or replaces; then those that only
     /// the first has.
@@ -110,11 +111,20 @@ impl ImageDifference {
 
     /// How many things differ.
     pub fn count(&self) -> usize {
-        self.settings.len()
-            + self.documents.len()
-            + self.packages.len()
-            + self.files.len()
-            + self.layers.iter().filter(|layer| layer.fate != LayerFate::Same).count()
+        match self.count_of_rest() {
+            0 => self.documents.len(),
+            count => count,
+        }
+    }
+
+    /// Whether nothing differs but their documents.
+    pub fn is_of_documents(&self) -> bool {
+        self.count_of_rest() == 0
+    }
+
+    fn count_of_rest(&self) -> usize {
+        let layers = self.layers.iter().filter(|layer| layer.fate != LayerFate::Same).count();
+        self.settings.len() + self.packages.len() + self.files.len() + layers
     }
 }
 
@@ -141,11 +151,7 @@ pub fn compare(
         return Ok(ImageDifference { settings, documents, layers, packages: Vec::new(), files: Vec::new() });
     }
     let (one, other) = (first.contents(store, reporter)?, second.contents(store, reporter)?);
-    let packages_of = |contents: &ImageContents| {
-        let failed = |source| BaseError::File { digest: "with a package database".to_owned(), source };
-        contents.packages(store).map_err(failed)
-    };
-    let packages = packages_of(&one)?.changes(&packages_of(&other)?);
+    let packages = one.packages(store)?.changes(&other.packages(store)?);
     let files = one.entries().changes_told(&other.entries(), false);
     Ok(ImageDifference { settings, documents, layers, packages, files })
 }

@@ -95,7 +95,7 @@ fn the_first_difference_is_told_in_words() {
     let value: Value = serde_json::from_slice(&run.stdout).expect("JSON");
     assert_eq!((&value[0]["name"], &value[0]["same"]), (&"app".into(), &false.into()));
     let files = &value[0]["against"][0]["platforms"][0]["files"];
-    assert_eq!((&files[0]["path"], &files[0]["status"]), (&"/lib/two".into(), &"added".into()));
+    assert_eq!((&files[0]["path"], &files[0]["status"]), (&"/lib/lib/two".into(), &"added".into()));
 }
 
 #[test]

@@ -9,8 +9,9 @@ use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 use lapstrake::tree::{NodeKind, TreePath, nearest_path};
 
+use super::file_json;
 use super::text::file_line;
-use super::{failure, file_json};
+use crate::cli::comparison::unread;
 use crate::cli::exit::{Code, Failure, OrFail, Outcome};
 
 /// Prints the bytes of the file at that path, symlinks followed inside the image; of a directory, a line for each member.
@@ -34,7 +35,7 @@ pub(super) fn print(
         return Err(Failure::new(Code::Failed, format!("{source} is no image that has files")));
     };
     let asked = TreePath::parse(path).or_fail(Code::Usage)?;
-    let contents = side.contents(store, reporter).map_err(|error| failure(error, place))?;
+    let contents = side.contents(store, reporter).map_err(|error| unread(error, [place]))?;
     let rootfs = contents.rootfs();
     let path = rootfs.resolve(&asked).or_fail(Code::Failed)?;
     let node = rootfs.get(&path);
@@ -55,7 +56,7 @@ pub(super) fn print(
             format!("{asked} in {source} is a device, FIFO or socket, and has no bytes"),
         ));
     };
-    let Some(content) = contents.content(located, store).map_err(|error| failure(error, place))? else {
+    let Some(content) = contents.content(located, store).map_err(|error| unread(error, [place]))? else {
         return Err(Failure::new(Code::Failed, format!("the bytes of {asked} in {source} are not to be had")));
     };
     let mut bytes = content.open().map_err(|error: ContentError| Failure::new(Code::Failed, error))?;

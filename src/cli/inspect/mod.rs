@@ -5,7 +5,6 @@ mod text;
 
 use std::io::Write;
 
-use lapstrake::base::BaseError;
 use lapstrake::difference::{self, ImageContents, Side};
 use lapstrake::oci::{History, annotation};
 use lapstrake::place::{Artifact, Image, Place, read_artifacts};
@@ -17,7 +16,7 @@ use lapstrake::validate;
 use serde_json::{Value, json};
 
 use super::args::{Global, InspectArgs};
-use super::comparison::entry_json;
+use super::comparison::{entry_json, unread};
 use super::environment::{LazyRegistries, open_source, open_store};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::print;
@@ -106,14 +105,14 @@ impl Looking<'_> {
             "largest": null,
         });
         if let Some(contents) = self.contents(&side)? {
-            let packages = contents.packages(self.store).or_fail(Code::Failed)?;
+            let packages = contents.packages(self.store).map_err(|error| unread(error, [self.place]))?;
             described["packages"] = packages
                 .iter()
                 .map(|(kind, name, version)| json!({ "kind": kind.word(), "name": name, "version": version }))
                 .collect();
             described["users"] = contents
                 .users(self.store)
-                .or_fail(Code::Failed)?
+                .map_err(|error| unread(error, [self.place]))?
                 .iter()
                 .map(|user| {
                     json!({
@@ -138,21 +137,13 @@ impl Looking<'_> {
         }
         match side.contents(self.store, self.reporter) {
             Ok(contents) => Ok(Some(contents)),
-            Err(error) if is_asked => Err(failure(error, self.place)),
+            Err(error) if is_asked => Err(unread(error, [self.place])),
             // The rest is worth showing all the same.
             Err(error) => {
                 self.reporter.warn(format!("what the layers hold is not shown: {}", with_causes(&error)));
                 Ok(None)
             }
         }
-    }
-}
-
-/// Why layers cannot be read.
-fn failure(error: BaseError, place: &Place) -> Failure {
-    match error {
-        BaseError::Bytes { .. } => Failure::new(code_of(place), error),
-        error => Failure::new(Code::Failed, error),
     }
 }
 

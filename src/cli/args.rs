@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::selection::Selection;
+
 /// Builds OCI images from a recipe: no Docker, no daemon, no root, nothing executed.
 #[derive(Debug, Parser)]
 #[command(name = "lapstrake", version, max_term_width = 100, arg_required_else_help = true)]
@@ -238,14 +240,8 @@ pub(crate) struct BuildArgs {
 /// `lapstrake explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
-    pub(crate) images: Vec<String>,
-    /// Only this variant; may be given several times
-    #[arg(long, value_name = "VARIANT")]
-    pub(crate) variant: Vec<String>,
-    /// Only this platform (os/arch[/variant]); several with commas or given several times
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
-    pub(crate) platform: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// Compare with the images at this place (a reference, oci:DIR, an archive) [default: oci:./lapstrake-out, where it is
     /// there and nothing else is named]
     #[arg(long, value_name = "PLACE")]
@@ -257,27 +253,12 @@ pub(crate) struct ExplainArgs {
     /// image; may be given several times
     #[arg(long, value_name = "PLACE")]
     pub(crate) cache_from: Vec<String>,
-    /// Tag in place of the recipe's, as for `build`
-    #[arg(short, long, value_name = "TAG")]
-    pub(crate) tag: Vec<String>,
-    /// Add a label to every image: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) label: Vec<String>,
-    /// Add an annotation to every image: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) annotation: Vec<String>,
-    /// Set a key of the recipe's [project]: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
     /// Use the lock as it is: fail (exit code 4) where it would have to change
     #[arg(long)]
     pub(crate) locked: bool,
     /// Do not touch the network: what is not on this machine or in the cache is an error
     #[arg(long, conflicts_with = "registry")]
     pub(crate) offline: bool,
-    /// The images' date, in seconds since 1970 [env: SOURCE_DATE_EPOCH]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(crate) source_date_epoch: Option<i64>,
     /// As JSON, with all paths and both values of all settings
     #[arg(long)]
     pub(crate) json: bool,

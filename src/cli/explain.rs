@@ -31,11 +31,11 @@ const NAMED: usize = 3;
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
-    let (recipe, _) = load_recipe(global, &args.set)?;
+    let (recipe, _) = load_recipe(global, &args.selection.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
     }
-    let build_args = build_args(args);
+    let build_args = BuildArgs { cache_from: args.cache_from.clone(), ..args.selection.build_args() };
     let wanted = wanted(&recipe, &build_args)?;
     let only = platforms(&build_args)?;
     let names = names(&recipe, &wanted, &build_args)?;
@@ -65,10 +65,10 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let mut builder = Builder {
         locking: if args.locked { Locking::Locked } else { Locking::AsNeeded },
         elsewhere: &pushed_layers,
-        epoch: epoch(args.source_date_epoch)?,
+        epoch: epoch(args.selection.source_date_epoch)?,
         platforms: only,
-        labels: key_values("--label", &args.label)?,
-        annotations: key_values("--annotation", &args.annotation)?,
+        labels: key_values("--label", &args.selection.label)?,
+        annotations: key_values("--annotation", &args.selection.annotation)?,
         names,
         ..workshop.builder(&recipe, &outside, &before)
     };
@@ -91,18 +91,6 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
         return print(&format!("{}\n", serde_json::to_string_pretty(&all).or_fail(Code::Failed)?));
     }
     print(&told.iter().map(Told::text).collect::<Vec<_>>().join("\n"))
-}
-
-/// What `build` would be told for the same images.
-fn build_args(args: &ExplainArgs) -> BuildArgs {
-    BuildArgs {
-        images: args.images.clone(),
-        variant: args.variant.clone(),
-        platform: args.platform.clone(),
-        tag: args.tag.clone(),
-        cache_from: args.cache_from.clone(),
-        ..BuildArgs::default()
-    }
 }
 
 /// A place that was named, where images may be that are compared with.

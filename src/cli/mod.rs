@@ -12,6 +12,7 @@ mod init;
 mod inspect;
 mod lock;
 mod progress;
+mod selection;
 mod signals;
 mod transfer;
 mod verify;

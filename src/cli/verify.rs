@@ -7,16 +7,17 @@ use lapstrake::build::{Builder, Built, Locking};
 use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
 use lapstrake::oci::{Digest, Platform};
-use lapstrake::place::{Artifact, ImageSource, Pick, Place, SourceError, read_artifacts, select_root};
+use lapstrake::place::{Artifact, FilePlace, ImageSource, Pick, Place, SourceError, read_artifacts, select_root};
 use lapstrake::report::Reporter;
 use serde_json::{Value, json};
 
-use super::args::{BuildArgs, Global};
+use super::args::Global;
 use super::build::{DEFAULT_OUTPUT, Planned, failure, key_values, names, plan, platforms, wanted};
 use super::comparison::{Comparison, Party, compare, unread};
 use super::environment::{epoch, load_recipe, parse_source, style};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
+use super::selection::Selection;
 use super::transfer::code_of;
 use super::workshop::Workshop;
 use super::{lock, print};
@@ -24,33 +25,12 @@ use super::{lock, print};
 /// `lapstrake verify`
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
-    pub(crate) images: Vec<String>,
-    /// Only this variant; may be given several times
-    #[arg(long, value_name = "VARIANT")]
-    pub(crate) variant: Vec<String>,
-    /// Only this platform (os/arch[/variant]); several with commas or given several times
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
-    pub(crate) platform: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// Compare with the images at this place (a reference, oci:DIR, an archive) [default: what the registry holds under
     /// the images' own tags]
     #[arg(long, value_name = "PLACE")]
     pub(crate) against: Option<String>,
-    /// Tag in place of the recipe's, as for `build`
-    #[arg(short, long, value_name = "TAG")]
-    pub(crate) tag: Vec<String>,
-    /// The label that was added to every image: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) label: Vec<String>,
-    /// The annotation that was added to every image: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) annotation: Vec<String>,
-    /// Set a key of the recipe's [project]: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// The images' date, in seconds since 1970, where they were built with one [env: SOURCE_DATE_EPOCH]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(crate) source_date_epoch: Option<i64>,
     /// As JSON, with everything that differs
     #[arg(long)]
     pub(crate) json: bool,
@@ -59,11 +39,11 @@ pub(crate) struct VerifyArgs {
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
-    let (recipe, _) = load_recipe(global, &args.set)?;
+    let (recipe, _) = load_recipe(global, &args.selection.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
     }
-    let build_args = build_args(args);
+    let build_args = args.selection.build_args();
     let wanted = wanted(&recipe, &build_args)?;
     let only = platforms(&build_args)?;
     let names = names(&recipe, &wanted, &build_args)?;
@@ -76,23 +56,28 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Outcome {
     // Before anything is built: what is not there needs no building.
     let mut expected = Vec::new();
     for planned in &plan {
-        expected.push(published(args, planned, only.as_deref().unwrap_or_default(), &workshop)?);
+        expected.push(published(args, planned, plan.len() == 1, only.as_deref().unwrap_or_default(), &workshop)?);
     }
     let outside = workshop.outside(&recipe);
     let mut builder = Builder {
         locking: Locking::Locked,
         // What is found could be what somebody pushed.
         reuse: Reuse::Never,
-        epoch: epoch(args.source_date_epoch)?,
+        epoch: epoch(args.selection.source_date_epoch)?,
         platforms: only,
-        labels: key_values("--label", &args.label)?,
-        annotations: key_values("--annotation", &args.annotation)?,
+        labels: key_values("--label", &args.selection.label)?,
+        annotations: key_values("--annotation", &args.selection.annotation)?,
         names,
         ..workshop.builder(&recipe, &outside, before.as_ref().unwrap_or(&nothing))
     };
-    // What `build` would leave out, too.
-    if let Place::Layout { directory, .. } = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)? {
-        builder.forbidden.push(directory);
+    // What `build` would leave out, too: where it writes to.
+    let against = expected.iter().flatten().map(|published| published.place.clone());
+    for place in against.chain([Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)?]) {
+        match place {
+            Place::Layout { directory, .. } => builder.forbidden.push(directory),
+            Place::Archive { file: FilePlace::Path(path), .. } => builder.forbidden.push(path),
+            _ => {}
+        }
     }
     let (built, _) = builder.build(&wanted).map_err(failure).map_err(|failure| match before {
         // What pins nothing needs no lock.
@@ -104,7 +89,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Outcome {
 
     let mut told = Vec::new();
     for (image, published) in built.iter().zip(&expected) {
-        told.push(verify(image, published, args.platform.is_empty(), &workshop, &reporter)?);
+        told.push(verify(image, published, args.selection.platform.is_empty(), &workshop, &reporter)?);
     }
     match args.json {
         true => {
@@ -114,17 +99,6 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Outcome {
         false => print(&told.iter().map(Verified::lines).collect::<String>())?,
     }
     verdict(&told)
-}
-
-/// What `build` would be told for the same images.
-fn build_args(args: &VerifyArgs) -> BuildArgs {
-    BuildArgs {
-        images: args.images.clone(),
-        variant: args.variant.clone(),
-        platform: args.platform.clone(),
-        tag: args.tag.clone(),
-        ..BuildArgs::default()
-    }
 }
 
 /// An image as it was put somewhere.
@@ -138,6 +112,7 @@ struct Published {
 fn published(
     args: &VerifyArgs,
     planned: &Planned<'_>,
+    is_only: bool,
     platforms: &[Platform],
     workshop: &Workshop<'_>,
 ) -> Outcome<Vec<Published>> {
@@ -161,7 +136,7 @@ fn published(
         let source = workshop.source(&place).or_fail(code_of(&place))?;
         let pick = match place {
             Place::Registry(_) => None,
-            _ => at_place(&*source, &place, planned).or_fail(Code::Failed)?,
+            _ => Some(at_place(&*source, &place, planned, is_only).or_fail(Code::Failed)?),
         };
         let read = read_artifacts(&source, pick.as_ref(), platforms).map(|mut read| read.pop());
         let artifact = match read {
@@ -180,23 +155,28 @@ fn published(
     Ok(found)
 }
 
-/// Which image of a place on this machine is meant: by the names that a build gives it there; the only one, where there is
-/// only one.
-fn at_place(source: &dyn ImageSource, place: &Place, planned: &Planned<'_>) -> Result<Option<Pick>, SourceError> {
+/// Which image of a place on this machine is meant: by the names that a build gives it there; where only one image is
+/// verified, the only one that is there.
+fn at_place(
+    source: &dyn ImageSource,
+    place: &Place,
+    planned: &Planned<'_>,
+    is_only: bool,
+) -> Result<Pick, SourceError> {
     if let Some(pick) = place.pick() {
-        return Ok(Some(pick.clone()));
+        return Ok(pick.clone());
     }
     let references = planned.references.iter().map(ToString::to_string);
-    for name in references.chain([planned.image.name.to_string()]) {
-        let pick = Pick::Name(name);
+    let name = Pick::Name(planned.image.name.to_string());
+    for pick in references.map(Pick::Name).chain([name.clone()]) {
         match select_root(source, Some(&pick)) {
-            Ok(_) => return Ok(Some(pick)),
+            Ok(_) => return Ok(pick),
             Err(SourceError::NoSuchImage { .. } | SourceError::Several { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    let root = select_root(source, None)?;
-    Ok(Some(Pick::Digest(root.descriptor.digest)))
+    let root = select_root(source, if is_only { None } else { Some(&name) })?;
+    Ok(Pick::Digest(root.descriptor.digest))
 }
 
 /// What came of an image.

@@ -252,8 +252,37 @@ fn indexes_are_compared_platform_by_platform() {
     assert_eq!(value["platforms"][2]["first"], Value::Null);
 }
 
-/// Puts an image under a tag; gives the digests of its layers.
-fn push(registry: &FakeRegistry, tag: &str, base: &Base) -> Vec<String> {
+/// Would fail if images of other digests were called the same where settings, packages and files are.
+#[test]
+fn what_differs_in_documents_alone_is_told_too() {
+    let project = Project::empty();
+    let mut base = Base::debian();
+    base.config["history"] = json!([{ "created_by": "one" }]);
+    base.layout(&project.path("one"));
+    base.config["history"] = json!([{ "created_by": "two" }]);
+    base.layout(&project.path("two"));
+    let text = told(project.run(&["diff", "oci:one", "oci:two"]).code(6));
+    assert!(text.contains("  documents\n    history line 1: one → two\n"), "{text}");
+    base.layers[0].1 = Stored::Zstd;
+    base.layout(&project.path("three"));
+    let text = told(project.run(&["diff", "oci:two", "oci:three"]).code(6));
+    assert!(text.contains("    recompressed  two  ") && !text.contains("documents"), "{text}");
+    // The same to everybody, in a config that is written with another blank.
+    let mut blobs = BTreeMap::new();
+    let manifest = base.blobs(&mut blobs);
+    let text = String::from_utf8(blobs[manifest["digest"].as_str().expect("a digest")].clone()).expect("text");
+    let registry = FakeRegistry::plain();
+    blobs.values().for_each(|bytes| drop(registry.put_blob("app", bytes)));
+    let media_type = manifest["mediaType"].as_str().expect("a type");
+    registry.put_manifest("app", Some("1"), media_type, text.as_bytes());
+    registry.put_manifest("app", Some("2"), media_type, text.replacen('{', "{ ", 1).as_bytes());
+    let [one, two] = ["1", "2"].map(|tag| format!("{}/app:{tag}", registry.name()));
+    let text = told(project.run(&["diff", &one, &two]).code(6));
+    assert!(text.contains("text of the manifest: [DIGEST] → [DIGEST]\n"), "{text}");
+}
+
+/// Puts an image under a tag.
+fn push(registry: &FakeRegistry, tag: &str, base: &Base) {
     let mut blobs = BTreeMap::new();
     let descriptor = base.blobs(&mut blobs);
     let text = |key: &str| descriptor[key].as_str().expect("a text").to_owned();
@@ -262,11 +291,7 @@ fn push(registry: &FakeRegistry, tag: &str, base: &Base) -> Vec<String> {
             registry.put_blob("team/app", bytes);
         }
     }
-    let manifest = &blobs[&text("digest")];
-    registry.put_manifest("team/app", Some(tag), &text("mediaType"), manifest);
-    let manifest: Value = serde_json::from_slice(manifest).expect("JSON");
-    let layers = manifest["layers"].as_array().expect("layers");
-    layers.iter().map(|layer| layer["digest"].as_str().expect("a digest").to_owned()).collect()
+    registry.put_manifest("team/app", Some(tag), &text("mediaType"), &blobs[&text("digest")]);
 }
 
 /// Would fail if a layer were fetched of images that are the same, or one twice that both have.

@@ -126,6 +126,16 @@ fn any_place_is_compared_with() {
     let told = project.run(&["verify", "--against", "docker-archive:x.tar"]).code(6).told();
     assert!(told.contains("/app/main.py differs: contents"), "{told}");
     project.run(&["verify", "--against", "oci:nowhere"]).fails(1);
+    // Of several, each is held to the one of its name, and never to another.
+    project.write("ctx/app/main.py", "main");
+    project
+        .recipe(&format!("{}[images.more]\nrepository = \"r.example.com/more\"\nfrom = \"app\"\n", recipe(&registry)));
+    let told = project.run(&["verify", "--against", "docker-archive:x.tar"]).fails(1);
+    assert!(told.contains("there is no image `more`"), "{told}");
+    // A place inside the context is left out, as `build` leaves out where it writes to.
+    project.recipe("[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\ncopy = [\".\"]\nto = \"/\"\n");
+    project.run(&["build", "-o", "oci:ctx/out"]).ok();
+    project.run(&["verify", "--against", "oci:ctx/out"]).ok();
     assert!(registry.lines().is_empty());
 }
 

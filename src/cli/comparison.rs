@@ -44,7 +44,7 @@ pub(super) struct Comparison {
     digests: [Digest; 2],
     /// Each in the order of the first, then those that only the second has.
     platforms: Vec<Platform>,
-    /// What differs in the indexes alone.
+    /// What differs in the indexes alone, or in what is no image.
     index: Vec<Difference>,
 }
 
@@ -101,10 +101,13 @@ pub(super) fn compare(
     }
     let (one, other) = (first.artifact, second.artifact);
     let is_index = |artifact: &Artifact| matches!(artifact.root_document(), Some(Document::Index(_)));
+    let are_indexes = is_index(one) && is_index(other);
     let mut index = Vec::new();
-    if whole && manifests && one.digest() != other.digest() && is_index(one) && is_index(other) {
-        let [from, to] = [one, other].map(|artifact| Some(artifact.digest().to_string()));
-        index.push(Difference { of: "index".to_owned(), first: from, second: to });
+    // Charts, signatures and the like are for no platform.
+    if one.digest() != other.digest() && (platforms.is_empty() || (whole && manifests && are_indexes)) {
+        let [first, second] = [one, other].map(|artifact| Some(artifact.digest().to_string()));
+        let of = if are_indexes { "index" } else { "manifest" };
+        index.push(Difference { of: of.to_owned(), first, second });
     }
     let names = [first.text.clone(), second.text.clone()];
     Ok(Comparison { names, digests: [one.digest(), other.digest()], platforms, index })
@@ -171,12 +174,13 @@ impl Comparison {
     pub(super) fn first(&self) -> Option<String> {
         let several = self.platforms.len() > 1;
         let told = |platform: &Platform| {
-            let text = match (&platform.sides, &platform.difference) {
+            let name = clean(&platform.name);
+            Some(match (&platform.sides, &platform.difference) {
+                (_, Some(difference)) if several => format!("{name}: {}", first_of(difference)?),
                 (_, Some(difference)) => first_of(difference)?,
-                ([Some(_), _], None) => format!("only {} has {}", self.names[0], platform.name),
-                _ => format!("only {} has {}", self.names[1], platform.name),
-            };
-            Some(if several && platform.difference.is_some() { format!("{}: {text}", platform.name) } else { text })
+                ([Some(_), _], None) => format!("only {} has {name}", self.names[0]),
+                _ => format!("only {} has {name}", self.names[1]),
+            })
         };
         self.platforms.iter().find_map(told).or_else(|| self.index.first().map(words))
     }
@@ -204,14 +208,15 @@ impl Comparison {
             out.push_str(&format!("  {}\n", words(difference)));
         }
         for platform in &self.platforms {
+            let name = clean(&platform.name);
             match (&platform.sides, &platform.difference) {
-                (_, Some(_)) if platform.is_same() => out.push_str(&format!("{}  the same\n", platform.name)),
+                (_, Some(_)) if platform.is_same() => out.push_str(&format!("{name}  the same\n")),
                 (sides, Some(difference)) => {
-                    out.push_str(&format!("{}\n", platform.name));
+                    out.push_str(&format!("{name}\n"));
                     image_text(sides, difference, all, &mut out);
                 }
-                ([Some(_), _], None) => out.push_str(&format!("{}  only in {}\n", platform.name, clean(first))),
-                _ => out.push_str(&format!("{}  only in {}\n", platform.name, clean(second))),
+                ([Some(_), _], None) => out.push_str(&format!("{name}  only in {}\n", clean(first))),
+                _ => out.push_str(&format!("{name}  only in {}\n", clean(second))),
             }
         }
         out

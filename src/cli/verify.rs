@@ -70,7 +70,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Outcome {
         names,
         ..workshop.builder(&recipe, &outside, before.as_ref().unwrap_or(&nothing))
     };
-    // What `build` would leave out, too: where it writes to.
+    // What `build` would refuse to copy, too: where it writes to.
     let against = expected.iter().flatten().map(|published| published.place.clone());
     for place in against.chain([Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)?]) {
         match place {

@@ -279,6 +279,20 @@ fn what_differs_in_documents_alone_is_told_too() {
     let [one, two] = ["1", "2"].map(|tag| format!("{}/app:{tag}", registry.name()));
     let text = told(project.run(&["diff", &one, &two]).code(6));
     assert!(text.contains("text of the manifest: [DIGEST] → [DIGEST]\n"), "{text}");
+    // What is no image has no platform, and no files.
+    let chart = |note: &str| {
+        let empty = json!({ "mediaType": "application/vnd.x", "digest": registry.put_blob("app", b"{}"), "size": 2 });
+        let oci = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": oci, "config": empty, "layers": [], "annotations": { "note": note },
+        });
+        registry.put_manifest("app", Some(note), oci, manifest.to_string().as_bytes());
+        format!("{}/app:{note}", registry.name())
+    };
+    let (three, four) = (chart("three"), chart("four"));
+    let text = told(project.run(&["diff", &three, &four]).code(6));
+    assert!(text.contains("  manifest: [DIGEST] → [DIGEST]\n"), "{text}");
+    project.run(&["diff", &three, &three]).ok();
 }
 
 /// Puts an image under a tag.

@@ -132,10 +132,13 @@ fn any_place_is_compared_with() {
         .recipe(&format!("{}[images.more]\nrepository = \"r.example.com/more\"\nfrom = \"app\"\n", recipe(&registry)));
     let told = project.run(&["verify", "--against", "docker-archive:x.tar"]).fails(1);
     assert!(told.contains("there is no image `more`"), "{told}");
-    // A place inside the context is left out, as `build` leaves out where it writes to.
+    // Where a build wrote to is never copied, as it was not then.
     project.recipe("[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\ncopy = [\".\"]\nto = \"/\"\n");
-    project.run(&["build", "-o", "oci:ctx/out"]).ok();
-    project.run(&["verify", "--against", "oci:ctx/out"]).ok();
+    project.run(&["build", "-o", "oci:out"]).ok();
+    project.run(&["verify", "--against", "oci:out"]).ok();
+    std::fs::rename(project.path("out"), project.path("ctx/out")).expect("renaming");
+    let told = project.run(&["verify", "--against", "oci:ctx/out"]).fails(3);
+    assert!(told.contains("would copy an output"), "{told}");
     assert!(registry.lines().is_empty());
 }
 

@@ -6,6 +6,7 @@ pub mod compress;
 pub mod content;
 pub mod context;
 pub mod debian;
+pub mod difference;
 pub mod dockerfile;
 pub mod elf;
 pub mod explain;

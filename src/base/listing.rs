@@ -9,13 +9,13 @@ use crate::content::Content;
 use crate::oci::{Compression, DiffId, Digest, Hasher};
 use crate::store::{BlobStore, StoreError, read_record, write_record};
 use crate::tar::{Member, MemberKind, ReadError, Reader};
-use crate::tree::{Located, Node, NodeKind, Owner, PathError, ResolveError, Rootfs, TreePath};
+use crate::tree::{Capabilities, Located, Node, NodeKind, Owner, PathError, ResolveError, Rootfs, TreePath};
 
 /// The most bytes of contents that are kept in one listing; what comes after is read out of the layer when it is needed.
 const MAX_KEPT: u64 = 32 << 20;
 
 /// The most that a layer may decompress to, in bytes.
-pub(crate) const MAX_LAYER: u64 = 64 << 30;
+pub(super) const MAX_LAYER: u64 = 64 << 30;
 
 /// The members of a layer, and the contents of the few files that builds ask for.
 #[derive(Clone, Debug)]
@@ -24,20 +24,43 @@ pub struct Listing {
     diff_id: DiffId,
 }
 
+/// How much a listing tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What stands where: what builds ask for.
+    Places,
+    /// The digests of all contents too, capabilities, and what packages say of themselves: what comparing needs.
+    Contents,
+}
+
+impl Depth {
+    /// The bucket of such listings; the number changes with their form.
+    fn bucket(self) -> &'static str {
+        match self {
+            Depth::Places => "listings-v2",
+            Depth::Contents => "contents-v1",
+        }
+    }
+}
+
+/// A member of a layer.
 #[derive(Clone, Debug)]
-struct Listed {
-    path: TreePath,
-    mode: u32,
-    owner: Owner,
-    what: What,
+pub(crate) struct Listed {
+    pub(crate) path: TreePath,
+    pub(crate) mode: u32,
+    pub(crate) owner: Owner,
+    pub(crate) what: What,
 }
 
 #[derive(Clone, Debug)]
-enum What {
+pub(crate) enum What {
     File {
         offset: u64,
         length: u64,
         kept: Option<Vec<u8>>,
+        /// Nothing of listings of places.
+        digest: Option<Digest>,
+        capabilities: Option<Capabilities>,
     },
     Directory,
     Symlink(Box<[u8]>),
@@ -101,18 +124,34 @@ fn is_kept(path: &TreePath) -> bool {
     ) || path.as_bytes().starts_with(b"var/lib/dpkg/status.d/")
 }
 
+/// Whether the contents of this file tell which packages there are.
+pub(crate) fn tells_packages(path: &TreePath) -> bool {
+    let bytes = path.as_bytes();
+    let is_debian = bytes == b"var/lib/dpkg/status"
+        || (bytes.starts_with(b"var/lib/dpkg/status.d/") && !bytes.ends_with(b".md5sums"));
+    is_debian || bytes.ends_with(b".dist-info/METADATA")
+}
+
 impl Listing {
     /// Reads a layer: `blob` gives its stored bytes, and must fail itself where they are not what its digest says.
     ///
     /// # Errors
     /// [`ListingError`].
-    pub fn scan(blob: impl Read + Send, compression: Compression, diff_id: DiffId) -> Result<Self, ListingError> {
+    pub fn scan(
+        blob: impl Read + Send,
+        compression: Compression,
+        diff_id: DiffId,
+        depth: Depth,
+    ) -> Result<Self, ListingError> {
         let decoded = Decoder::new(blob, compression).limited(MAX_LAYER);
         let mut reader = Reader::new(Hashing { inner: decoded, hasher: Hasher::new() });
         let mut members = Vec::new();
         let mut budget = MAX_KEPT;
         while let Some(member) = reader.next_member()? {
-            let kept = if member.kind == MemberKind::File && is_kept(&member.path) && member.size <= budget {
+            let is_file = member.kind == MemberKind::File;
+            let in_full = depth == Depth::Contents;
+            let is_wanted = is_kept(&member.path) || (in_full && tells_packages(&member.path));
+            let kept = if is_file && is_wanted && member.size <= budget {
                 budget -= member.size;
                 let mut bytes = Vec::new();
                 reader.data().read_to_end(&mut bytes).map_err(ReadError::Io)?;
@@ -120,7 +159,16 @@ impl Listing {
             } else {
                 None
             };
-            if let Some(listed) = listed(member, kept)? {
+            let digest = match &kept {
+                Some(bytes) if in_full => Some(Digest::of(bytes)),
+                None if in_full && is_file => {
+                    let mut hasher = Hasher::new();
+                    std::io::copy(&mut reader.data(), &mut hasher).map_err(ReadError::Io)?;
+                    Some(hasher.finish())
+                }
+                _ => None,
+            };
+            if let Some(listed) = listed(member, kept, digest)? {
                 members.push(listed);
             }
         }
@@ -132,6 +180,11 @@ impl Listing {
             return Err(ListingError::DiffId { expected: diff_id, actual });
         }
         Ok(Listing { members, diff_id })
+    }
+
+    /// What it lists, in the order in which the layer has it.
+    pub(crate) fn members(&self) -> &[Listed] {
+        &self.members
     }
 
     /// Whether it deletes something of the layers below.
@@ -174,7 +227,7 @@ impl Listing {
                 What::File { kept: Some(bytes), .. } => {
                     NodeKind::File(Located::Content(Content::inline(bytes.as_slice())))
                 }
-                What::File { offset, length, kept: None } => {
+                What::File { offset, length, kept: None, .. } => {
                     NodeKind::File(Located::Layer { layer, offset: *offset, length: *length })
                 }
                 What::Hardlink(target) => {
@@ -197,8 +250,8 @@ impl Listing {
     }
 
     /// The listing of that layer, where the store remembers it.
-    pub fn load(store: &BlobStore, blob: Digest, diff_id: DiffId) -> Option<Self> {
-        let record = read_record(store, BUCKET, &name(blob, diff_id))?;
+    pub fn load(store: &BlobStore, blob: Digest, diff_id: DiffId, depth: Depth) -> Option<Self> {
+        let record = read_record(store, depth.bucket(), &name(blob, diff_id))?;
         let mut members = Vec::new();
         for line in record.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             members.push(serde_json::from_slice::<Line>(line).ok()?.listed()?);
@@ -210,14 +263,14 @@ impl Listing {
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn save(&self, store: &BlobStore, blob: Digest) -> Result<(), StoreError> {
+    pub fn save(&self, store: &BlobStore, blob: Digest, depth: Depth) -> Result<(), StoreError> {
         let mut lines = Vec::new();
         for member in &self.members {
             // A struct of numbers and byte strings always serialises.
             lines.extend(serde_json::to_vec(&Line::of(member)).unwrap_or_default());
             lines.push(b'\n');
         }
-        write_record(store, BUCKET, &name(blob, self.diff_id), &lines)
+        write_record(store, depth.bucket(), &name(blob, self.diff_id), &lines)
     }
 }
 
@@ -225,9 +278,6 @@ impl Listing {
 fn name(blob: Digest, diff_id: DiffId) -> String {
     Digest::of(&[&blob.raw()[..], &diff_id.0.raw()[..]].concat()).hex()
 }
-
-/// The bucket of listings; the number changes with their form.
-const BUCKET: &str = "listings-v2";
 
 /// One member as it is stored: a line of JSON; byte strings as base64 where they are no text.
 #[derive(Serialize, Deserialize)]
@@ -241,6 +291,10 @@ struct Line {
     t: Option<Bytes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     o: Option<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    d: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    c: Option<Bytes>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -271,8 +325,13 @@ impl Bytes {
 
 impl Line {
     fn of(member: &Listed) -> Self {
+        let (mut digest, mut attribute) = (None, None);
         let (kind, target, place) = match &member.what {
-            What::File { offset, length, kept } => ('f', kept.as_deref().map(Bytes::of), Some((*offset, *length))),
+            What::File { offset, length, kept, digest: contents, capabilities } => {
+                digest = *contents;
+                attribute = capabilities.as_ref().map(|Capabilities(bytes)| Bytes::of(bytes));
+                ('f', kept.as_deref().map(Bytes::of), Some((*offset, *length)))
+            }
             What::Directory => ('d', None, None),
             What::Symlink(target) => ('l', Some(Bytes::of(target)), None),
             What::Hardlink(target) => ('h', Some(Bytes::of(target.as_bytes())), None),
@@ -281,7 +340,8 @@ impl Line {
             What::Opaque => ('o', None, None),
         };
         let Owner { uid, gid } = member.owner;
-        Line { p: Bytes::of(member.path.as_bytes()), m: member.mode, u: uid, g: gid, k: kind, t: target, o: place }
+        let path = Bytes::of(member.path.as_bytes());
+        Line { p: path, m: member.mode, u: uid, g: gid, k: kind, t: target, o: place, d: digest, c: attribute }
     }
 
     fn listed(self) -> Option<Listed> {
@@ -292,7 +352,11 @@ impl Line {
         let what = match self.k {
             'f' => {
                 let (offset, length) = self.o?;
-                What::File { offset, length, kept: target }
+                let capabilities = match self.c {
+                    Some(bytes) => Some(Capabilities(bytes.bytes()?)),
+                    None => None,
+                };
+                What::File { offset, length, kept: target, digest: self.d, capabilities }
             }
             'd' => What::Directory,
             'l' => What::Symlink(target?.into()),
@@ -308,8 +372,8 @@ impl Line {
 }
 
 /// What a member of a layer's tar says (image-spec, layer.md, "Whiteouts"). `None` for what only some tools need.
-fn listed(member: Member, kept: Option<Vec<u8>>) -> Result<Option<Listed>, ListingError> {
-    let Member { path, mode, owner, offset, size, .. } = member;
+fn listed(member: Member, kept: Option<Vec<u8>>, digest: Option<Digest>) -> Result<Option<Listed>, ListingError> {
+    let Member { path, mode, owner, offset, size, capabilities, .. } = member;
     if let Some(name) = path.file_name()
         && let Some(hidden) = name.strip_prefix(b".wh.")
     {
@@ -327,7 +391,7 @@ fn listed(member: Member, kept: Option<Vec<u8>>) -> Result<Option<Listed>, Listi
         return Ok(Some(Listed { path: parent.child(hidden)?, mode, owner, what: What::Deleted }));
     }
     let what = match member.kind {
-        MemberKind::File => What::File { offset, length: size, kept },
+        MemberKind::File => What::File { offset, length: size, kept, digest, capabilities },
         MemberKind::Directory => What::Directory,
         MemberKind::Symlink(target) => What::Symlink(target),
         MemberKind::Hardlink(target) => What::Hardlink(target),
@@ -380,7 +444,7 @@ mod tests {
     }
 
     fn scan(bytes: &[u8]) -> Result<Listing, ListingError> {
-        Listing::scan(bytes, Compression::None, DiffId(Digest::of(bytes)))
+        Listing::scan(bytes, Compression::None, DiffId(Digest::of(bytes)), Depth::Places)
     }
 
     fn merged(layers: &[&[(&str, u8, &str)]]) -> Result<Rootfs, ListingError> {
@@ -434,7 +498,10 @@ mod tests {
         assert!(merged(&[&[("a", b'0', ""), ("a/b", b'0', "")]]).is_err());
         let bytes = tar(&[("a", b'0', "")]);
         let wrong = DiffId(Digest::of(b"other"));
-        assert!(matches!(Listing::scan(&bytes[..], Compression::None, wrong), Err(ListingError::DiffId { .. })));
+        assert!(matches!(
+            Listing::scan(&bytes[..], Compression::None, wrong, Depth::Places),
+            Err(ListingError::DiffId { .. })
+        ));
     }
 
     #[test]
@@ -448,17 +515,25 @@ mod tests {
             ("h", b'1', "etc/passwd"),
             (".wh.g", b'0', ""),
         ]);
-        let listing = scan(&bytes).unwrap();
         let blob = Digest::of(b"the blob");
-        assert!(Listing::load(&store, blob, listing.diff_id()).is_none());
-        listing.save(&store, blob).unwrap();
-        let again = Listing::load(&store, blob, listing.diff_id()).unwrap();
-        assert_eq!(format!("{again:?}"), format!("{listing:?}"));
-        assert!(Listing::load(&store, Digest::of(b"another"), listing.diff_id()).is_none());
-        let file = store.bucket(BUCKET).unwrap().join(name(blob, listing.diff_id()));
-        let mut damaged = std::fs::read(&file).unwrap();
-        damaged[40] ^= 1;
-        std::fs::write(&file, damaged).unwrap();
-        assert!(Listing::load(&store, blob, listing.diff_id()).is_none());
+        for depth in [Depth::Places, Depth::Contents] {
+            let diff_id = DiffId(Digest::of(&bytes));
+            let listing = Listing::scan(&bytes[..], Compression::None, diff_id, depth).unwrap();
+            let load = |blob| Listing::load(&store, blob, diff_id, depth);
+            assert!(load(blob).is_none());
+            listing.save(&store, blob, depth).unwrap();
+            assert_eq!(format!("{:?}", load(blob).unwrap()), format!("{listing:?}"));
+            let digest = listing.members().iter().find_map(|member| match &member.what {
+                What::File { digest, .. } => *digest,
+                _ => None,
+            });
+            assert_eq!(digest, (depth == Depth::Contents).then(|| Digest::of(b"x")));
+            assert!(load(Digest::of(b"another")).is_none());
+            let file = store.bucket(depth.bucket()).unwrap().join(name(blob, diff_id));
+            let mut damaged = std::fs::read(&file).unwrap();
+            damaged[40] ^= 1;
+            std::fs::write(&file, damaged).unwrap();
+            assert!(load(blob).is_none());
+        }
     }
 }

@@ -15,7 +15,7 @@ mod reader;
 mod stack;
 
 pub use knowledge::{Knowledge, KnowledgeError};
-pub(crate) use listing::MAX_LAYER;
-pub use listing::{Listing, ListingError};
+pub use listing::{Depth, Listing, ListingError};
+pub(crate) use listing::{Listed, What, tells_packages};
 pub use reader::LayerReader;
 pub use stack::{BaseError, LayerStack, StackLayer, identity};

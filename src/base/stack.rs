@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::sync::{Arc, OnceLock};
 
 use super::knowledge::Knowledge;
-use super::listing::{Listing, ListingError};
+use super::listing::{Depth, Listing, ListingError};
 use super::reader::LayerReader;
 use crate::compress::Decoder;
 use crate::content::Content;
@@ -56,7 +56,7 @@ struct Unread {
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
     /// A layer's bytes cannot be had.
-    #[error("reading layer {digest} of the base")]
+    #[error("reading layer {digest}")]
     Bytes {
         /// Which.
         digest: String,
@@ -64,7 +64,7 @@ pub enum BaseError {
         source: SourceError,
     },
     /// A layer's contents are refused.
-    #[error("reading layer {digest} of the base")]
+    #[error("reading layer {digest}")]
     Listing {
         /// Which.
         digest: String,
@@ -72,7 +72,7 @@ pub enum BaseError {
         source: ListingError,
     },
     /// A layer is of a kind that cannot be read.
-    #[error("layer {digest} of the base is of the media type {media_type}, which is no layer that can be read")]
+    #[error("layer {digest} is of the media type {media_type}, which is no layer that can be read")]
     MediaType {
         /// Which.
         digest: String,
@@ -80,10 +80,18 @@ pub enum BaseError {
         media_type: String,
     },
     /// A file of a layer cannot be read.
-    #[error("reading a file of layer {digest} of the base")]
+    #[error("reading a file of layer {digest}")]
     File {
         /// Which layer.
         digest: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that was taken out of a layer cannot be read.
+    #[error("reading {path} of the image")]
+    Contents {
+        /// The file.
+        path: TreePath,
         /// Why.
         source: std::io::Error,
     },
@@ -273,7 +281,7 @@ impl LayerStack {
     pub fn is_at_hand(&self, store: &BlobStore) -> bool {
         let unread = self.unread.as_ref().map_or(0, |unread| unread.layers);
         self.layers.iter().take(unread).all(|StackLayer { descriptor, diff_id, .. }| {
-            store.contains(descriptor) || Listing::load(store, descriptor.digest, *diff_id).is_some()
+            store.contains(descriptor) || Listing::load(store, descriptor.digest, *diff_id, Depth::Places).is_some()
         })
     }
 
@@ -335,20 +343,21 @@ impl LayerStack {
         reporter: &Reporter,
     ) -> Result<(), BaseError> {
         for layer in layers {
-            let digest = layer.descriptor.digest.to_string();
-            let refused = |source| BaseError::Listing { digest: digest.clone(), source };
-            let listing = match Listing::load(store, layer.descriptor.digest, layer.diff_id) {
-                Some(listing) => listing,
-                None => {
-                    let listing = scan(&layer, reporter)?;
-                    listing.save(store, layer.descriptor.digest)?;
-                    listing
-                }
-            };
-            let number = self.layers.len();
-            listing.apply(self.settled(), number).map_err(refused)?;
-            self.layers.push(layer);
+            let listing = layer.listing(Depth::Places, store, reporter)?;
+            self.push_listed(layer, &listing)?;
         }
+        Ok(())
+    }
+
+    /// Puts a layer on top that was listed already.
+    ///
+    /// # Errors
+    /// Where it cannot be unpacked over what is below it.
+    pub(crate) fn push_listed(&mut self, layer: StackLayer, listing: &Listing) -> Result<(), BaseError> {
+        let number = self.layers.len();
+        let digest = layer.descriptor.digest.to_string();
+        listing.apply(self.settled(), number).map_err(|source| BaseError::Listing { digest, source })?;
+        self.layers.push(layer);
         Ok(())
     }
 
@@ -414,6 +423,22 @@ impl LayerStack {
     }
 }
 
+impl StackLayer {
+    /// What the layer holds: read once, or known from an earlier time.
+    ///
+    /// # Errors
+    /// [`BaseError`].
+    pub(crate) fn listing(&self, depth: Depth, store: &BlobStore, reporter: &Reporter) -> Result<Listing, BaseError> {
+        let digest = self.descriptor.digest;
+        if let Some(listing) = Listing::load(store, digest, self.diff_id, depth) {
+            return Ok(listing);
+        }
+        let listing = scan(self, depth, reporter)?;
+        listing.save(store, digest, depth)?;
+        Ok(listing)
+    }
+}
+
 /// What a stack of layers is, whatever its blobs are compressed with.
 pub fn identity(layers: &[StackLayer]) -> Digest {
     let mut hasher = Hasher::new();
@@ -433,17 +458,15 @@ pub(super) fn open(layer: &StackLayer) -> Result<(Content, Compression), BaseErr
     Ok((content, compression))
 }
 
-fn scan(layer: &StackLayer, reporter: &Reporter) -> Result<Listing, BaseError> {
+fn scan(layer: &StackLayer, depth: Depth, reporter: &Reporter) -> Result<Listing, BaseError> {
     let digest = layer.descriptor.digest.to_string();
     let (content, compression) = open(layer)?;
-    let task = reporter.task(
-        Phase::Unpack,
-        format!("base layer {}", layer.descriptor.digest.short()),
-        Some(layer.descriptor.size),
-    );
+    let whose = if depth == Depth::Places { "base layer" } else { "layer" };
+    let subject = format!("{whose} {}", layer.descriptor.digest.short());
+    let task = reporter.task(Phase::Unpack, subject, Some(layer.descriptor.size));
     let reader = content.open().map_err(|error| BaseError::File { digest: digest.clone(), source: error.into() })?;
     let counted = Counted { inner: reader, advance: |bytes| task.advance(bytes) };
-    Listing::scan(counted, compression, layer.diff_id).map_err(|source| BaseError::Listing { digest, source })
+    Listing::scan(counted, compression, layer.diff_id, depth).map_err(|source| BaseError::Listing { digest, source })
 }
 
 struct Counted<R, F> {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::selection::Selection;
+
 /// Builds OCI images from a recipe: no Docker, no daemon, no root, nothing executed.
 #[derive(Debug, Parser)]
 #[command(name = "lapstrake", version, max_term_width = 100, arg_required_else_help = true)]
@@ -93,12 +95,16 @@ pub(crate) enum Command {
     /// Tell for each layer of an image whether it is the one that was there before, and which file, package, setting or
     /// base made it another
     Explain(Box<ExplainArgs>),
+    /// Build again from recipe and lock, and tell whether what the registry holds is the same (exit code 6 where it is not)
+    Verify(Box<super::verify::VerifyArgs>),
     /// Push a layout or an archive to a registry
     Push(PushArgs),
     /// Copy images between any two places
     Copy(CopyArgs),
     /// Show what is in an image: config, layers, sizes, files
     Inspect(InspectArgs),
+    /// Show in what two images differ: config, layers, packages, files (exit code 6 where they do)
+    Diff(super::diff::DiffArgs),
     /// Look after the cache
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -234,14 +240,8 @@ pub(crate) struct BuildArgs {
 /// `lapstrake explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
-    pub(crate) images: Vec<String>,
-    /// Only this variant; may be given several times
-    #[arg(long, value_name = "VARIANT")]
-    pub(crate) variant: Vec<String>,
-    /// Only this platform (os/arch[/variant]); several with commas or given several times
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
-    pub(crate) platform: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// Compare with the images at this place (a reference, oci:DIR, an archive) [default: oci:./lapstrake-out, where it is
     /// there and nothing else is named]
     #[arg(long, value_name = "PLACE")]
@@ -253,27 +253,12 @@ pub(crate) struct ExplainArgs {
     /// image; may be given several times
     #[arg(long, value_name = "PLACE")]
     pub(crate) cache_from: Vec<String>,
-    /// Tag in place of the recipe's, as for `build`
-    #[arg(short, long, value_name = "TAG")]
-    pub(crate) tag: Vec<String>,
-    /// Add a label to every image: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) label: Vec<String>,
-    /// Add an annotation to every image: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) annotation: Vec<String>,
-    /// Set a key of the recipe's [project]: KEY=VALUE
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
     /// Use the lock as it is: fail (exit code 4) where it would have to change
     #[arg(long)]
     pub(crate) locked: bool,
     /// Do not touch the network: what is not on this machine or in the cache is an error
     #[arg(long, conflicts_with = "registry")]
     pub(crate) offline: bool,
-    /// The images' date, in seconds since 1970 [env: SOURCE_DATE_EPOCH]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(crate) source_date_epoch: Option<i64>,
     /// As JSON, with all paths and both values of all settings
     #[arg(long)]
     pub(crate) json: bool,
@@ -341,6 +326,16 @@ pub(crate) struct InspectArgs {
     /// List the files too
     #[arg(long)]
     pub(crate) files: bool,
+    /// Name every package with its version, not only how many there are
+    #[arg(long)]
+    pub(crate) packages: bool,
+    /// Look into the layers of an image in a registry too, for packages, users and the largest files: they are fetched.
+    /// Those of places on this machine are looked into in any case
+    #[arg(long)]
+    pub(crate) contents: bool,
+    /// Print the file at this path of the image, symlinks followed; of a directory, what is in it
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["files", "packages", "contents", "json", "validate"])]
+    pub(crate) cat: Option<String>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

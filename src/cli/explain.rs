@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lapstrake::build::{Builder, Built, BuiltPlatform, Locking};
-use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory, Side};
+use lapstrake::difference::{PackageChange, Side};
+use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory};
 use lapstrake::lock::Lock;
 use lapstrake::oci::{Descriptor, Digest, Platform};
 use lapstrake::place::{BlobSource, Image, ImageSource, Pick, Place, SourceError, select_image};
@@ -30,11 +31,11 @@ const NAMED: usize = 3;
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
-    let (recipe, _) = load_recipe(global, &args.set)?;
+    let (recipe, _) = load_recipe(global, &args.selection.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
     }
-    let build_args = build_args(args);
+    let build_args = BuildArgs { cache_from: args.cache_from.clone(), ..args.selection.build_args() };
     let wanted = wanted(&recipe, &build_args)?;
     let only = platforms(&build_args)?;
     let names = names(&recipe, &wanted, &build_args)?;
@@ -64,10 +65,10 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let mut builder = Builder {
         locking: if args.locked { Locking::Locked } else { Locking::AsNeeded },
         elsewhere: &pushed_layers,
-        epoch: epoch(args.source_date_epoch)?,
+        epoch: epoch(args.selection.source_date_epoch)?,
         platforms: only,
-        labels: key_values("--label", &args.label)?,
-        annotations: key_values("--annotation", &args.annotation)?,
+        labels: key_values("--label", &args.selection.label)?,
+        annotations: key_values("--annotation", &args.selection.annotation)?,
         names,
         ..workshop.builder(&recipe, &outside, &before)
     };
@@ -82,7 +83,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     for (image, planned) in built.iter().zip(&plan) {
         for (platform, wanted) in image.images.iter().zip(&planned.platforms) {
             let before = sources.before(planned, wanted, &places, args.registry)?;
-            told.push(tell(image, platform, before.as_ref(), &workshop));
+            told.push(tell(image, platform, before.as_ref(), &workshop, &reporter));
         }
     }
     if args.json {
@@ -90,18 +91,6 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
         return print(&format!("{}\n", serde_json::to_string_pretty(&all).or_fail(Code::Failed)?));
     }
     print(&told.iter().map(Told::text).collect::<Vec<_>>().join("\n"))
-}
-
-/// What `build` would be told for the same images.
-fn build_args(args: &ExplainArgs) -> BuildArgs {
-    BuildArgs {
-        images: args.images.clone(),
-        variant: args.variant.clone(),
-        platform: args.platform.clone(),
-        tag: args.tag.clone(),
-        cache_from: args.cache_from.clone(),
-        ..BuildArgs::default()
-    }
 }
 
 /// A place that was named, where images may be that are compared with.
@@ -238,7 +227,13 @@ struct Told {
     from: Vec<String>,
 }
 
-fn tell(built: &Built, platform: &BuiltPlatform, before: Option<&Before>, workshop: &Workshop<'_>) -> Told {
+fn tell(
+    built: &Built,
+    platform: &BuiltPlatform,
+    before: Option<&Before>,
+    workshop: &Workshop<'_>,
+    reporter: &Reporter,
+) -> Told {
     let image = &platform.image;
     let source = built.artifact.source();
     let now = Side { manifest: &image.manifest, config: &image.config, bytes: source.clone() };
@@ -246,7 +241,7 @@ fn tell(built: &Built, platform: &BuiltPlatform, before: Option<&Before>, worksh
         let config = before.image.config.as_ref()?;
         Some(Side { manifest: &before.image.manifest, config, bytes: before.bytes.clone() })
     });
-    let explanation = explain::explain(side.as_ref(), &now, &platform.layers);
+    let explanation = explain::explain(side.as_ref(), &now, &platform.layers, &workshop.store, reporter);
     let whence = |descriptor: &Descriptor| match (workshop.store.contains(descriptor), source.comes_from(descriptor)) {
         (true, _) => "cache".to_owned(),
         (false, Some(reference)) => reference.to_string(),
@@ -313,9 +308,9 @@ impl Told {
         let changed: Vec<String> = settings
             .iter()
             .map(|difference| match (&difference.first, &difference.second) {
-                (None, _) => format!("{} is new", difference.of),
-                (_, None) => format!("{} is gone", difference.of),
-                _ => format!("{} changed", difference.of),
+                (None, _) => format!("{} is new", clean(&difference.of)),
+                (_, None) => format!("{} is gone", clean(&difference.of)),
+                _ => format!("{} changed", clean(&difference.of)),
             })
             .collect();
         let fate = match (&self.before, changed.is_empty()) {
@@ -438,7 +433,7 @@ fn layer_json(layer: &LayerStory, from: &str) -> Value {
                 };
                 json!({ "path": change.path, "status": status, "how": how })
             };
-            let package = |change: &explain::PackageChange| json!({ "kind": change.kind.word(), "name": change.name, "before": change.from, "now": change.to });
+            let package = |change: &PackageChange| json!({ "kind": change.kind.word(), "name": change.name, "before": change.from, "now": change.to });
             value["was"] = json!(was);
             value["packages"] = packages.iter().map(package).collect();
             value["files"] = files.iter().map(file).collect();

@@ -7,9 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use lapstrake::base::{LayerStack, StackLayer};
+use lapstrake::difference;
 use lapstrake::dockerfile::{self, Kind, MAX_DOCKERFILE};
 use lapstrake::git::Checkout;
-use lapstrake::migrate::{self, Context, Fate, FileKind, Input, Migration, Options, compare};
+use lapstrake::migrate::{self, Context, Fate, FileKind, Input, Migration, Options};
 use lapstrake::place::{Artifact, BlobSource, Image, read_artifacts};
 use lapstrake::recipe::{self, Inputs, RecipeError};
 use lapstrake::report::Reporter;
@@ -325,9 +326,9 @@ fn check(global: &Global, args: &InitArgs, reference: &str, reporter: &Reporter)
         let Some(other) = other else { continue };
         let Some(other_config) = &other.config else { continue };
         compared += 1;
-        found.extend(compare::settings(&other_config.config, &config.config));
+        found.extend(difference::settings(&other_config.config, &config.config));
         let (first, second) = (stack(&theirs, other, &store, reporter)?, stack(&ours, image, &store, reporter)?);
-        found.extend(compare::files(first.rootfs(), second.rootfs(), &ignored));
+        found.extend(difference::places(first.rootfs(), second.rootfs(), &ignored));
     }
     if compared == 0 {
         return Err(Failure::new(Code::Different, format!("{reference} is for another platform than what was built")));

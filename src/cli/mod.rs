@@ -3,6 +3,8 @@
 mod args;
 mod build;
 mod cache;
+mod comparison;
+mod diff;
 mod environment;
 mod exit;
 mod explain;
@@ -10,8 +12,10 @@ mod init;
 mod inspect;
 mod lock;
 mod progress;
+mod selection;
 mod signals;
 mod transfer;
+mod verify;
 mod workshop;
 
 use std::io::{self, Write};
@@ -50,9 +54,11 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Init(args) => init::run(&cli.global, args),
         Command::Build(args) => build::run(&cli.global, args),
         Command::Explain(args) => explain::run(&cli.global, args),
+        Command::Verify(args) => verify::run(&cli.global, args),
         Command::Lock(args) => lock::run(&cli.global, args),
         Command::Push(args) => transfer::push(&cli.global, args),
         Command::Copy(args) => transfer::copy(&cli.global, args),
+        Command::Diff(args) => diff::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::Cache(command) => cache::run(&cli.global, command),
         Command::Schema { markdown: true } => print(&lapstrake::recipe::reference()),

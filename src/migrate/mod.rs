@@ -13,7 +13,6 @@
 //! recipe; what the context holds is asked of a [`Context`].
 
 mod commands;
-pub mod compare;
 mod copies;
 mod draft;
 mod names;

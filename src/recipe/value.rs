@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::problems::{Fault, quoted, shown};
 use crate::nearest::nearest;
-use crate::tree::Owner;
+use crate::tree::{CAPABILITY_NAMES, Owner};
 
 /// Permission bits with setuid, setgid and sticky: 0 to 07777.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -383,51 +383,6 @@ pub struct FileCapabilities {
     pub effective: bool,
 }
 
-/// In the order of their numbers (linux/capability.h).
-const CAPABILITIES: [&str; 41] = [
-    "cap_chown",
-    "cap_dac_override",
-    "cap_dac_read_search",
-    "cap_fowner",
-    "cap_fsetid",
-    "cap_kill",
-    "cap_setgid",
-    "cap_setuid",
-    "cap_setpcap",
-    "cap_linux_immutable",
-    "cap_net_bind_service",
-    "cap_net_broadcast",
-    "cap_net_admin",
-    "cap_net_raw",
-    "cap_ipc_lock",
-    "cap_ipc_owner",
-    "cap_sys_module",
-    "cap_sys_rawio",
-    "cap_sys_chroot",
-    "cap_sys_ptrace",
-    "cap_sys_pacct",
-    "cap_sys_admin",
-    "cap_sys_boot",
-    "cap_sys_nice",
-    "cap_sys_resource",
-    "cap_sys_time",
-    "cap_sys_tty_config",
-    "cap_mknod",
-    "cap_lease",
-    "cap_audit_write",
-    "cap_audit_control",
-    "cap_setfcap",
-    "cap_mac_override",
-    "cap_mac_admin",
-    "cap_syslog",
-    "cap_wake_alarm",
-    "cap_block_suspend",
-    "cap_audit_read",
-    "cap_perfmon",
-    "cap_bpf",
-    "cap_checkpoint_restore",
-];
-
 impl FileCapabilities {
     /// The value of the attribute `security.capability`: version 2, without a root user.
     pub fn attribute(&self) -> crate::tree::Capabilities {
@@ -457,7 +412,7 @@ impl FileCapabilities {
             let mut mask = 0;
             for name in names.split(',') {
                 let lower = name.to_ascii_lowercase();
-                match CAPABILITIES.iter().position(|known| *known == lower) {
+                match CAPABILITY_NAMES.iter().position(|known| *known == lower) {
                     Some(number) => mask |= 1u64 << number,
                     None => {
                         let full = if lower.starts_with("cap_") { lower } else { format!("cap_{lower}") };
@@ -465,7 +420,7 @@ impl FileCapabilities {
                             format!("{} is no capability", shown(name)),
                             "expected a capability such as `cap_net_raw`",
                         );
-                        return Err(match nearest(&full, CAPABILITIES) {
+                        return Err(match nearest(&full, CAPABILITY_NAMES) {
                             Some(close) => fault.help(format!("did you mean `{close}`?")),
                             None => fault,
                         });

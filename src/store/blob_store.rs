@@ -79,8 +79,8 @@ impl StoreError {
 
 pub(super) const BLOBS: &str = "blobs-v1";
 /// Small files that begin with the digest of the rest ([`super::read_record`]).
-pub(super) const RECORDS: [&str; 6] =
-    ["documents-v1", "layers-v2", "listings-v2", "plans-v2", "proofs-v1", "written-v1"];
+pub(super) const RECORDS: [&str; 7] =
+    ["contents-v1", "documents-v1", "layers-v2", "listings-v2", "plans-v2", "proofs-v1", "written-v1"];
 /// Files that are checked in their own way, or when what they say is used.
 pub(super) const OTHERS: [&str; 3] = ["chunks-v1", super::file_hashes::BUCKET, "made-v1"];
 pub(super) const TMP: &str = "tmp";

@@ -1,6 +1,6 @@
 //! One entry of a tree.
 
-use super::{Origin, TreePath};
+use super::{Capabilities, Origin, TreePath};
 use crate::content::Content;
 use crate::shown::Shown;
 
@@ -31,10 +31,6 @@ impl std::fmt::Display for Owner {
         write!(f, "{}:{}", self.uid, self.gid)
     }
 }
-
-/// The value of a file's `security.capability` attribute, version 2 or 3, as the kernel stores it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capabilities(pub Vec<u8>);
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! A [`FileTree`] is metadata only; the contents of files stay where they are until the layer is written ([`crate::content::Content`]).
 //! [`TreePath`] is the one place where it is decided what a path inside an image may be.
 
+mod capabilities;
 mod entry;
 mod file_tree;
 mod known;
@@ -12,7 +13,8 @@ mod place;
 mod rootfs;
 mod underlay;
 
-pub use entry::{Capabilities, Entry, Kind, MODE_MASK, Owner};
+pub use capabilities::{CAPABILITY_NAMES, Capabilities};
+pub use entry::{Entry, Kind, MODE_MASK, Owner};
 pub use file_tree::{FileTree, TreeError};
 pub use known::{Contradiction, Known};
 pub use origin::Origin;

@@ -6,6 +6,7 @@ mod bases;
 mod ca;
 mod database;
 mod debian;
+mod diff;
 mod errors;
 mod explain;
 mod fetch;
@@ -13,6 +14,7 @@ mod fixtures;
 mod flags;
 mod fresh_runner;
 mod init;
+mod inspect;
 mod intact;
 mod lock;
 mod mirror;
@@ -26,6 +28,7 @@ mod semantics;
 mod split;
 mod support;
 mod unchanged;
+mod verify;
 
 #[path = "../support/deb.rs"]
 mod deb;

@@ -408,6 +408,7 @@ fn copy_and_inspect_between_places() {
           platform  linux/amd64
           image ID  sha256:3e036622a7736099751a407e8047043c6159e85a1904a23169a2f7d4ca7af5bf
           created   1980-01-02T00:00:00Z
+          base      registry.example.com/one:latest sha256:cb24d3079252537531e301b4eaa83522bc76815fa6ed431e5280b8adbb972852
           layers    2, 179 B
             sha256:5922f98a9308         92 B  files /shared
             sha256:379f2070997b         87 B  files /two

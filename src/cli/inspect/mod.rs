@@ -1,0 +1,205 @@
+//! `lapstrake inspect`: what is in an image.
+
+mod file;
+mod text;
+
+use std::io::Write;
+
+use lapstrake::difference::{self, ImageContents, Side};
+use lapstrake::oci::{History, annotation};
+use lapstrake::place::{Artifact, Image, Place, read_artifacts};
+use lapstrake::report::Reporter;
+use lapstrake::shown::with_causes;
+use lapstrake::store::BlobStore;
+use lapstrake::tree::{Located, Node, NodeKind, TreePath};
+use lapstrake::validate;
+use serde_json::{Value, json};
+
+use super::args::{Global, InspectArgs};
+use super::comparison::{entry_json, unread};
+use super::environment::{LazyRegistries, open_source, open_store};
+use super::exit::{Code, Failure, OrFail, Outcome};
+use super::print;
+use super::progress::Progress;
+use super::transfer::{code_of, pick};
+
+/// As many of the largest files are named.
+const LARGEST: usize = 10;
+
+/// Runs it.
+pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
+    let reporter = Reporter::new(Progress::new(global));
+    let platforms = match &args.platform {
+        Some(platform) => vec![platform.parse().or_fail(Code::Usage)?],
+        None => Vec::new(),
+    };
+    let store = open_store(global, &reporter)?;
+    let registries = LazyRegistries::new(global, &reporter);
+    let (source, place) = open_source(&args.source, &store, &registries)?;
+    let picked = pick(args.image.as_deref(), &place);
+    let artifacts = read_artifacts(&source, picked.as_ref(), &platforms).or_fail(code_of(&place))?;
+    if let Some(path) = &args.cat {
+        return file::print(path, &artifacts, &args.source, &place, &store, &reporter);
+    }
+    let looking = Looking { args, place: &place, store: &store, reporter: &reporter };
+    let mut all = Vec::new();
+    for artifact in &artifacts {
+        all.push(looking.artifact(artifact)?);
+    }
+    match args.json {
+        true => print(&format!("{}\n", serde_json::to_string_pretty(&all).or_fail(Code::Failed)?))?,
+        false => print(&text::text(&all, args.packages))?,
+    }
+    if args.validate {
+        let findings = validate::artifacts(&artifacts);
+        for finding in &findings {
+            let _ = writeln!(std::io::stderr(), "{finding}");
+        }
+        if !validate::is_sound(&findings) {
+            return Err(Failure::new(Code::Different, format!("{} is not sound", args.source)));
+        }
+        reporter.note(format!("{} images: every digest, size, diff ID and form is right", artifacts.len()));
+    }
+    Ok(())
+}
+
+/// What is looked at, and how closely.
+struct Looking<'a> {
+    args: &'a InspectArgs,
+    place: &'a Place,
+    store: &'a BlobStore,
+    reporter: &'a Reporter,
+}
+
+impl Looking<'_> {
+    fn artifact(&self, artifact: &Artifact) -> Outcome<Value> {
+        let images = artifact.images().into_iter().filter_map(|image| self.image(artifact, image).transpose());
+        Ok(json!({
+            "name": artifact.shown(),
+            "names": artifact.names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "digest": artifact.digest(),
+            "media_type": artifact.root().media_type,
+            "images": images.collect::<Outcome<Vec<Value>>>()?,
+        }))
+    }
+
+    fn image(&self, artifact: &Artifact, image: &Image) -> Outcome<Option<Value>> {
+        let (Some(side), Some(config)) = (Side::of(image, artifact.source().clone()), &image.config) else {
+            return Ok(None);
+        };
+        let said = |key: &str| side.manifest.annotations.get(key).or_else(|| config.config.labels.get(key));
+        let base =
+            said(annotation::BASE_NAME).map(|name| json!({ "name": name, "digest": said(annotation::BASE_DIGEST) }));
+        let mut described = json!({
+            "platform": config.platform().to_string(),
+            "digest": image.manifest.digest(),
+            "id": config.digest(),
+            "created": config.created,
+            "size": side.size(),
+            "base": base,
+            "annotations": image.manifest.annotations,
+            "config": config.config,
+            "layers": layers(&side),
+            "packages": null,
+            "users": null,
+            "largest": null,
+        });
+        if let Some(contents) = self.contents(&side)? {
+            let packages = contents.packages(self.store).map_err(|error| unread(error, [self.place]))?;
+            described["packages"] = packages
+                .iter()
+                .map(|(kind, name, version)| json!({ "kind": kind.word(), "name": name, "version": version }))
+                .collect();
+            described["users"] = contents
+                .users(self.store)
+                .map_err(|error| unread(error, [self.place]))?
+                .iter()
+                .map(|user| {
+                    json!({
+                        "name": user.name, "uid": user.uid, "gid": user.gid, "home": user.home, "shell": user.shell,
+                    })
+                })
+                .collect();
+            described["largest"] = largest(&contents);
+            if self.args.files {
+                let file = |(path, node): (&TreePath, &Node)| file_json(&contents, path, node);
+                described["files"] = contents.rootfs().iter().map(file).collect();
+            }
+        }
+        Ok(Some(described))
+    }
+
+    /// What the layers hold. Those of a registry are fetched only where somebody asks for what is in them.
+    fn contents(&self, side: &Side<'_>) -> Outcome<Option<ImageContents>> {
+        let is_asked = self.args.files || self.args.packages || self.args.contents;
+        if matches!(self.place, Place::Registry(_)) && !is_asked {
+            return Ok(None);
+        }
+        match side.contents(self.store, self.reporter) {
+            Ok(contents) => Ok(Some(contents)),
+            Err(error) if is_asked => Err(unread(error, [self.place])),
+            // The rest is worth showing all the same.
+            Err(error) => {
+                self.reporter.warn(format!("what the layers hold is not shown: {}", with_causes(&error)));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The layers, lowest first, with what made them.
+fn layers(side: &Side<'_>) -> Vec<Value> {
+    // Counted from the top: a base may have fewer lines than layers.
+    let history: Vec<&History> = side.config.history.iter().filter(|line| !line.empty_layer).collect();
+    let lines = difference::lines(side);
+    let missing = lines.len().saturating_sub(history.len());
+    let surplus = history.len().saturating_sub(lines.len());
+    let layer = |(number, line): (usize, &difference::Line<'_>)| {
+        let history = number.checked_sub(missing).and_then(|number| history.get(number + surplus));
+        let descriptor = line.descriptor;
+        json!({
+            "digest": descriptor.digest,
+            "size": descriptor.size,
+            "media_type": descriptor.media_type,
+            "diff_id": line.diff_id,
+            "key": descriptor.annotations.get(annotation::LAYER_KEY),
+            "annotations": descriptor.annotations,
+            "created_by": history.and_then(|line| line.created_by.as_ref()),
+            "created": history.and_then(|line| line.created.as_ref()),
+            "comment": history.and_then(|line| line.comment.as_ref()),
+        })
+    };
+    lines.iter().enumerate().map(layer).collect()
+}
+
+/// The largest files, those of several names once.
+fn largest(contents: &ImageContents) -> Value {
+    let mut files: Vec<(u64, &TreePath, Option<usize>)> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for (path, node) in contents.rootfs().iter() {
+        if let NodeKind::File(located) = &node.kind
+            && located.length() > 0
+        {
+            let layer = match located {
+                Located::Layer { layer, offset, .. } if !seen.insert((*layer, *offset)) => continue,
+                Located::Layer { layer, .. } => Some(*layer + 1),
+                _ => None,
+            };
+            files.push((located.length(), path, layer));
+        }
+    }
+    files.sort_by(|(one, path, _), (other, second, _)| other.cmp(one).then(path.cmp(second)));
+    let file = |(size, path, layer): &(u64, &TreePath, Option<usize>)| json!({ "path": full(path), "size": size, "layer": layer });
+    files.iter().take(LARGEST).map(file).collect()
+}
+
+fn file_json(contents: &ImageContents, path: &TreePath, node: &Node) -> Value {
+    let mut value = entry_json(&contents.entry(node));
+    value["path"] = json!(full(path));
+    value
+}
+
+/// The path from the root, as it is.
+fn full(path: &TreePath) -> String {
+    format!("/{}", String::from_utf8_lossy(path.as_bytes()))
+}

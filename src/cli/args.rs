@@ -93,6 +93,8 @@ pub(crate) enum Command {
     /// Tell for each layer of an image whether it is the one that was there before, and which file, package, setting or
     /// base made it another
     Explain(Box<ExplainArgs>),
+    /// Put the digests of images into Kubernetes manifests, Compose files, kustomizations and Helm values
+    Resolve(Box<super::resolve::ResolveArgs>),
     /// Push a layout or an archive to a registry
     Push(PushArgs),
     /// Copy images between any two places

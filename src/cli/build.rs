@@ -550,7 +550,7 @@ fn report(
 }
 
 /// `image`, or `image/variant` (semantics 28).
-fn metadata_key(name: &ImageName) -> String {
+pub(super) fn metadata_key(name: &ImageName) -> String {
     match &name.variant {
         Some(variant) => format!("{}/{variant}", name.image),
         None => name.image.clone(),

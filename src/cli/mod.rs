@@ -8,8 +8,10 @@ mod exit;
 mod explain;
 mod init;
 mod inspect;
+mod known_digests;
 mod lock;
 mod progress;
+mod resolve;
 mod signals;
 mod transfer;
 mod workshop;
@@ -51,6 +53,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Build(args) => build::run(&cli.global, args),
         Command::Explain(args) => explain::run(&cli.global, args),
         Command::Lock(args) => lock::run(&cli.global, args),
+        Command::Resolve(args) => resolve::run(&cli.global, args),
         Command::Push(args) => transfer::push(&cli.global, args),
         Command::Copy(args) => transfer::copy(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),

@@ -20,6 +20,7 @@ mod pinned_bases;
 mod python;
 mod python_indexes;
 mod reproducible;
+mod resolve;
 mod second_builds;
 mod semantics;
 mod split;

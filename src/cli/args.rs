@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
+
+use super::completions;
 
 /// Builds OCI images from a recipe: no Docker, no daemon, no root, nothing executed.
 #[derive(Debug, Parser)]
@@ -170,12 +173,13 @@ pub(crate) struct InitArgs {
 #[derive(Debug, Default, Args)]
 pub(crate) struct BuildArgs {
     /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
+    #[arg(add = ArgValueCompleter::new(completions::images))]
     pub(crate) images: Vec<String>,
     /// Only this variant; may be given several times
-    #[arg(long, value_name = "VARIANT")]
+    #[arg(long, value_name = "VARIANT", add = ArgValueCompleter::new(completions::variants))]
     pub(crate) variant: Vec<String>,
     /// Only this platform (os/arch[/variant]); several with commas or given several times
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', add = ArgValueCompleter::new(completions::platforms))]
     pub(crate) platform: Vec<String>,
     /// Where the images go: oci:DIR, oci-archive:FILE, docker-archive:FILE, archive:FILE, `-` for standard output, a
     /// reference, or type=…,dest=…; may be given several times [default: oci:./lapstrake-out]
@@ -237,12 +241,13 @@ pub(crate) struct BuildArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
+    #[arg(add = ArgValueCompleter::new(completions::images))]
     pub(crate) images: Vec<String>,
     /// Only this variant; may be given several times
-    #[arg(long, value_name = "VARIANT")]
+    #[arg(long, value_name = "VARIANT", add = ArgValueCompleter::new(completions::variants))]
     pub(crate) variant: Vec<String>,
     /// Only this platform (os/arch[/variant]); several with commas or given several times
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', add = ArgValueCompleter::new(completions::platforms))]
     pub(crate) platform: Vec<String>,
     /// Compare with the images at this place (a reference, oci:DIR, an archive) [default: oci:./lapstrake-out, where it is
     /// there and nothing else is named]

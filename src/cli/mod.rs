@@ -3,6 +3,7 @@
 mod args;
 mod build;
 mod cache;
+mod completions;
 mod environment;
 mod exit;
 mod explain;
@@ -26,6 +27,7 @@ use exit::{Code, Failure, OrFail, Outcome};
 
 /// Runs the program.
 pub(crate) fn run() -> ExitCode {
+    completions::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -63,11 +65,7 @@ fn dispatch(cli: &Cli) -> Outcome {
             let schema = serde_json::to_string_pretty(&lapstrake::recipe::schema()).or_fail(Code::Failed)?;
             print(&format!("{schema}\n"))
         }
-        Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "lapstrake", &mut text);
-            print_bytes(&text)
-        }
+        Command::Completions { shell } => completions::run(*shell),
         Command::Man => {
             let mut text = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut text).or_fail(Code::Failed)?;
@@ -92,7 +90,7 @@ pub(crate) fn print(text: &str) -> Outcome {
     print_bytes(text.as_bytes())
 }
 
-fn print_bytes(bytes: &[u8]) -> Outcome {
+pub(crate) fn print_bytes(bytes: &[u8]) -> Outcome {
     let mut out = io::stdout().lock();
     out.write_all(bytes)
         .and_then(|()| out.flush())

@@ -5,11 +5,13 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
+use clap_complete::ArgValueCompleter;
 use lapstrake::manifests::{Manifest, ManifestError, Pinned, Tags};
 use lapstrake::report::Reporter;
 use walkdir::WalkDir;
 
 use super::args::Global;
+use super::completions;
 use super::exit::{Code, Failure, Outcome};
 use super::known_digests::known;
 use super::progress::Progress;
@@ -45,7 +47,7 @@ pub(crate) struct ResolveArgs {
     #[arg(short, long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,
     /// Only this platform, as for `build`
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', add = ArgValueCompleter::new(completions::platforms))]
     pub(crate) platform: Vec<String>,
     /// Set a key of the recipe's [project]: KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]

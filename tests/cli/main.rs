@@ -4,6 +4,7 @@
 
 mod bases;
 mod ca;
+mod completions;
 mod debian;
 mod errors;
 mod explain;

@@ -232,9 +232,12 @@ pub(crate) struct BuildArgs {
     /// Write the pushed references with digest, one a line
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) image_refs: Option<PathBuf>,
-    /// Say what would be built, and build nothing
+    /// Say what would be reused, made, fetched, written and pushed, with sizes, and do none of it
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --dry-run: as JSON
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
 }
 
 /// `lapstrake explain`

@@ -4,6 +4,7 @@ mod args;
 mod build;
 mod cache;
 mod completions;
+mod dry_run;
 mod environment;
 mod exit;
 mod explain;

@@ -151,7 +151,7 @@ proptest! {
         let done = pinned("compose.yaml", &text, Tags::Kept);
         prop_assert_eq!(done.text.replace(&format!("@{DIGEST}"), ""), text.clone());
         let meant = services.iter().filter(|one| {
-            let last = one.lines().filter(|line| line.trim_start().starts_with(['i', '{'])).next_back().unwrap();
+            let last = one.lines().rfind(|line| line.trim_start().starts_with(['i', '{'])).unwrap();
             let word = last.split(['\'', '"', ' ', ',']).find(|word| word.starts_with("r.io") || word.starts_with("nginx"));
             matches!(word, Some("r.io/shop/web:v1" | "r.io/shop/web"))
         });
@@ -163,10 +163,10 @@ proptest! {
     /// No text makes it panic.
     #[test]
     fn any_text_is_read_or_refused(text in "[-a:{}\\[\\]\"'|>&*!#\n\r\t ,?~<%@`0ä]{0,80}") {
-        if let Ok(manifest) = Manifest::parse("values.yaml", &text) {
-            if let Ok(done) = manifest.pinned(&pins(), Tags::Kept) {
-                prop_assert_eq!(done.text, text);
-            }
+        if let Ok(manifest) = Manifest::parse("values.yaml", &text)
+            && let Ok(done) = manifest.pinned(&pins(), Tags::Kept)
+        {
+            prop_assert_eq!(done.text, text);
         }
     }
 }

@@ -6,6 +6,7 @@ mod bases;
 mod ca;
 mod completions;
 mod debian;
+mod dry_run;
 mod errors;
 mod explain;
 mod fetch;

@@ -4,6 +4,7 @@
 
 mod bases;
 mod ca;
+mod ci;
 mod completions;
 mod debian;
 mod dry_run;

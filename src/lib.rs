@@ -16,6 +16,7 @@ pub mod image;
 pub mod layer;
 pub mod lock;
 pub mod machine;
+pub mod manifests;
 pub mod migrate;
 pub mod nearest;
 pub mod net;

@@ -29,7 +29,7 @@ pub(super) fn build(
     if misses.first().is_none() {
         let before = (run.pins.now(), run.notes.borrow().clone());
         let growing = Growing::new(builder, image, platform, run, open.clone(), made.clone(), Some(misses.clone()));
-        let done = growing.and_then(Growing::grow);
+        let done = growing.and_then(Growing::end);
         let Some(missed) = misses.first() else { return done };
         // Nothing of that attempt is to be believed.
         run.pins.restore(before.0);
@@ -38,11 +38,15 @@ pub(super) fn build(
             builder.reporter.note(format!("{}: the base is read: {missed}", image.name));
         }
     }
+    if run.purpose == Purpose::Forecast && !open.stack.is_at_hand(builder.store) {
+        let why = misses.first().map(ToString::to_string).unwrap_or_default();
+        return Growing::new(builder, image, platform, run, open, made, None)?.unread(&why);
+    }
     open.stack.read_base(builder.store, &builder.reporter).map_err(|source| {
         let at = builder.recipe.sources().position(image.from.span);
         BuildError::Outside { at, what: "reading the base".to_owned(), remote: true, source: source.into() }
     })?;
-    Growing::new(builder, image, platform, run, open, made, None)?.grow()
+    Growing::new(builder, image, platform, run, open, made, None)?.end()
 }
 
 /// An image on its opened base, as far as it is.
@@ -52,13 +56,13 @@ pub(super) struct Growing<'a> {
     pub(super) platform: &'a Platform,
     pub(super) run: &'a Run,
     pub(super) form: LayerForm,
-    resolved: Resolved,
+    pub(super) resolved: Resolved,
     pub(super) open: OpenBase,
     made: Made,
     layers: Vec<ImageLayer>,
     newest: Option<Timestamp>,
     /// Where it is said what layers that are not looked into would have to tell; `None` where all are looked into.
-    misses: Option<Misses>,
+    pub(super) misses: Option<Misses>,
 }
 
 impl<'a> Growing<'a> {
@@ -88,13 +92,26 @@ impl<'a> Growing<'a> {
         })
     }
 
+    /// Made, or only told of.
+    fn end(self) -> Result<Finished, BuildError> {
+        match self.run.purpose {
+            Purpose::Forecast => self.forecast(),
+            Purpose::Images | Purpose::Lock => self.grow(),
+        }
+    }
+
+    /// The layer of its users and its workdir, where it has some.
+    pub(super) fn accounts(&self) -> Result<Option<LayerTree>, BuildError> {
+        settings::accounts_layer(self.image, &self.resolved, &self.open)
+    }
+
     fn grow(mut self) -> Result<Finished, BuildError> {
         if self.run.purpose == Purpose::Images {
             for warning in &self.resolved.warnings {
                 self.builder.reporter.warn(warning);
             }
         }
-        if let Some(accounts) = settings::accounts_layer(self.image, &self.resolved, &self.open)? {
+        if let Some(accounts) = self.accounts()? {
             self.push_tree(accounts, None)?;
         }
         for layer in &self.image.layers {
@@ -143,7 +160,7 @@ impl<'a> Growing<'a> {
     /// A layer of packages that was made before, by this machine or by somebody who pushed it: its parts, one where it is not
     /// split.
     pub(super) fn find(&self, key: LayerKey) -> Option<Vec<Found>> {
-        if self.run.reuse == Reuse::Never || self.run.purpose == Purpose::Lock {
+        if !self.takes_layers() {
             return None;
         }
         let find = |key| match layer::recall_plan(self.builder.store, key, self.form) {
@@ -181,8 +198,19 @@ impl<'a> Growing<'a> {
         self.look_at(found.iter().map(Found::stacked).collect(), planned, traits, title)
     }
 
+    /// Whether layers may be taken that are there.
+    pub(super) fn takes_layers(&self) -> bool {
+        self.run.reuse != Reuse::Never && self.run.purpose != Purpose::Lock
+    }
+
+    /// Notes a layer that is on top of the view already.
+    pub(super) fn push_image_layer(&mut self, layer: ImageLayer, title: String, made: Layer) {
+        self.layers.push(layer);
+        self.made.push((title, made));
+    }
+
     /// What the lock knows of a layer of Debian packages and of all below it, and of their Python. It stays in the lock.
-    fn pinned_view(&self, title: &str, chain: Chain) -> Option<(Knowledge, String)> {
+    pub(super) fn pinned_view(&self, title: &str, chain: Chain) -> Option<(Knowledge, String)> {
         self.run.pins.view(&format!("{}/{title}", self.image.name), &self.platform.to_string(), chain.digest())
     }
 
@@ -222,7 +250,8 @@ impl<'a> Growing<'a> {
         let traits = Traits::of(&tree.tree, tree.newest, own);
         self.heed(traits, planned.as_ref());
         match self.run.purpose {
-            Purpose::Lock => {
+            // What is only told of is no business of this.
+            Purpose::Lock | Purpose::Forecast => {
                 self.open.stack.look(&tree.tree);
                 self.open.chain = self.chain_of(tree.tree, tree.split, planned.as_ref());
             }
@@ -320,7 +349,7 @@ impl<'a> Growing<'a> {
     }
 
     /// Takes note of what a layer means for what comes after it.
-    fn heed(&mut self, traits: Traits, planned: Option<&Planned>) {
+    pub(super) fn heed(&mut self, traits: Traits, planned: Option<&Planned>) {
         let newest = traits.newest.and_then(|seconds| Timestamp::from_second(seconds).ok());
         self.newest = self.newest.max(newest);
         self.open.deletes |= traits.deletes;
@@ -334,7 +363,7 @@ impl<'a> Growing<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<Finished, BuildError> {
+    pub(super) fn finish(mut self) -> Result<Finished, BuildError> {
         let Growing { builder, image, platform, .. } = self;
         let created = builder.created(image, self.newest);
         self.resolved.labels_on_top(&builder.labels);
@@ -365,7 +394,7 @@ impl<'a> Growing<'a> {
 const MAX_PARTS: u32 = 127;
 
 /// The trees of the layers that a tree is cut into.
-fn parts(tree: FileTree, split: usize) -> Vec<FileTree> {
+pub(super) fn parts(tree: FileTree, split: usize) -> Vec<FileTree> {
     match split {
         0 | 1 => vec![tree],
         parts => layer::split(tree, parts),
@@ -373,7 +402,7 @@ fn parts(tree: FileTree, split: usize) -> Vec<FileTree> {
 }
 
 /// What one of several parts is called.
-fn part_of(text: &str, number: usize, count: usize) -> String {
+pub(super) fn part_of(text: &str, number: usize, count: usize) -> String {
     match count {
         1 => text.to_owned(),
         _ => format!("{text} (part {} of {count})", number + 1),
@@ -382,7 +411,7 @@ fn part_of(text: &str, number: usize, count: usize) -> String {
 
 impl Builder<'_> {
     /// What layers are made with.
-    fn means<'m>(&'m self, run: &'m Run) -> Means<'m> {
+    pub(super) fn means<'m>(&'m self, run: &'m Run) -> Means<'m> {
         let hashes = run.hashes.as_ref();
         Means { store: self.store, hashes, jobs: self.jobs, reuse: run.reuse, reporter: &self.reporter }
     }

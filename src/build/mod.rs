@@ -8,6 +8,7 @@
 //! plan.rs       the key of a layer of packages, before anything of it is fetched
 //! whole.rs      what is done and looked at when all layers are there
 //! artifact.rs   what goes to places
+//! forecast.rs   what a build would do
 //! ```
 
 mod artifact;
@@ -16,6 +17,7 @@ mod compilers;
 mod debian;
 mod error;
 mod fetch;
+mod forecast;
 mod image;
 mod layer_tree;
 mod making;
@@ -35,6 +37,7 @@ use jiff::Timestamp;
 
 pub use base::{KnownPython, OpenBase, OpenError};
 pub use error::BuildError;
+pub use forecast::{Fate, Forecast, LayerForecast};
 pub use outside::{Outside, OutsideImage};
 pub use pins::Locking;
 
@@ -161,6 +164,8 @@ struct Notes {
     proofs: Vec<LayerKey>,
     /// Layers of packages of which it is watched what is asked, to be pinned.
     views: Vec<View>,
+    /// What would become of each image.
+    forecasts: Vec<Forecast>,
 }
 
 /// A layer of packages of which it is watched what the layers above ask.
@@ -178,6 +183,8 @@ enum Purpose {
     Images,
     /// Pins: trees are made as far as pins depend on them, and no layer is written.
     Lock,
+    /// What would be done: layers are found, and none is made.
+    Forecast,
 }
 
 /// What an image is built for: what the command line says, else the recipe, else its base in this recipe, else always the
@@ -209,7 +216,7 @@ impl Builder<'_> {
     /// # Errors
     /// [`BuildError`].
     pub fn build(&self, wanted: &BTreeSet<ImageName>) -> Result<(Vec<Built>, Lock), BuildError> {
-        self.run(wanted, Purpose::Images)
+        self.run(wanted, Purpose::Images).map(|(built, lock, _)| (built, lock))
     }
 
     /// Pins what all images of the recipe need, on all their platforms.
@@ -218,10 +225,14 @@ impl Builder<'_> {
     /// [`BuildError`].
     pub fn lock(&self) -> Result<Lock, BuildError> {
         let all = self.recipe.images.iter().map(|image| image.name.clone()).collect();
-        self.run(&all, Purpose::Lock).map(|(_, lock)| lock)
+        self.run(&all, Purpose::Lock).map(|(_, lock, _)| lock)
     }
 
-    fn run(&self, wanted: &BTreeSet<ImageName>, purpose: Purpose) -> Result<(Vec<Built>, Lock), BuildError> {
+    fn run(
+        &self,
+        wanted: &BTreeSet<ImageName>,
+        purpose: Purpose,
+    ) -> Result<(Vec<Built>, Lock, Vec<Forecast>), BuildError> {
         if self.locking == Locking::Locked {
             self.refuse_other_numbers()?;
         }
@@ -261,7 +272,7 @@ impl Builder<'_> {
         }
         learn(&run, notes.views);
         let whole = self.platforms.is_none() && self.recipe.images.iter().all(|image| needed.contains_key(&image.name));
-        Ok((built, run.pins.finish(whole)))
+        Ok((built, run.pins.finish(whole), notes.forecasts))
     }
 
     /// The images that are built for those that are wanted, and their platforms.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::image::Growing;
 use super::layer_tree::LayerTree;
 use super::plan::{Packages, Planned};
-use super::{BuildError, Builder, Purpose};
+use super::{BuildError, Builder, Fate, LayerForecast, Purpose};
 use crate::base::{LayerReader, LayerStack};
 use crate::debian::checks::{Missing, package_of};
 use crate::debian::staging::Below;
@@ -101,6 +101,28 @@ impl Growing<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// What would become of that layer, over layers that are all at hand.
+    pub(super) fn foretell_last(&mut self) -> Result<Vec<LayerForecast>, BuildError> {
+        let proof = self.proof(self.open.chain, "libraries");
+        if !self.open.libraries || !self.builder.has_packages(self.image) || self.is_proven(proof) {
+            self.open.libraries = false;
+            return Ok(Vec::new());
+        }
+        let title = "ld.so.cache".to_owned();
+        let path = TreePath::parse("etc/ld.so.cache").map_err(|error| self.builder.at(self.image.span, error))?;
+        let planned = proof.map(|key| Planned { key, packages: Packages::Last(vec![path]) });
+        if let Some(planned) = &planned
+            && let Some(found) = self.find(planned.key)
+        {
+            let told = found.iter().map(|found| self.reused(title.clone(), found)).collect();
+            self.push_found(found, planned, &title, &title)?;
+            self.open.libraries = false;
+            return Ok(told);
+        }
+        let why = "it is made of the libraries of the whole image".to_owned();
+        Ok(vec![LayerForecast { title, fate: Fate::Open { why } }])
     }
 
     /// Semantics 36: the libraries that programs need are there, and the interpreters that scripts name. Layers that were

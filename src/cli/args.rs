@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 
+use super::completions;
 use super::selection::Selection;
 
 /// Builds OCI images from a recipe: no Docker, no daemon, no root, nothing executed.
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Explain(Box<ExplainArgs>),
     /// Build again from recipe and lock, and tell whether what the registry holds is the same (exit code 6 where it is not)
     Verify(Box<super::verify::VerifyArgs>),
+    /// Put the digests of images into Kubernetes manifests, Compose files, kustomizations and Helm values
+    Resolve(Box<super::resolve::ResolveArgs>),
     /// Push a layout or an archive to a registry
     Push(PushArgs),
     /// Copy images between any two places
@@ -174,12 +178,13 @@ pub(crate) struct InitArgs {
 #[derive(Debug, Default, Args)]
 pub(crate) struct BuildArgs {
     /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
+    #[arg(add = ArgValueCompleter::new(completions::images))]
     pub(crate) images: Vec<String>,
     /// Only this variant; may be given several times
-    #[arg(long, value_name = "VARIANT")]
+    #[arg(long, value_name = "VARIANT", add = ArgValueCompleter::new(completions::variants))]
     pub(crate) variant: Vec<String>,
     /// Only this platform (os/arch[/variant]); several with commas or given several times
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', add = ArgValueCompleter::new(completions::platforms))]
     pub(crate) platform: Vec<String>,
     /// Where the images go: oci:DIR, oci-archive:FILE, docker-archive:FILE, archive:FILE, `-` for standard output, a
     /// reference, or type=…,dest=…; may be given several times [default: oci:./lapstrake-out]
@@ -232,9 +237,12 @@ pub(crate) struct BuildArgs {
     /// Write the pushed references with digest, one a line
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) image_refs: Option<PathBuf>,
-    /// Say what would be built, and build nothing
+    /// Say what would be reused, made, fetched, written and pushed, with sizes, and do none of it
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --dry-run: as JSON
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
 }
 
 /// `lapstrake explain`

@@ -18,6 +18,7 @@ use lapstrake::report::Reporter;
 use serde_json::{Map, Value, json};
 
 use super::args::{BuildArgs, Global};
+use super::dry_run::{self, LockChange, Shadow};
 use super::environment::{LazyRegistries, epoch, load_recipe, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::lock;
@@ -43,9 +44,8 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let plan = plan(&recipe, &wanted, &names, platforms.as_deref());
     check(args, &plan, &outputs)?;
     let (labels, annotations) = (key_values("--label", &args.label)?, key_values("--annotation", &args.annotation)?);
-    if args.dry_run {
-        return dry_run(&plan);
-    }
+    let shadow = if args.dry_run { Some(Shadow::of(global)?) } else { None };
+    let global = shadow.as_ref().map_or(global, Shadow::global);
 
     let path = lock::lock_path(&recipe);
     let before = lock::read(&path)?;
@@ -74,6 +74,11 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         _ => None,
     }));
     let (store, registries) = (&workshop.store, &workshop.registries);
+    if args.dry_run {
+        let (forecasts, lock) = builder.forecast(&wanted).map_err(failure)?;
+        let lock = LockChange { path: &path, before: before.as_ref(), now: &lock };
+        return dry_run::tell(&forecasts, &lock, &plan, &outputs, registries, args);
+    }
     let kept = |lock: &Lock| match args.locked {
         true => Ok(()),
         false => lock::keep(&path, before.as_ref(), lock, &reporter),
@@ -480,21 +485,6 @@ pub(super) fn key_values(flag: &str, given: &[String]) -> Outcome<BTreeMap<Strin
         .collect()
 }
 
-fn dry_run(plan: &[Planned<'_>]) -> Outcome {
-    let list = |items: Vec<String>, by: &str| if items.is_empty() { "-".to_owned() } else { items.join(by) };
-    for Planned { image, references, platforms } in plan {
-        super::print(&format!(
-            "{}\t{}\t{}\t{}\t{}\n",
-            image.name.image,
-            image.name.variant.as_deref().unwrap_or("-"),
-            list(platforms.iter().map(ToString::to_string).collect(), ","),
-            list(image.layers.iter().map(recipe::Layer::title).collect(), "; "),
-            list(references.iter().map(ToString::to_string).collect(), ","),
-        ))?;
-    }
-    Ok(())
-}
-
 /// The result lines, and the files that other programs wait for.
 fn report(
     args: &BuildArgs,
@@ -550,7 +540,7 @@ fn report(
 }
 
 /// `image`, or `image/variant` (semantics 28).
-fn metadata_key(name: &ImageName) -> String {
+pub(super) fn metadata_key(name: &ImageName) -> String {
     match &name.variant {
         Some(variant) => format!("{}/{variant}", name.image),
         None => name.image.clone(),

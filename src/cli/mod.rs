@@ -4,14 +4,18 @@ mod args;
 mod build;
 mod cache;
 mod comparison;
+mod completions;
 mod diff;
+mod dry_run;
 mod environment;
 mod exit;
 mod explain;
 mod init;
 mod inspect;
+mod known_digests;
 mod lock;
 mod progress;
+mod resolve;
 mod selection;
 mod signals;
 mod transfer;
@@ -28,6 +32,7 @@ use exit::{Code, Failure, OrFail, Outcome};
 
 /// Runs the program.
 pub(crate) fn run() -> ExitCode {
+    completions::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -56,6 +61,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Explain(args) => explain::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Lock(args) => lock::run(&cli.global, args),
+        Command::Resolve(args) => resolve::run(&cli.global, args),
         Command::Push(args) => transfer::push(&cli.global, args),
         Command::Copy(args) => transfer::copy(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
@@ -66,11 +72,7 @@ fn dispatch(cli: &Cli) -> Outcome {
             let schema = serde_json::to_string_pretty(&lapstrake::recipe::schema()).or_fail(Code::Failed)?;
             print(&format!("{schema}\n"))
         }
-        Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "lapstrake", &mut text);
-            print_bytes(&text)
-        }
+        Command::Completions { shell } => completions::run(*shell),
         Command::Man => {
             let mut text = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut text).or_fail(Code::Failed)?;
@@ -95,7 +97,7 @@ pub(crate) fn print(text: &str) -> Outcome {
     print_bytes(text.as_bytes())
 }
 
-fn print_bytes(bytes: &[u8]) -> Outcome {
+pub(crate) fn print_bytes(bytes: &[u8]) -> Outcome {
     let mut out = io::stdout().lock();
     out.write_all(bytes)
         .and_then(|()| out.flush())

@@ -1,19 +1,22 @@
 //! Which images of the recipe are meant, and what was said of them when they were built.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use super::args::BuildArgs;
+use super::completions;
 
 /// What `explain` and `verify` are told as `build` is.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
     /// Images of the recipe, `NAME` or `NAME:VARIANT` [default: all that are published]
+    #[arg(add = ArgValueCompleter::new(completions::images))]
     pub(crate) images: Vec<String>,
     /// Only this variant; may be given several times
-    #[arg(long, value_name = "VARIANT")]
+    #[arg(long, value_name = "VARIANT", add = ArgValueCompleter::new(completions::variants))]
     pub(crate) variant: Vec<String>,
     /// Only this platform (os/arch[/variant]); several with commas or given several times
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', add = ArgValueCompleter::new(completions::platforms))]
     pub(crate) platform: Vec<String>,
     /// Tag in place of the recipe's, as for `build`
     #[arg(short, long, value_name = "TAG")]

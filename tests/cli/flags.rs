@@ -181,9 +181,18 @@ fn a_dry_run_changes_nothing() {
     let project = three();
     let run = project.run(&["build", "--dry-run", "-o", "oci:out", "--metadata-file", "meta"]).ok();
     insta::assert_snapshot!(run.stdout(), @"
-        app	docker	linux/amd64	the code	registry.example.com/app:docker
-        app	k8s	linux/amd64	the code	registry.example.com/app:k8s
-        web	-	linux/amd64	-	registry.example.com/web:latest
+    base  linux/amd64  1 layer to be made
+    └─ files                    made of 2.00 KiB
+
+    app:docker  linux/amd64  1 layer to be made
+    └─ the code                 made of 2.00 KiB
+
+    app:k8s  linux/amd64  1 layer to be made
+    └─ the code                 made of 2.00 KiB
+
+    web  linux/amd64  what it stands on is to be made
+
+    write  oci:out
     ");
     for path in ["out", "meta", "lapstrake-out", "home/.cache"] {
         assert!(!project.path(path).exists(), "{path}");

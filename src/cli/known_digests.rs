@@ -1,0 +1,285 @@
+//! The digests that `lapstrake resolve` writes: of what a build left, of a build, or from registries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use lapstrake::build::{Builder, Locking};
+use lapstrake::lock::Lock;
+use lapstrake::manifests::{Mention, Pin, Pins};
+use lapstrake::oci::{Digest, Reference};
+use lapstrake::place::{self, ArchiveKind, Place};
+use lapstrake::recipe::{ImageName, Recipe};
+use lapstrake::report::Reporter;
+use serde_json::Value;
+
+use super::args::{BuildArgs, Global};
+use super::build::{DEFAULT_OUTPUT, failure, metadata_key, names, platforms};
+use super::environment::{LazyRegistries, epoch, load_recipe, open_store, parse_source};
+use super::exit::{Code, Failure, OrFail, Outcome};
+use super::resolve::ResolveArgs;
+use super::workshop::Workshop;
+
+/// A longer file was not written by a build.
+const MAX_FILE: u64 = 16 << 20;
+
+/// The digests of what manifests name.
+pub(crate) fn known(
+    global: &Global,
+    args: &ResolveArgs,
+    mentions: &BTreeSet<Mention>,
+    reporter: &Reporter,
+) -> Outcome<Pins> {
+    let mut pins = Pins::default();
+    for text in &args.from {
+        pins.known.extend(left_by_a_build(text, global, reporter)?);
+    }
+    let build = args.from.is_empty() && !args.registry;
+    let names_own = mentions.iter().any(|mention| matches!(mention, Mention::Own(_)));
+    if build || names_own {
+        let recipe = load_recipe(global, &args.set)?.0;
+        let images = Images::of(&recipe, args)?;
+        pins.images = images.0.keys().map(metadata_key).collect();
+        match build {
+            true => pins.known.extend(images.built(global, args, &recipe, mentions, reporter)?),
+            false => images.name(&mut pins),
+        }
+        if args.registry {
+            images.ask(&mut pins, mentions, global, reporter)?;
+        }
+    }
+    if args.registry {
+        ask(&mut pins, mentions, global, reporter)?;
+    }
+    Ok(pins)
+}
+
+/// The images of the recipe that are published, with where.
+struct Images(BTreeMap<ImageName, Vec<Reference>>);
+
+impl Images {
+    fn of(recipe: &Recipe, args: &ResolveArgs) -> Outcome<Self> {
+        let published: BTreeSet<ImageName> =
+            recipe.images.iter().filter(|image| image.publish).map(|image| image.name.clone()).collect();
+        let mut all = names(recipe, &published, &build_args(args))?;
+        all.retain(|name, _| published.contains(name));
+        Ok(Images(all))
+    }
+
+    /// Builds the images that are named. Nothing is written or pushed.
+    fn built(
+        &self,
+        global: &Global,
+        args: &ResolveArgs,
+        recipe: &Recipe,
+        mentions: &BTreeSet<Mention>,
+        reporter: &Reporter,
+    ) -> Outcome<Vec<Pin>> {
+        let repositories: BTreeSet<String> = mentions
+            .iter()
+            .filter_map(|mention| match mention {
+                Mention::Reference(reference) => Some(reference.name()),
+                Mention::Own(_) => None,
+            })
+            .collect();
+        let is_named = |(name, references): &(&ImageName, &Vec<Reference>)| {
+            mentions.contains(&Mention::Own(metadata_key(name)))
+                || references.iter().any(|reference| repositories.contains(&reference.name()))
+        };
+        let wanted: BTreeSet<ImageName> = self.0.iter().filter(is_named).map(|(name, _)| name.clone()).collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let before = super::lock::read(&super::lock::lock_path(recipe))?.unwrap_or_else(Lock::default);
+        let workshop = Workshop::new(global, args.offline, reporter)?;
+        let outside = workshop.outside(recipe);
+        let mut builder = Builder {
+            locking: if args.locked { Locking::Locked } else { Locking::AsNeeded },
+            epoch: epoch(args.source_date_epoch)?,
+            platforms: platforms(&build_args(args))?,
+            names: self.0.clone(),
+            ..workshop.builder(recipe, &outside, &before)
+        };
+        // What `build` would leave out, too.
+        if let Place::Layout { directory, .. } = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)? {
+            builder.forbidden.push(directory);
+        }
+        let (built, _) = builder.build(&wanted).map_err(failure)?;
+        let pins = built.iter().flat_map(|image| {
+            let name = metadata_key(&image.name);
+            pins_of(Some(&name), &image.artifact.names, image.artifact.digest())
+        });
+        Ok(pins.collect())
+    }
+
+    /// Gives what is known the names that the recipe has for it.
+    fn name(&self, pins: &mut Pins) {
+        for (name, references) in &self.0 {
+            let name = metadata_key(name);
+            if pins.known.iter().any(|pin| pin.image.as_ref() == Some(&name)) {
+                continue;
+            }
+            let own = references.iter().map(|reference| reference.name()).collect::<BTreeSet<_>>();
+            let is_alone = |repository: &String| {
+                let others = self.0.values().filter(|others| others.iter().any(|other| other.name() == *repository));
+                others.count() == 1
+            };
+            // By its tags; and whatever its tags were, where the repository has no other image.
+            let alone = own.iter().filter(|repository| is_alone(repository)).filter_map(|text| text.parse().ok());
+            let mut asked = references.iter().cloned().chain(alone);
+            let found = asked.find_map(|reference| pins.find(&Mention::Reference(reference)).ok().cloned());
+            pins.known.extend(found.map(|pin| Pin { image: Some(name), ..pin }));
+        }
+    }
+
+    /// Asks the registry for images that manifests call by their names in the recipe.
+    fn ask(&self, pins: &mut Pins, mentions: &BTreeSet<Mention>, global: &Global, reporter: &Reporter) -> Outcome {
+        let registries = LazyRegistries::new(global, reporter);
+        for (name, references) in &self.0 {
+            let mention = Mention::Own(metadata_key(name));
+            if let Some(reference) = references.first().filter(|_| mentions.contains(&mention))
+                && pins.find(&mention).is_err()
+                && let Some(digest) = digest_of(reference, &registries)?
+            {
+                pins.known.extend(pins_of(Some(&metadata_key(name)), std::slice::from_ref(reference), digest));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `build` would be told.
+fn build_args(args: &ResolveArgs) -> BuildArgs {
+    BuildArgs { tag: args.tag.clone(), platform: args.platform.clone(), ..BuildArgs::default() }
+}
+
+/// Asks registries for every reference of which nothing is known.
+fn ask(pins: &mut Pins, mentions: &BTreeSet<Mention>, global: &Global, reporter: &Reporter) -> Outcome {
+    let registries = LazyRegistries::new(global, reporter);
+    for mention in mentions {
+        let Mention::Reference(reference) = mention else { continue };
+        // A digest without a tag moves nowhere.
+        let is_fixed = reference.tag().is_none() && reference.digest().is_some();
+        if is_fixed || pins.find(mention).is_ok() {
+            continue;
+        }
+        let tag = reference.tag().unwrap_or("latest");
+        let tagged = reference.with_tag(tag).or_fail(Code::Failed)?;
+        if let Some(digest) = digest_of(&tagged, &registries)? {
+            pins.known.extend(pins_of(None, &[tagged], digest));
+        }
+    }
+    Ok(())
+}
+
+fn digest_of(reference: &Reference, registries: &LazyRegistries<'_>) -> Outcome<Option<Digest>> {
+    let found = registries.get()?.resolve(reference).map_err(|error| Failure::new(Code::Network, error))?;
+    Ok(found.map(|descriptor| descriptor.digest))
+}
+
+/// An image as it is known under its references.
+fn pins_of(image: Option<&str>, references: &[Reference], digest: Digest) -> Vec<Pin> {
+    let image = image.map(str::to_owned);
+    let mut by_repository: BTreeMap<String, (&Reference, BTreeSet<String>)> = BTreeMap::new();
+    for reference in references {
+        let (_, tags) = by_repository.entry(reference.name()).or_insert((reference, BTreeSet::new()));
+        tags.extend(reference.tag().map(str::to_owned));
+    }
+    if by_repository.is_empty() {
+        return vec![Pin { image, repository: None, tags: None, digest }];
+    }
+    let pin = |(reference, tags): (&Reference, BTreeSet<String>)| Pin {
+        image: image.clone(),
+        repository: Some(reference.clone()),
+        // By digest alone: under whatever tags.
+        tags: Some(tags).filter(|tags| !tags.is_empty()),
+        digest,
+    };
+    by_repository.into_values().map(pin).collect()
+}
+
+/// What a build left: a file with what it says of itself, or the images.
+fn left_by_a_build(text: &str, global: &Global, reporter: &Reporter) -> Outcome<Vec<Pin>> {
+    let path = Path::new(text);
+    if path.is_file() {
+        return said_by_a_build(path);
+    }
+    match parse_source(text)? {
+        Place::Archive { kind: ArchiveKind::Docker, .. } => {
+            Err(Failure::usage(format!("--from {text}: docker-archive: holds no digests"))
+                .hint("use an archive:, an oci: layout, or what --metadata-file wrote"))
+        }
+        Place::Registry(_) | Place::OwnNames => Err(Failure::usage(format!("--from {text} is no file and no place"))
+            .hint("--registry asks registries for what manifests name")),
+        local => {
+            let store = open_store(global, reporter)?;
+            let source = place::open(&local, &store.tmp()).or_fail(Code::Failed)?;
+            let roots = source.roots().or_fail(Code::Failed)?;
+            let pins = roots.iter().flat_map(|root| {
+                // A bare tag names nothing.
+                let names = root.names.iter().flat_map(|name| name.texts());
+                let names: Vec<Reference> =
+                    names.filter(|name| name.contains('/')).filter_map(|name| name.parse().ok()).collect();
+                pins_of(None, &names, root.descriptor.digest)
+            });
+            Ok(pins.collect())
+        }
+    }
+}
+
+/// What `--metadata-file` or `--image-refs` wrote, of ours and of others.
+fn said_by_a_build(path: &Path) -> Outcome<Vec<Pin>> {
+    let failed = |what: String| Failure::new(Code::Failed, format!("reading {}: {what}", path.display()));
+    let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if length > MAX_FILE {
+        let place =
+            format!("it is too long for what a build says: where it is an archive, write archive:{}", path.display());
+        return Err(failed(place));
+    }
+    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        failed("it is no text".to_owned()).hint(format!("where it is an archive, write archive:{}", path.display()))
+    })?;
+    if text.trim_start().starts_with('{') {
+        let value: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        return metadata(&value).map_err(failed);
+    }
+    let mut pins = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let at = |what: String| failed(format!("line {}: {what}", number + 1));
+        let reference: Reference =
+            line.trim().parse().map_err(|error: lapstrake::oci::reference::ReferenceError| at(error.to_string()))?;
+        let digest = reference.digest().ok_or_else(|| at(format!("{reference} has no digest")))?;
+        pins.extend(pins_of(None, &[reference], digest));
+    }
+    Ok(pins)
+}
+
+const DIGEST: &str = "containerimage.digest";
+
+/// One image, or several by name.
+fn metadata(value: &Value) -> Result<Vec<Pin>, String> {
+    if value.get(DIGEST).is_some() {
+        return image_metadata(None, value);
+    }
+    let mut pins = Vec::new();
+    for (name, image) in value.as_object().into_iter().flatten() {
+        // buildx adds things that are no images (`buildx.build.warnings`).
+        if image.get(DIGEST).is_some() {
+            pins.extend(image_metadata(Some(name), image)?);
+        }
+    }
+    match pins.is_empty() {
+        true => Err(format!("no image in it has a `{DIGEST}`")),
+        false => Ok(pins),
+    }
+}
+
+fn image_metadata(name: Option<&str>, value: &Value) -> Result<Vec<Pin>, String> {
+    let digest = value[DIGEST].as_str().unwrap_or_default();
+    let digest: Digest = digest.parse().map_err(|error| format!("`{DIGEST}` {digest:?}: {error}"))?;
+    let names = value["image.name"].as_str().unwrap_or_default();
+    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names = names.map(|name| name.parse().map_err(|error| format!("`image.name`: {error}")));
+    let names = names.collect::<Result<Vec<Reference>, String>>()?;
+    Ok(pins_of(name, &names, digest))
+}

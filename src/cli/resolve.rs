@@ -1,0 +1,244 @@
+//! `lapstrake resolve`: manifests with the digests of the images that they name.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+use clap_complete::ArgValueCompleter;
+use lapstrake::manifests::{Manifest, ManifestError, Pinned, Tags};
+use lapstrake::report::Reporter;
+use walkdir::WalkDir;
+
+use super::args::Global;
+use super::completions;
+use super::exit::{Code, Failure, Outcome};
+use super::known_digests::known;
+use super::progress::Progress;
+
+/// `lapstrake resolve`
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    /// Manifests: files, directories (what is `.yaml`, `.yml` or `.json` in them), `-` for standard input; may be given
+    /// several times
+    #[arg(short = 'k', long, value_name = "FILE", num_args = 1.., required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) manifests: Vec<PathBuf>,
+    /// Take digests from what a build left, and build nothing: a file of --metadata-file or --image-refs, or a place
+    /// (oci:DIR, oci-archive:FILE, archive:FILE); may be given several times [default: the images of the recipe that the
+    /// manifests name are built, from the cache where it has them; nothing is written or pushed]
+    #[arg(long, value_name = "FILE|PLACE", value_hint = ValueHint::AnyPath)]
+    pub(crate) from: Vec<String>,
+    /// Ask registries for the digests of all references, whosesoever, that --from does not know, and build nothing
+    #[arg(long)]
+    pub(crate) registry: bool,
+    /// Write the files anew, instead of printing them
+    #[arg(short, long)]
+    pub(crate) in_place: bool,
+    /// Print and write nothing; fail (exit code 6) where something would change
+    #[arg(long, conflicts_with = "in_place")]
+    pub(crate) check: bool,
+    /// Write `repository@digest`, without the tag
+    #[arg(long)]
+    pub(crate) no_tag: bool,
+    /// Fail where a reference is left as it is
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Tag in place of the recipe's, as for `build`
+    #[arg(short, long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// Only this platform, as for `build`
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', add = ArgValueCompleter::new(completions::platforms))]
+    pub(crate) platform: Vec<String>,
+    /// Set a key of the recipe's [project]: KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Use the lock as it is: fail (exit code 4) where it would have to change
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Do not touch the network: what is not on this machine or in the cache is an error
+    #[arg(long, conflicts_with = "registry")]
+    pub(crate) offline: bool,
+    /// The images' date, in seconds since 1970 [env: SOURCE_DATE_EPOCH]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) source_date_epoch: Option<i64>,
+}
+
+/// A longer manifest is none.
+const MAX_MANIFEST: u64 = 16 << 20;
+
+/// What is between two files in one stream.
+const DOCUMENT: &str = "---\n";
+
+/// A file as it was read.
+struct Text {
+    /// What it is called in messages.
+    name: String,
+    /// Where it is; `None` for standard input.
+    path: Option<PathBuf>,
+    text: String,
+}
+
+/// Runs it.
+pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
+    let reporter = Reporter::new(Progress::new(global));
+    let texts = read_all(args)?;
+    let mut manifests = Vec::new();
+    for text in &texts {
+        let manifest = Manifest::parse(&text.name, &text.text).map_err(|error| wrong(text, &error))?;
+        manifests.push(manifest);
+    }
+    let mentions = manifests.iter().flat_map(Manifest::mentions).collect();
+    let pins = known(global, args, &mentions, &reporter)?;
+
+    let tags = if args.no_tag { Tags::Dropped } else { Tags::Kept };
+    let mut done: Vec<(&Text, Pinned)> = Vec::new();
+    for (text, manifest) in texts.iter().zip(&manifests) {
+        done.push((text, manifest.pinned(&pins, tags).map_err(|error| wrong(text, &error))?));
+    }
+    tell(&done, args.strict, &reporter)?;
+    if args.check {
+        let changed = done.iter().filter(|(_, pinned)| !pinned.changes.is_empty()).count();
+        return match changed {
+            0 => Ok(()),
+            1 => Err(different("1 file has references that are not pinned to what was built")),
+            _ => Err(different(&format!("{changed} files have references that are not pinned to what was built"))),
+        };
+    }
+    match args.in_place {
+        true => replace_all(&done),
+        false => super::print(&joined(&done)),
+    }
+}
+
+fn different(text: &str) -> Failure {
+    Failure::new(Code::Different, text).hint("`lapstrake resolve --in-place` writes the digests")
+}
+
+fn wrong(text: &Text, error: &ManifestError) -> Failure {
+    let failure = Failure::new(Code::Failed, format!("{}:{}: {error}", text.name, error.position));
+    match text.text.contains("{{") {
+        true => failure.hint("a template is no YAML: resolve the values, or what `helm template` makes of it"),
+        false => failure,
+    }
+}
+
+/// Says what is changed and what is not; fails where something may not be left.
+fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome {
+    let mut failed = Vec::new();
+    for (text, pinned) in done {
+        for change in &pinned.changes {
+            reporter.note(format!("{}:{}: {} is now {}", text.name, change.position, change.from, change.to));
+        }
+        for left in &pinned.left {
+            let told = format!("{}:{}: {} is left: {}", text.name, left.position, left.reference, left.why);
+            match strict || left.is_own() {
+                true => failed.push(told),
+                false => reporter.note(told),
+            }
+        }
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(Code::Failed, failed.join("\n"))),
+    }
+}
+
+/// All files in one stream of documents; a single one as it is.
+fn joined(done: &[(&Text, Pinned)]) -> String {
+    let mut all = String::new();
+    for (_, Pinned { text, .. }) in done {
+        if !all.is_empty() {
+            if !all.ends_with('\n') {
+                all.push('\n');
+            }
+            if !text.starts_with("---") {
+                all.push_str(DOCUMENT);
+            }
+        }
+        all.push_str(text);
+    }
+    all
+}
+
+fn read_all(args: &ResolveArgs) -> Outcome<Vec<Text>> {
+    let is_standard = |path: &PathBuf| path.as_os_str() == "-";
+    if args.in_place && args.manifests.iter().any(is_standard) {
+        return Err(Failure::usage("--in-place writes files, and standard input is none"));
+    }
+    if args.manifests.iter().filter(|path| is_standard(path)).count() > 1 {
+        return Err(Failure::usage("standard input can be read once"));
+    }
+    let mut texts = Vec::new();
+    for path in &args.manifests {
+        if is_standard(path) {
+            texts.push(Text { name: "-".to_owned(), path: None, text: read("standard input", io::stdin().lock())? });
+            continue;
+        }
+        let files = if path.is_dir() { manifests_in(path)? } else { vec![path.clone()] };
+        for file in files {
+            let name = file.display().to_string();
+            let opened = fs::File::open(&file).map_err(|error| failed_to("reading", &name, error))?;
+            texts.push(Text { text: read(&name, opened)?, name, path: Some(file) });
+        }
+    }
+    Ok(texts)
+}
+
+fn failed_to(what: &str, name: &str, error: io::Error) -> Failure {
+    Failure::new(Code::Failed, format!("{what} {name}: {error}"))
+}
+
+fn read(name: &str, from: impl Read) -> Outcome<String> {
+    let mut bytes = Vec::new();
+    from.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(|error| failed_to("reading", name, error))?;
+    if bytes.len() as u64 > MAX_MANIFEST {
+        return Err(Failure::new(Code::Failed, format!("reading {name}: it has more than {} MiB", MAX_MANIFEST >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::new(Code::Failed, format!("reading {name}: it is not UTF-8")))
+}
+
+/// The manifests in a directory and below it, in order of their names; nothing that is hidden, no link followed.
+fn manifests_in(directory: &Path) -> Outcome<Vec<PathBuf>> {
+    let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+    let mut found = Vec::new();
+    let walk = WalkDir::new(directory).sort_by_file_name().into_iter();
+    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
+        let entry = entry.map_err(|error| Failure::new(Code::Failed, error))?;
+        let extension = entry.path().extension().and_then(|extension| extension.to_str());
+        let is_manifest = matches!(extension, Some("yaml" | "yml" | "json")) || entry.file_name() == "Kustomization";
+        if entry.file_type().is_file() && is_manifest {
+            found.push(entry.into_path());
+        }
+    }
+    match found.is_empty() {
+        true => Err(Failure::usage(format!("{} holds no manifests (*.yaml, *.yml, *.json)", directory.display()))),
+        false => Ok(found),
+    }
+}
+
+/// Writes the files that change: each whole, or none where one cannot be written.
+fn replace_all(done: &[(&Text, Pinned)]) -> Outcome {
+    let mut staged = Vec::new();
+    for (text, pinned) in done.iter().filter(|(_, pinned)| !pinned.changes.is_empty()) {
+        let Some(path) = &text.path else { continue };
+        let failed = |error| failed_to("writing", &text.name, error);
+        staged.push((&text.name, stage(path, &pinned.text).map_err(failed)?));
+    }
+    for (name, (file, path)) in staged {
+        file.persist(&path).map_err(|error| failed_to("writing", name, error.error))?;
+        // The file is there; a directory that cannot be synced is no reason to say otherwise.
+        drop(path.parent().map(|directory| fs::File::open(directory).and_then(|directory| directory.sync_all())));
+    }
+    Ok(())
+}
+
+/// A temporary file beside the one that it will be, behind links, with its mode.
+fn stage(path: &Path, text: &str) -> io::Result<(tempfile::NamedTempFile, PathBuf)> {
+    let path = fs::canonicalize(path)?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new().prefix(".lapstrake-").tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
+    file.as_file().sync_all()?;
+    Ok((file, path))
+}

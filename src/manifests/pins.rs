@@ -1,0 +1,150 @@
+//! The digests that are known, and which of them a reference means.
+
+use std::collections::BTreeSet;
+
+use crate::oci::{Digest, Reference};
+
+use super::Why;
+
+/// The scheme of references by an image's name in the recipe: `lapstrake://web`, `lapstrake://server/k8s`.
+pub const OWN: &str = "lapstrake://";
+
+/// An image that a manifest names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mention {
+    /// By its name in the recipe, `IMAGE` or `IMAGE/VARIANT`.
+    Own(String),
+    /// By where it is.
+    Reference(Reference),
+}
+
+impl Mention {
+    /// What a text names.
+    ///
+    /// # Errors
+    /// [`Why`] it names nothing that could be pinned.
+    pub fn parse(text: &str) -> Result<Self, Why> {
+        if text.contains("{{") || text.contains('$') {
+            return Err(Why::Template);
+        }
+        if let Some(name) = text.strip_prefix(OWN) {
+            return Ok(Mention::Own(name.to_owned()));
+        }
+        text.parse()
+            .map(Mention::Reference)
+            .map_err(|error: crate::oci::reference::ReferenceError| Why::NoReference(error.to_string()))
+    }
+}
+
+/// An image of which the digest is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Its name in the recipe, `IMAGE` or `IMAGE/VARIANT`, where that is known.
+    pub image: Option<String>,
+    /// Where it is: registry and repository count. `None` where the recipe names no repository.
+    pub repository: Option<Reference>,
+    /// Its tags; `None` where they are not known.
+    pub tags: Option<BTreeSet<String>>,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// What is known; the first that fits counts.
+#[derive(Clone, Debug, Default)]
+pub struct Pins {
+    /// Images of which the digest is known.
+    pub known: Vec<Pin>,
+    /// The names of all images of the recipe, `IMAGE` or `IMAGE/VARIANT`.
+    pub images: BTreeSet<String>,
+}
+
+impl Pins {
+    /// The image that a manifest names.
+    ///
+    /// # Errors
+    /// [`Why`] it is not known.
+    pub fn find(&self, mention: &Mention) -> Result<&Pin, Why> {
+        match mention {
+            Mention::Own(name) => self.own(name),
+            Mention::Reference(reference) => self.referred(reference),
+        }
+    }
+
+    fn own(&self, name: &str) -> Result<&Pin, Why> {
+        let found = self.known.iter().find(|pin| pin.image.as_deref() == Some(name));
+        let pin = found.ok_or_else(|| match self.images.contains(name) {
+            true => Why::NoDigest,
+            false => Why::NoImage(self.images.clone()),
+        })?;
+        match pin.repository {
+            Some(_) => Ok(pin),
+            None => Err(Why::NoRepository),
+        }
+    }
+
+    fn referred(&self, reference: &Reference) -> Result<&Pin, Why> {
+        let is_there = |pin: &&Pin| pin.repository.as_ref().is_some_and(|at| at.name() == reference.name());
+        let here: Vec<&Pin> = self.known.iter().filter(is_there).collect();
+        let first = here.first().ok_or(Why::Unnamed)?;
+        let tagged =
+            |tag: &str| here.iter().find(|pin| pin.tags.as_ref().is_some_and(|tags| tags.contains(tag))).copied();
+        let is_one = here.iter().all(|pin| pin.digest == first.digest);
+        let tags_are_known = here.iter().all(|pin| pin.tags.is_some());
+        match reference.tag() {
+            Some(tag) => match tagged(tag) {
+                Some(pin) => Ok(pin),
+                None if tags_are_known => {
+                    Err(Why::OtherTags(here.iter().flat_map(|pin| pin.tags.clone()).flatten().collect()))
+                }
+                None if is_one => Ok(first),
+                None => Err(Why::Several),
+            },
+            // The one image of the repository, whatever its tag is today.
+            None if is_one => Ok(first),
+            None => {
+                let same = here.iter().find(|pin| Some(pin.digest) == reference.digest()).copied();
+                same.or_else(|| tagged("latest")).ok_or(Why::Several)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pin(repository: &str, tags: Option<&[&str]>, digest: char) -> Pin {
+        Pin {
+            image: None,
+            repository: Some(repository.parse().unwrap()),
+            tags: tags.map(|tags| tags.iter().map(|tag| (*tag).to_owned()).collect()),
+            digest: format!("sha256:{}", String::from(digest).repeat(64)).parse().unwrap(),
+        }
+    }
+
+    fn find(pins: &[Pin], text: &str) -> Result<char, Why> {
+        let pins = Pins { known: pins.to_vec(), images: BTreeSet::new() };
+        let found = pins.find(&Mention::parse(text)?)?;
+        Ok(found.digest.to_string().pop().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_tag_finds_its_image_and_no_other() {
+        let pins = [pin("r.io/a", Some(&["1", "latest"]), '1'), pin("r.io/a", Some(&["k8s"]), '2')];
+        assert_eq!(find(&pins, "r.io/a:1"), Ok('1'));
+        assert_eq!(find(&pins, "r.io/a:k8s"), Ok('2'));
+        assert_eq!(find(&pins, "r.io/a"), Ok('1'), "latest");
+        assert!(matches!(find(&pins, "r.io/a:2"), Err(Why::OtherTags(tags)) if tags.len() == 3));
+        assert_eq!(find(&pins, "r.io/b:1"), Err(Why::Unnamed));
+        assert_eq!(find(&pins[1..], "r.io/a"), Ok('2'), "the one image of the repository");
+        assert_eq!(find(&[pin("debian", Some(&["13"]), '3')], "docker.io/library/debian:13"), Ok('3'));
+    }
+
+    #[test]
+    fn where_tags_are_not_known_the_one_image_is_meant() {
+        let pins = [pin("r.io/a", None, '1')];
+        assert_eq!(find(&pins, "r.io/a:any"), Ok('1'));
+        let pins = [pin("r.io/a", None, '1'), pin("r.io/a", None, '2')];
+        assert_eq!(find(&pins, "r.io/a:any"), Err(Why::Several));
+    }
+}

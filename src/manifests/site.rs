@@ -1,0 +1,173 @@
+//! A place of a document that names an image, and the edits that pin it.
+
+use super::document::{NodeId, Tree};
+use super::edit::{self, Edit};
+use super::{Mention, OWN, Pin, Pins, Tags, Why, kustomize};
+
+/// A place of a document that names an image. Its nodes are scalars, never aliases.
+pub(super) enum Site {
+    /// One scalar that is a reference.
+    Reference(NodeId),
+    /// Values of Helm: a scalar for each part.
+    Parts { registry: Option<NodeId>, repository: NodeId, tag: Option<NodeId>, digest: Option<NodeId> },
+    /// An entry of a kustomization's images.
+    Entry { entry: NodeId, name: NodeId, new_name: Option<NodeId>, tag: Option<NodeId>, digest: Option<NodeId> },
+}
+
+/// What pins a place, and what it says then.
+pub(super) struct PinnedSite {
+    pub(super) edits: Vec<Edit>,
+    pub(super) to: String,
+}
+
+impl Site {
+    /// The scalar that stands for it in messages.
+    pub(super) fn node(&self) -> NodeId {
+        match self {
+            Site::Reference(node) => *node,
+            Site::Parts { repository, .. } => *repository,
+            Site::Entry { name, new_name, .. } => new_name.unwrap_or(*name),
+        }
+    }
+
+    /// All scalars that it is about.
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        match self {
+            Site::Reference(node) => vec![*node],
+            Site::Parts { registry, repository, tag, digest } => {
+                [*registry, Some(*repository), *tag, *digest].into_iter().flatten().collect()
+            }
+            Site::Entry { name, new_name, tag, digest, .. } => {
+                [Some(*name), *new_name, *tag, *digest].into_iter().flatten().collect()
+            }
+        }
+    }
+
+    /// The reference that it comes to, as text.
+    pub(super) fn text(&self, tree: &Tree) -> String {
+        let value = |node: &Option<NodeId>| node.and_then(|node| tree.scalar(node)).unwrap_or_default().to_owned();
+        let joined = |name: String, tag: String, digest: String| {
+            let mut text = name;
+            if !tag.is_empty() {
+                text = format!("{text}:{tag}");
+            }
+            // The digest of its own key counts.
+            if !digest.is_empty() {
+                text = format!("{}@{digest}", text.split('@').next().unwrap_or_default());
+            }
+            text
+        };
+        match self {
+            Site::Reference(node) => value(&Some(*node)),
+            Site::Parts { registry, repository, tag, digest } => {
+                let (registry, repository) = (value(registry), value(&Some(*repository)));
+                let name = match registry.is_empty() || repository.starts_with(OWN) {
+                    true => repository,
+                    false => format!("{registry}/{repository}"),
+                };
+                joined(name, value(tag), value(digest))
+            }
+            Site::Entry { name, new_name, tag, digest, .. } => {
+                joined(value(&Some(new_name.unwrap_or(*name))), value(tag), value(digest))
+            }
+        }
+    }
+
+    /// The image that it names.
+    ///
+    /// # Errors
+    /// [`Why`] it names none that could be pinned.
+    pub(super) fn mention(&self, tree: &Tree) -> Result<Mention, Why> {
+        // Keys beside the name say nothing of an image that goes by its name in the recipe.
+        let name = tree.scalar(self.node()).unwrap_or_default();
+        match (self, name.starts_with(OWN)) {
+            (Site::Reference(_), _) | (_, false) => Mention::parse(&self.text(tree)),
+            (_, true) => Mention::parse(name),
+        }
+    }
+
+    /// What pins it.
+    ///
+    /// # Errors
+    /// [`Why`] it is left as it is.
+    pub(super) fn pin(&self, tree: &Tree, text: &str, pins: &Pins, tags: Tags) -> Result<PinnedSite, Why> {
+        let mention = self.mention(tree)?;
+        let pin = pins.find(&mention)?;
+        let digest = pin.digest.to_string();
+        let own = match (&mention, &pin.repository) {
+            (Mention::Own(_), Some(repository)) => Some(repository),
+            _ => None,
+        };
+        let mut edits = Vec::new();
+        let mut set = |node: NodeId, value: &str| -> Result<(), Why> {
+            edits.extend(edit::set(tree, node, value)?);
+            Ok(())
+        };
+        let to = match self {
+            Site::Reference(node) => {
+                let old = tree.scalar(*node).unwrap_or_default();
+                let name = match own {
+                    Some(repository) => repository.name(),
+                    None => without_digest(old, tags).to_owned(),
+                };
+                let new = format!("{name}@{digest}");
+                set(*node, &new)?;
+                new
+            }
+            Site::Parts { registry, repository, tag, digest: place } => {
+                match (own, registry) {
+                    (Some(own), Some(registry)) => {
+                        set(*registry, own.registry())?;
+                        set(*repository, own.repository())?;
+                    }
+                    (Some(own), None) => set(*repository, &own.name())?,
+                    (None, _) => {}
+                }
+                match (place, tag) {
+                    (Some(place), _) => set(*place, &digest)?,
+                    (None, Some(tag)) => set(*tag, &format!("{}@{digest}", tag_of(tree, *tag, pin)?))?,
+                    (None, None) => return Err(Why::NoPlace),
+                }
+                self.with(tree, own.map(|own| own.name()), &digest)
+            }
+            Site::Entry { entry, new_name, digest: place, .. } => {
+                match (own, new_name) {
+                    (Some(own), Some(new_name)) => set(*new_name, &own.name())?,
+                    (Some(_), None) => return Err(Why::NoPlace),
+                    (None, _) => {}
+                }
+                match place {
+                    Some(place) => set(*place, &digest)?,
+                    None => edits.push(kustomize::add_digest(tree, text, *entry, &digest)?),
+                }
+                self.with(tree, own.map(|own| own.name()), &digest)
+            }
+        };
+        Ok(PinnedSite { edits, to })
+    }
+
+    /// What it comes to with that digest.
+    fn with(&self, tree: &Tree, own: Option<String>, digest: &str) -> String {
+        let name = own.unwrap_or_else(|| without_digest(&self.text(tree), Tags::Kept).to_owned());
+        format!("{name}@{digest}")
+    }
+}
+
+/// The tag that a key has; an empty one is the image's first.
+fn tag_of(tree: &Tree, node: NodeId, pin: &Pin) -> Result<String, Why> {
+    let old = tree.scalar(node).unwrap_or_default().split('@').next().unwrap_or_default();
+    match old.is_empty() {
+        false => Ok(old.to_owned()),
+        true => pin.tags.iter().flatten().next().cloned().ok_or(Why::NoPlace),
+    }
+}
+
+/// A reference without its digest, and without its tag where that is dropped; as it was written otherwise.
+fn without_digest(reference: &str, tags: Tags) -> &str {
+    let name = reference.split('@').next().unwrap_or_default();
+    let tag = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
+    match (tags, tag) {
+        (Tags::Dropped, Some(colon)) => &name[..colon],
+        _ => name,
+    }
+}

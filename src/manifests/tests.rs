@@ -1,0 +1,172 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+const OTHER: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+fn pins() -> Pins {
+    let pin = |image: &str, repository: &str, tags: &[&str], digest: &str| Pin {
+        image: Some(image.to_owned()),
+        repository: Some(repository.parse().unwrap()),
+        tags: Some(tags.iter().map(|tag| (*tag).to_owned()).collect()),
+        digest: digest.parse().unwrap(),
+    };
+    let known = vec![
+        pin("web", "r.io/shop/web", &["latest", "v1"], DIGEST),
+        pin("server/k8s", "r.io/shop/server", &["k8s"], OTHER),
+        pin("server/docker", "r.io/shop/server", &["docker"], DIGEST),
+    ];
+    let images = known.iter().filter_map(|pin| pin.image.clone()).collect();
+    Pins { known, images }
+}
+
+fn pinned(file: &str, text: &str, tags: Tags) -> Pinned {
+    Manifest::parse(file, text).unwrap().pinned(&pins(), tags).unwrap()
+}
+
+/// What becomes of a text, with short digests.
+fn shown(file: &str, text: &str) -> String {
+    pinned(file, text, Tags::Kept).text.replace(DIGEST, "WEB").replace(OTHER, "K8S")
+}
+
+#[track_caller]
+fn check(file: &str, text: &str, expected: &str) {
+    assert_eq!(shown(file, text), expected);
+}
+
+#[test]
+fn pods_and_whatever_has_a_template() {
+    check(
+        "x.yaml",
+        "# kept\napiVersion: v1\nkind: Pod\nmetadata:\n  annotations: {image: r.io/shop/web:v1}\nspec:\n  initContainers:\n  - image: 'r.io/shop/server:k8s'   # why\n    name: a\n  containers:\n    - {name: b, image: r.io/shop/web:v1}\n    - name: c\n      image:   \"r.io/shop/web\"\n  ephemeralContainers:\n  - image: nginx:1\n---\napiVersion: batch/v1\nkind: CronJob\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers:\n          - image: r.io/shop/web:latest@sha256:3333333333333333333333333333333333333333333333333333333333333333\n          volumes:\n          - image: {reference: r.io/shop/web:v1, pullPolicy: Always}\n...\n",
+        "# kept\napiVersion: v1\nkind: Pod\nmetadata:\n  annotations: {image: r.io/shop/web:v1}\nspec:\n  initContainers:\n  - image: 'r.io/shop/server:k8s@K8S'   # why\n    name: a\n  containers:\n    - {name: b, image: r.io/shop/web:v1@WEB}\n    - name: c\n      image:   \"r.io/shop/web@WEB\"\n  ephemeralContainers:\n  - image: nginx:1\n---\napiVersion: batch/v1\nkind: CronJob\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers:\n          - image: r.io/shop/web:latest@WEB\n          volumes:\n          - image: {reference: r.io/shop/web:v1@WEB, pullPolicy: Always}\n...\n",
+    );
+}
+
+#[test]
+fn lists_and_json() {
+    check(
+        "x.json",
+        "{\"apiVersion\":\"v1\",\"kind\":\"List\",\n\t\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"spec\":{\n\t\t\"containers\":[{\"image\":\"r.io/shop/web:v1\"}]}}]}\n",
+        "{\"apiVersion\":\"v1\",\"kind\":\"List\",\n\t\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"spec\":{\n\t\t\"containers\":[{\"image\":\"r.io/shop/web:v1@WEB\"}]}}]}\n",
+    );
+}
+
+#[test]
+fn services_of_compose_and_what_they_merge() {
+    check(
+        "compose.yaml",
+        "x-app: &app\n  image: r.io/shop/web:v1\nx-ref: &ref r.io/shop/server:k8s\nservices:\n  a:\n    <<: *app\n  b: {<<: [*app], command: [x]}\n  c:\n    image: *ref\n  d:\n    image: r.io/shop/web:${TAG:-v1}\nvolumes:\n  v: {image: r.io/shop/web:v1}\n",
+        "x-app: &app\n  image: r.io/shop/web:v1@WEB\nx-ref: &ref r.io/shop/server:k8s@K8S\nservices:\n  a:\n    <<: *app\n  b: {<<: [*app], command: [x]}\n  c:\n    image: *ref\n  d:\n    image: r.io/shop/web:${TAG:-v1}\nvolumes:\n  v: {image: r.io/shop/web:v1}\n",
+    );
+}
+
+#[test]
+fn entries_of_kustomizations() {
+    check(
+        "base/kustomization.yaml",
+        "images:\n- name: web   # ours\n  newName: r.io/shop/web\n  newTag: v1  # moves\n- name: r.io/shop/server\n  newTag: \"k8s\"\n  digest: sha256:00\n- {name: x, newName: r.io/shop/web}\n- newName: lapstrake://server/k8s\n  name: server",
+        "images:\n- name: web   # ours\n  newName: r.io/shop/web\n  newTag: v1  # moves\n  digest: WEB\n- name: r.io/shop/server\n  newTag: \"k8s\"\n  digest: sha256:00\n- {name: x, newName: r.io/shop/web, digest: WEB}\n- newName: r.io/shop/server\n  name: server\n  digest: K8S",
+    );
+    check(
+        "k.yaml",
+        "apiVersion: kustomize.config.k8s.io/v1beta1\r\nkind: Kustomization\r\nimages:\r\n  - name: r.io/shop/web\r\n    newTag: v1\r\n    digest: \"sha256:3333333333333333333333333333333333333333333333333333333333333333\"\r\n  - name: r.io/shop/server\r\n    newTag: k8s\r\n",
+        "apiVersion: kustomize.config.k8s.io/v1beta1\r\nkind: Kustomization\r\nimages:\r\n  - name: r.io/shop/web\r\n    newTag: v1\r\n    digest: \"WEB\"\r\n  - name: r.io/shop/server\r\n    newTag: k8s\r\n    digest: K8S\r\n",
+    );
+}
+
+#[test]
+fn values_of_helm_in_their_forms() {
+    check(
+        "values.yaml",
+        "image: r.io/shop/web:v1\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"\"\nserver: {image: {repository: lapstrake://server/k8s, tag: x}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
+        "image: r.io/shop/web:v1@WEB\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"WEB\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"latest@WEB\"\nserver: {image: {repository: r.io/shop/server, tag: x@K8S}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
+    );
+}
+
+#[test]
+fn names_of_the_recipe_are_found_anywhere() {
+    let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: lapstrake://web\n    args: [\"--helper\", \"lapstrake://server/k8s\"]\n  - image: lapstrake://server\n";
+    let done = pinned("x.yaml", text, Tags::Kept);
+    let expected = format!(
+        "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: r.io/shop/web@{DIGEST}\n    args: [\"--helper\", \"r.io/shop/server@{OTHER}\"]\n  - image: lapstrake://server\n"
+    );
+    assert_eq!(done.text, expected);
+    let [left] = &done.left[..] else { panic!("{:?}", done.left) };
+    assert!(left.is_own() && left.position == Position { line: 7, column: 12 }, "{left:?}");
+    assert!(matches!(&left.why, Why::NoImage(names) if names.len() == 3));
+}
+
+#[test]
+fn what_cannot_be_changed_byte_for_byte_is_left() {
+    let text = "services:\n  a:\n    image: >-\n      r.io/shop/web:v1\n  b:\n    image: \"r.io/shop/\\x77eb:v1\"\n  c: {image: nginx}\n  d: {image: r.io/shop/web:v9}\n  e: {image: 'No Such'}\n";
+    let done = pinned("compose.yaml", text, Tags::Kept);
+    assert_eq!(done.text, text);
+    let told: Vec<String> =
+        done.left.iter().map(|left| format!("{} {} {:?}", left.position, left.reference, left.why)).collect();
+    assert_eq!(told.len(), 5, "{told:#?}");
+    assert!(told[0].ends_with("r.io/shop/web:v1 Form") && told[1].ends_with("r.io/shop/web:v1 Form"), "{told:#?}");
+    assert!(
+        told[2].contains("Unnamed") && told[3].contains("OtherTags") && told[4].contains("NoReference"),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn a_tag_can_be_dropped() {
+    let text = "services: {a: {image: \"r.io/shop/web:v1\"}}\n";
+    let expected = format!("services: {{a: {{image: \"r.io/shop/web@{DIGEST}\"}}}}\n");
+    assert_eq!(pinned("compose.yaml", text, Tags::Dropped).text, expected);
+}
+
+/// Where an image may stand in a Compose file, and what may be around it.
+fn service() -> impl Strategy<Value = String> {
+    let quote = prop_oneof![Just(""), Just("'"), Just("\"")];
+    let comment = prop_oneof![Just(String::new()), "  # [ -~äöü]{0,20}"];
+    let name = prop_oneof![Just("r.io/shop/web:v1"), Just("r.io/shop/web"), Just("nginx:1"), Just("r.io/shop/web:v7")];
+    (quote, comment, name, 0..4usize, "[a-zäß ]{0,12}", 1..6usize).prop_map(|(quote, comment, name, form, text, gap)| {
+        let gap = " ".repeat(gap);
+        match form {
+            0 => format!("    image:{gap}{quote}{name}{quote}{comment}\n    labels: ['{text}', \"\\u00e4{text}\"]\n"),
+            1 => format!("    {{image:{gap}{quote}{name}{quote}, labels: [\"{text}\"]}}{comment}\n"),
+            2 => format!("    labels:\n    - |\n      x{text}.\n      image: r.io/shop/web:v1\n    image:{gap}&a{gap}{quote}{name}{quote}{comment}\n"),
+            _ => format!("    # {text}\n\n    !!map\n    image:{gap}!!str {quote}{name}{quote}{comment}\n"),
+        }
+    })
+}
+
+proptest! {
+    /// Outside of the references that are meant, the bytes are the same.
+    #[test]
+    fn nothing_else_changes(services in prop::collection::vec(service(), 1..6), crlf: bool, bom: bool) {
+        let mut text = if bom { "\u{feff}".to_owned() } else { String::new() };
+        text.push_str("services:\n");
+        for (number, service) in services.iter().enumerate() {
+            text.push_str(&format!("  s{number}:\n{service}"));
+        }
+        if crlf {
+            text = text.replace('\n', "\r\n");
+        }
+        let done = pinned("compose.yaml", &text, Tags::Kept);
+        prop_assert_eq!(done.text.replace(&format!("@{DIGEST}"), ""), text.clone());
+        let meant = services.iter().filter(|one| {
+            let last = one.lines().rfind(|line| line.trim_start().starts_with(['i', '{'])).unwrap();
+            let word = last.split(['\'', '"', ' ', ',']).find(|word| word.starts_with("r.io") || word.starts_with("nginx"));
+            matches!(word, Some("r.io/shop/web:v1" | "r.io/shop/web"))
+        });
+        prop_assert_eq!(done.changes.len(), meant.count());
+        // Nothing is left to do.
+        prop_assert!(pinned("compose.yaml", &done.text, Tags::Kept).changes.is_empty());
+    }
+
+    /// No text makes it panic.
+    #[test]
+    fn any_text_is_read_or_refused(text in "[-a:{}\\[\\]\"'|>&*!#\n\r\t ,?~<%@`0ä]{0,80}") {
+        if let Ok(manifest) = Manifest::parse("values.yaml", &text)
+            && let Ok(done) = manifest.pinned(&pins(), Tags::Kept)
+        {
+            prop_assert_eq!(done.text, text);
+        }
+    }
+}

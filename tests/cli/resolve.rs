@@ -1,0 +1,158 @@
+//! `lapstrake resolve`: manifests with digests, from all that can tell them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::fake_registry::FakeRegistry;
+use super::support::Project;
+
+const RECIPE: &str = r#"
+[variants.docker]
+tags = ["docker"]
+[variants.k8s]
+tags = ["k8s"]
+env = { PLACE = "k8s" }
+
+[images.web]
+from = "scratch"
+[[images.web.layers]]
+files = { "/web" = "web\n" }
+
+[images.server]
+from = "scratch"
+variants = ["docker", "k8s"]
+[[images.server.layers]]
+files = { "/server" = "server\n" }
+"#;
+
+const POD: &str = "# kept\r\napiVersion: v1\r\nkind: Pod\r\nspec:\r\n  containers:\r\n  - image: registry.example.com/web:latest   # ours\r\n  - image: 'registry.example.com/server:k8s'\r\n  - {image: lapstrake://server/docker}\r\n  - image: nginx:1\r\n";
+
+/// The pod as it is to be.
+fn pod(web: &str, k8s: &str, docker: &str) -> String {
+    POD.replace("web:latest", &format!("web:latest@{web}"))
+        .replace("server:k8s", &format!("server:k8s@{k8s}"))
+        .replace("lapstrake://server/docker", &format!("registry.example.com/server@{docker}"))
+}
+
+/// A project with a pod, and the digests of web, server:docker and server:k8s.
+fn project() -> (Project, [String; 3]) {
+    let p = Project::new(RECIPE);
+    p.write("pod.yaml", POD);
+    let built = p.run(&["build", "-o", "oci:out", "--metadata-file", "metadata.json"]).ok().digests();
+    (p, built.try_into().expect("three images"))
+}
+
+#[test]
+fn digests_come_from_the_recipe_a_file_or_a_layout_and_are_the_same() {
+    let (p, [web, docker, k8s]) = project();
+    let expected = pod(&web, &k8s, &docker);
+    for from in [&[][..], &["--from", "metadata.json"], &["--from", "oci:out"], &["--from", "out"]] {
+        let run = p.run(&[&["resolve", "-k", "pod.yaml"], from].concat()).ok();
+        assert_eq!(run.stdout(), expected, "{from:?}");
+        assert!(run.told().contains("pod.yaml:9:12: nginx:1 is left: no image that is known"), "{}", run.told());
+    }
+    assert_eq!(fs::read_to_string(p.path("pod.yaml")).unwrap(), POD, "nothing was written");
+    assert!(!p.path("lapstrake-out").exists());
+    // References by digest alone name no tag: that of two images in one repository cannot be told.
+    p.write(
+        "refs",
+        format!(
+            "registry.example.com/web@{web}\nregistry.example.com/server@{k8s}\nregistry.example.com/server@{docker}\n"
+        ),
+    );
+    p.write(
+        "web.yaml",
+        "services: {web: {image: registry.example.com/web:any}, s: {image: registry.example.com/server:k8s}}\n",
+    );
+    let run = p.run(&["resolve", "--from", "refs", "-k", "web.yaml"]).ok();
+    assert!(
+        run.stdout().contains(&format!("web:any@{web}")) && run.stdout().contains("server:k8s}"),
+        "{}",
+        run.stdout()
+    );
+    assert!(run.told().contains("several images"), "{}", run.told());
+}
+
+#[test]
+fn files_are_written_in_place_with_their_mode_and_only_where_something_changes() {
+    let (p, [web, docker, k8s]) = project();
+    p.chmod("pod.yaml", 0o640).write("deploy/other.yml", "kind: X\napiVersion: v1\nimage: nginx\n");
+    std::os::unix::fs::symlink("../pod.yaml", p.path("deploy/pod.yaml")).unwrap();
+    let before = fs::metadata(p.path("deploy/other.yml")).unwrap().modified().unwrap();
+    let told = p.run(&["resolve", "--check", "-k", "pod.yaml", "deploy"]).fails(6);
+    assert!(told.contains("1 file has references"), "{told}");
+    let run = p.run(&["resolve", "-i", "-k", "deploy/pod.yaml", "deploy"]).ok();
+    assert_eq!(run.stdout(), "");
+    assert_eq!(fs::read_to_string(p.path("pod.yaml")).unwrap(), pod(&web, &k8s, &docker));
+    assert_eq!(fs::metadata(p.path("pod.yaml")).unwrap().permissions().mode() & 0o7777, 0o640);
+    assert!(fs::symlink_metadata(p.path("deploy/pod.yaml")).unwrap().is_symlink());
+    assert_eq!(fs::metadata(p.path("deploy/other.yml")).unwrap().modified().unwrap(), before);
+    p.run(&["resolve", "--check", "-k", "pod.yaml"]).ok();
+    // What is pinned moves with what is built.
+    p.recipe(&RECIPE.replace("web\\n", "changed\\n"));
+    p.run(&["resolve", "--check", "-k", "pod.yaml"]).fails(6);
+    let moved = p.run(&["resolve", "-k", "pod.yaml", "--no-tag"]).ok().stdout();
+    assert!(!moved.contains(&web) && moved.contains("- image: registry.example.com/web@sha256:"), "{moved}");
+    let left: Vec<_> = fs::read_dir(p.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".lapstrake")), "{left:?}");
+}
+
+#[test]
+fn what_cannot_be_pinned_is_an_error_where_it_must_be() {
+    let (p, _) = project();
+    assert!(p.run(&["resolve", "--strict", "-k", "pod.yaml"]).fails(1).contains("pod.yaml:9:12: nginx:1 is left"));
+    p.write("own.yaml", "services:\n  a:\n    image: lapstrake://wbe\n");
+    let told = p.run(&["resolve", "-k", "own.yaml"]).fails(1);
+    assert!(
+        told.contains("own.yaml:3:12: lapstrake://wbe is left") && told.contains("server/docker, server/k8s, web"),
+        "{told}"
+    );
+    p.write("broken.yaml", "a:\n  b: [1\nc: {{ .Values.x }}\n");
+    let told = p.run(&["resolve", "-i", "-k", "pod.yaml", "broken.yaml"]).fails(1);
+    assert!(told.contains("broken.yaml:3:") && told.contains("helm template"), "{told}");
+    assert_eq!(fs::read_to_string(p.path("pod.yaml")).unwrap(), POD, "all or nothing");
+    p.run(&["resolve", "-i", "-k", "-"]).fails(2);
+    p.run(&["resolve", "-k", "home"]).fails(2);
+    p.run(&["resolve", "--from", "nowhere.json", "-k", "pod.yaml"]).fails(2);
+    p.write("bad.json", "{\"containerimage.digest\": \"sha256:1\"}");
+    p.run(&["resolve", "--from", "bad.json", "-k", "pod.yaml"]).fails(1);
+}
+
+#[test]
+fn several_files_and_standard_input_are_one_stream() {
+    let (p, [web, ..]) = project();
+    p.write("a.yaml", "apiVersion: v1\nkind: A\nspec: {image: registry.example.com/web}")
+        .write("b.yaml", "---\nb: 1\n");
+    let mut command = p.command(&["resolve", "-k", "a.yaml", "b.yaml", "-"]);
+    p.write("input", "c: 1\n");
+    command.stdin(fs::File::open(p.path("input")).unwrap());
+    let run = p.end(command).ok();
+    let expected =
+        format!("apiVersion: v1\nkind: A\nspec: {{image: registry.example.com/web@{web}}}\n---\nb: 1\n---\nc: 1\n");
+    assert_eq!(run.stdout(), expected);
+}
+
+#[test]
+fn registries_are_asked_where_that_is_wanted() {
+    let registry = FakeRegistry::plain();
+    let p = Project::empty();
+    let name = registry.name();
+    p.write(
+        "lapstrake.toml",
+        format!(
+            "recipe = 1\n[project]\nname = \"x\"\nrepository = \"{name}/{{image}}\"\n[images.web]\nfrom = \"scratch\"\n[[images.web.layers]]\nfiles = {{ \"/web\" = \"web\" }}\n"
+        ),
+    );
+    let digest = p.run(&["build", "--push"]).ok().digests().remove(0);
+    // Somebody else's image, and one that is not there.
+    p.write("c.yaml", format!("services:\n  a: {{image: \"{name}/web:latest\"}}\n  b: {{image: \"lapstrake://web\"}}\n  c: {{image: \"{name}/none:1\"}}\n"));
+    registry.clear_log();
+    let run = p.run(&["resolve", "--registry", "-k", "c.yaml"]).ok();
+    assert_eq!(run.stdout().matches(&digest).count(), 2, "{}", run.stdout());
+    assert!(run.stdout().contains(&format!("{name}/none:1\"")), "{}", run.stdout());
+    assert_eq!(registry.count("GET", "/blobs/"), 0);
+    // Nothing is asked where nobody said so.
+    registry.clear_log();
+    p.run(&["resolve", "-k", "c.yaml"]).ok();
+    assert_eq!(registry.lines(), Vec::<String>::new());
+}

@@ -9,7 +9,6 @@ mod debian;
 mod diff;
 mod ci;
 mod completions;
-mod debian;
 mod dry_run;
 mod errors;
 mod explain;

@@ -4,11 +4,11 @@
 
 mod bases;
 mod ca;
+mod ci;
+mod completions;
 mod database;
 mod debian;
 mod diff;
-mod ci;
-mod completions;
 mod dry_run;
 mod errors;
 mod explain;

@@ -105,7 +105,7 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// Copy images between any two places
     Copy(CopyArgs),
-    /// Show what is in an image: config, layers, sizes, files
+    /// Show what is in an image: config, layers, packages, users, files, or what one file holds
     Inspect(InspectArgs),
     /// Show in what two images differ: config, layers, packages, files (exit code 6 where they do)
     Diff(super::diff::DiffArgs),

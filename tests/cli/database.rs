@@ -89,23 +89,23 @@ fn another_archives_package_is_not_known_by_its_name() {
     let mut company = DebianArchive::new(&mirrored.project.path("mirror/company"));
     company.origin = "Company".to_owned();
     company.key = ArchiveKey::new(5);
-    let named = Deb::all("redis-tools", "1").file("usr/share/redis", "x").script("postinst", script);
+    let named = Deb::all("ucf", "1").file("usr/share/ucf", "x").script("postinst", script);
     company.add_to("stable", "apps", named.clone()).publish();
     mirrored.project.write("ctx/company.asc", company.key.armored());
-    mirrored.project.write("ctx/dist/redis.deb", named.build());
+    mirrored.project.write("ctx/dist/ucf.deb", named.build());
     let archive = format!(
         "[debian.archives.company]\nmirror = \"{}\"\nsuites = [\"stable\"]\ncomponents = [\"apps\"]\n\
          keyring = \"company.asc\"\norigin = \"Company\"\n",
         mirrored.server.url("/company"),
     );
-    for recipe in [format!("{archive}{}", app("[\"redis-tools\"]")), app("[\"dist/redis.deb\"]")] {
+    for recipe in [format!("{archive}{}", app("[\"ucf\"]")), app("[\"dist/ucf.deb\"]")] {
         mirrored.recipe(&recipe);
         let told = mirrored.run(&["lock"]).fails(4);
-        assert!(told.contains("postinst of redis-tools calls touch"), "{told}");
+        assert!(told.contains("postinst of ucf calls touch"), "{told}");
     }
     let mut own = Mirrored::with([dpkg_itself()]);
     own.archive.add("trixie", named);
     own.archive.publish();
-    own.app("[\"redis-tools\"]");
+    own.app("[\"ucf\"]");
     own.lock(&[]);
 }

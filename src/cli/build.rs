@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let plan = plan(&recipe, &wanted, &names, platforms.as_deref());
     check(args, &plan, &outputs)?;
     let (labels, annotations) = (key_values("--label", &args.label)?, key_values("--annotation", &args.annotation)?);
-    let shadow = if args.dry_run { Some(Shadow::of(global)?) } else { None };
+    let shadow = if args.dry_run { Some(Shadow::of(global, &reporter)?) } else { None };
     let global = shadow.as_ref().map_or(global, Shadow::global);
 
     let path = lock::lock_path(&recipe);

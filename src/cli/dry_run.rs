@@ -10,6 +10,7 @@ use lapstrake::build::{Fate, Forecast, LayerForecast};
 use lapstrake::lock::{Lock, changes};
 use lapstrake::oci::{Descriptor, Digest, Reference};
 use lapstrake::place::Place;
+use lapstrake::report::Reporter;
 use lapstrake::store::TemporaryDirectory;
 use serde_json::{Value, json};
 use walkdir::WalkDir;
@@ -30,7 +31,7 @@ pub(crate) struct Shadow {
 
 impl Shadow {
     /// The shadow of the cache that would be used: its files by other names. Where there is no cache, an empty one.
-    pub(crate) fn of(global: &Global) -> Outcome<Self> {
+    pub(crate) fn of(global: &Global, reporter: &Reporter) -> Outcome<Self> {
         let failed = |error: io::Error| {
             Failure::new(
                 Code::Failed,
@@ -38,13 +39,23 @@ impl Shadow {
             )
         };
         let cache = cache_directory(global).filter(|cache| cache.join(TMP).is_dir());
-        let beside = cache.as_deref().and_then(|cache| Some((cache, TemporaryDirectory::new(&cache.join(TMP)).ok()?)));
-        let directory = match beside {
-            Some((cache, directory)) => {
-                link_all(cache, directory.path()).map_err(failed)?;
-                directory
-            }
-            None => TemporaryDirectory::new(&std::env::temp_dir()).map_err(failed)?,
+        let empty = || TemporaryDirectory::new(&std::env::temp_dir()).map_err(failed);
+        let directory = match cache {
+            Some(cache) => match TemporaryDirectory::new(&cache.join(TMP)) {
+                Ok(directory) => {
+                    link_all(&cache, directory.path()).map_err(failed)?;
+                    directory
+                }
+                // A build would have no use of it either.
+                Err(error) => {
+                    reporter.note(format!(
+                        "the cache {} cannot be written, and is not looked at: {error}",
+                        cache.display()
+                    ));
+                    empty()?
+                }
+            },
+            None => empty()?,
         };
         super::signals::remove_at_end(directory.path());
         let global = Global { cache_dir: Some(directory.path().to_owned()), ..global.clone() };

@@ -276,11 +276,13 @@ pub(crate) fn reference(text: &str) -> Outcome<Reference> {
 /// Writes a small file that other programs wait for: whole, or not at all.
 pub(crate) fn write_file(path: &Path, text: &str) -> Outcome {
     let failed = |error: io::Error| Failure::new(Code::Failed, format!("writing {}: {error}", path.display()));
-    let is_special = std::fs::metadata(path).is_ok_and(|found| !found.is_file());
-    if is_special {
-        // /dev/termination-log, /dev/stdout and the like.
-        return std::fs::write(path, text).map_err(failed);
+    if stays_in_place(path) {
+        let opened = std::fs::OpenOptions::new().append(true).open(path);
+        return opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed);
     }
+    // What a link names is written, and the link stays.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = target.as_path();
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile_in(directory).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
@@ -289,10 +291,43 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Outcome {
     Ok(())
 }
 
+/// Whether a file must stay the one that it is: /dev/stdout, whatever it leads to, /dev/termination-log, which is a file that is
+/// mounted there, pipes and devices. Anything else is replaced as a whole.
+fn stays_in_place(path: &Path) -> bool {
+    path.starts_with("/dev") && !path.starts_with("/dev/shm")
+        || std::fs::metadata(path).is_ok_and(|found| !found.is_file())
+}
+
 fn tempfile_in(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     tempfile::Builder::new()
         .prefix(".lapstrake-")
         .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_and_what_is_mounted_over_them_are_never_replaced() {
+        for path in ["/dev/stdout", "/dev/termination-log", "/dev/null", "/proc/self/fd"] {
+            assert!(stays_in_place(Path::new(path)), "{path}");
+        }
+        for path in ["digest", "/dev/shm/digest", "/devices/digest"] {
+            assert!(!stays_in_place(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_names_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::fs::write(&file, "old, and longer").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write_file(&link, "new").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+    }
 }

@@ -9,7 +9,10 @@ const MAX_MERGES: usize = 16;
 /// Whether a document is a Compose file: it has services with an image, or that are built.
 pub(super) fn is_one(tree: &Tree, document: NodeId) -> bool {
     let Some(services) = tree.get(document, "services") else { return false };
-    let is_service = |service: NodeId| image(tree, service, 0).is_some() || tree.get(service, "build").is_some();
+    // Values of Helm may have `services`, too, with an image in parts.
+    let is_reference = |image: NodeId| tree.scalar(image).is_some();
+    let is_service =
+        |service: NodeId| image(tree, service, 0).is_some_and(is_reference) || tree.get(service, "build").is_some();
     tree.entries(services).iter().any(|(_, service)| is_service(*service))
 }
 
@@ -17,7 +20,7 @@ pub(super) fn is_one(tree: &Tree, document: NodeId) -> bool {
 pub(super) fn sites(tree: &Tree, document: NodeId, sites: &mut Vec<Site>) {
     let Some(services) = tree.get(document, "services") else { return };
     let images = tree.entries(services).iter().filter_map(|(_, service)| image(tree, *service, 0));
-    sites.extend(images.filter(|image| tree.scalar(*image).is_some()).map(Site::Reference));
+    sites.extend(images.filter(|image| tree.scalar(*image).is_some()).map(|image| Site::Reference(tree.behind(image))));
 }
 
 /// The image of a service: its own, or that of what it merges, the first that has one.

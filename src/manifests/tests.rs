@@ -80,8 +80,8 @@ fn entries_of_kustomizations() {
 fn values_of_helm_in_their_forms() {
     check(
         "values.yaml",
-        "image: r.io/shop/web:v1\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"\"\nserver: {image: {repository: lapstrake://server/k8s, tag: x}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
-        "image: r.io/shop/web:v1@WEB\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"WEB\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"latest@WEB\"\nserver: {image: {repository: r.io/shop/server, tag: x@K8S}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
+        "services: {a: {image: {repository: r.io/shop/web, tag: v1}}}\nimage: r.io/shop/web:v1\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"\"\nserver: {image: {repository: lapstrake://server/k8s, tag: x}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
+        "services: {a: {image: {repository: r.io/shop/web, tag: v1@WEB}}}\nimage: r.io/shop/web:v1@WEB\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"WEB\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"latest@WEB\"\nserver: {image: {repository: r.io/shop/server, tag: x@K8S}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
     );
 }
 

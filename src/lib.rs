@@ -21,6 +21,7 @@ pub mod migrate;
 pub mod nearest;
 pub mod net;
 pub mod oci;
+pub mod page;
 pub mod parallel;
 pub mod pin;
 pub mod place;

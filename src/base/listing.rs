@@ -192,6 +192,14 @@ impl Listing {
         self.members.iter().any(|member| matches!(member.what, What::Deleted | What::Opaque))
     }
 
+    /// The files that the layer has, with their lengths in bytes; hard links are the file that they name, and left out.
+    pub fn files(&self) -> impl Iterator<Item = (&TreePath, u64)> {
+        self.members.iter().filter_map(|member| match &member.what {
+            What::File { length, .. } => Some((&member.path, *length)),
+            _ => None,
+        })
+    }
+
     /// The diff ID of the layer that this lists.
     pub fn diff_id(&self) -> DiffId {
         self.diff_id

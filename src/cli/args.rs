@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Show in what two images differ: config, layers, packages, files (exit code 6 where they do)
     Diff(super::diff::DiffArgs),
+    /// Write a page (HTML) about images: what they share, what takes the room, packages, differences
+    Report(super::report::ReportArgs),
     /// Look after the cache
     #[command(subcommand)]
     Cache(CacheCommand),

@@ -15,6 +15,7 @@ mod inspect;
 mod known_digests;
 mod lock;
 mod progress;
+mod report;
 mod resolve;
 mod selection;
 mod signals;
@@ -66,6 +67,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Copy(args) => transfer::copy(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
+        Command::Report(args) => report::run(&cli.global, args),
         Command::Cache(command) => cache::run(&cli.global, command),
         Command::Schema { markdown: true } => print(&lapstrake::recipe::reference()),
         Command::Schema { markdown: false } => {

@@ -19,6 +19,7 @@ pub use image::{ImageDifference, LayerFate, LayerPair, Side, compare};
 pub use outline::{Count, Row, outline};
 pub use packages::{Kind, PackageChange, Packages};
 pub use pairing::{Group, Line, Pairs, are_same, lines, name_of, pair, stem};
+pub(crate) use settings::facts;
 pub use settings::{Difference, of_documents, rest, settings};
 
 use crate::shown::Shown;

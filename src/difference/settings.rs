@@ -28,7 +28,7 @@ impl fmt::Display for Difference {
 }
 
 /// What can be said of an image, by name.
-type Facts = BTreeMap<String, String>;
+pub(crate) type Facts = BTreeMap<String, String>;
 
 fn between(first: &Facts, second: &Facts) -> Vec<Difference> {
     let keys: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
@@ -52,7 +52,8 @@ pub fn settings(first: &ContainerConfig, second: &ContainerConfig) -> Vec<Differ
     between(&facts(first), &facts(second))
 }
 
-fn facts(config: &ContainerConfig) -> Facts {
+/// All settings by what they are called (`env PATH`, `user`); those that say nothing are left out.
+pub(crate) fn facts(config: &ContainerConfig) -> Facts {
     let mut facts = BTreeMap::new();
     let mut put = |key: String, value: Value| {
         let empty = value.is_null() || value == json!("") || value == json!([]);

@@ -25,6 +25,7 @@ mod outputs;
 mod pinned_bases;
 mod python;
 mod python_indexes;
+mod report;
 mod reproducible;
 mod resolve;
 mod second_builds;

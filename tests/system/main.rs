@@ -6,6 +6,7 @@
 //! up for, by the locks of the recipes; what was downloaded stays in one cache below target/, for the next run.
 
 mod archon;
+mod browser;
 mod checkouts;
 mod comparison;
 mod containers;
@@ -16,6 +17,7 @@ mod packages;
 mod plain_pod;
 mod readers;
 mod registry_base;
+mod report_page;
 mod small;
 mod support;
 mod transfer;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use lapstrake::code::ErrorCode;
 use lapstrake::build::{Builder, Built, Locking};
 use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
@@ -149,7 +150,7 @@ fn published(
             Err(error) => return Err(Failure::new(code_of(&place), error)),
         };
         let artifact =
-            artifact.ok_or_else(|| Failure::new(Code::Failed, format!("there is no image {name} in {text}")))?;
+            artifact.ok_or_else(|| Failure::told(Code::Failed, ErrorCode::NotThere, format!("there is no image {name} in {text}")))?;
         found.push(Published { text, place, artifact });
     }
     Ok(found)

@@ -5,6 +5,7 @@
 mod bases;
 mod ca;
 mod database;
+mod codes;
 mod debian;
 mod diff;
 mod ci;

@@ -111,8 +111,12 @@ impl Coded for Told {
 
 impl Coded for io::Error {
     fn code(&self) -> ErrorCode {
-        let refused = matches!(self.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
-        io_or(self, if refused { ErrorCode::NoPermission } else { ErrorCode::Machine })
+        let code = match self.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorCode::NoPermission,
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorCode::Unreadable,
+            _ => ErrorCode::Machine,
+        };
+        io_or(self, code)
     }
 }
 

@@ -226,7 +226,11 @@ fn what_is_wrong_everywhere_is_told() {
         ([Fault::Status(404), Fault::Status(410)], None, "the file is gone from its mirror or index (2 looked at)"),
         ([Fault::Status(500), Fault::Status(404)], None, "downloading the file: GET http://127.0.0.1:0/1 answered 500"),
         ([Fault::Status(404), Fault::Status(500)], None, "downloading the file: GET http://127.0.0.1:0/2 answered 500"),
-        ([Fault::Status(404), Fault::Status(401)], None, "http://127.0.0.1:0/2 answered 401 (tried 1×, without a login)"),
+        (
+            [Fault::Status(404), Fault::Status(401)],
+            None,
+            "http://127.0.0.1:0/2 answered 401 (tried 1×, without a login)",
+        ),
         ([Fault::Flip, Fault::Status(404)], None, "http://127.0.0.1:0/1 has digest sha256:"),
         (
             [Fault::Slow(Duration::ZERO), Fault::Status(404)],

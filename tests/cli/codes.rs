@@ -48,7 +48,7 @@ fn what_is_misspelt_in_a_recipe_is_guessed() {
         ("tags = [\"{gti.short}\"]", "L0110", "did you mean `{git.short}`?"),
         ("tags = [\"{Image}\"]", "L0110", "did you mean `{image}`?"),
         ("variants = [\"k8\"]\n[variants.k8s]", "L0108", "k8s"),
-        ("users = [\"ap\"]\n[users.app]\nuid = 1001\ngid = 1001", "L0108", "did you mean `app`?"),
+        ("users = [\"ap\"]\n[users.app]\nuid = 1001\ngid = 1001", "L0108", "did you mean `\"app\"`?"),
         (
             "users = [\"app\"]\nowner = \"ap\"\n[[images.app.layers]]\nfiles = { \"/f\" = \"x\" }\n[users.app]\nuid = 1001\ngid = 1001",
             "L0406",
@@ -57,7 +57,7 @@ fn what_is_misspelt_in_a_recipe_is_guessed() {
         ("platforms = [\"linux/amd46\"]", "L0106", "amd64"),
         ("healthcheck = { test = [\"CMD\", \"x\"], interval = 30 }", "L0105", "`interval = \"30s\"`"),
         ("mode = 0755", "L0102", "`\"0755\"`"),
-        ("[[images.app.layers]]\ncopy = [\"requirement.txt\"]", "L0301", ""),
+        ("[[images.app.layers]]\nto = \"/\"\ncopy = [\"requirement.txt\"]", "L0301", ""),
     ] {
         let told = wrong(lines);
         assert!(told.starts_with(&format!("error[{code}]: ")) && told.contains(guess), "{lines}\n{told}");

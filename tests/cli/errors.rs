@@ -168,7 +168,7 @@ fn what_a_plan_finds_missing() {
           caused by: No such file or directory (os error 2)
     ");
     insta::assert_snapshot!(told("docker-archive:requirements.txt", "files = { \"/f\" = \"\" }"), @"
-        1 error[L0501]: opening the base docker-archive:requirements.txt (lapstrake.toml:8:8)
+        1 error[L0502]: opening the base docker-archive:requirements.txt (lapstrake.toml:8:8)
           caused by: the tar in `docker-archive:ctx/requirements.txt` cannot be read: the archive ends in the middle, after 1 bytes
     ");
     insta::assert_snapshot!(told("scratch", "image = { image = \"oci:base\", copy = \"/usr/bin/tol\" }\nto = \"/\""), @r#"

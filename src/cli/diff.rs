@@ -53,7 +53,11 @@ pub(crate) fn run(global: &Global, args: &DiffArgs) -> Outcome {
         0 => Ok(()),
         count => {
             let things = if count == 1 { "1 thing".to_owned() } else { format!("{count} things") };
-            Err(Failure::told(Code::Different, ErrorCode::Differs, format!("{} and {} differ in {things}", args.first, args.second)))
+            Err(Failure::told(
+                Code::Different,
+                ErrorCode::Differs,
+                format!("{} and {} differ in {things}", args.first, args.second),
+            ))
         }
     }
 }

@@ -116,7 +116,8 @@ fn different(text: &str) -> Failure {
 }
 
 fn wrong(text: &Text, error: &ManifestError) -> Failure {
-    let failure = Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", text.name, error.position));
+    let failure =
+        Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", text.name, error.position));
     match text.text.contains("{{") {
         true => failure.hint("a template is no YAML: resolve the values, or what `helm template` makes of it"),
         false => failure,
@@ -193,9 +194,14 @@ fn read(name: &str, from: impl Read) -> Outcome<String> {
     let mut bytes = Vec::new();
     from.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(|error| failed_to("reading", name, error))?;
     if bytes.len() as u64 > MAX_MANIFEST {
-        return Err(Failure::told(Code::Failed, ErrorCode::Unreadable, format!("reading {name}: it has more than {} MiB", MAX_MANIFEST >> 20)));
+        return Err(Failure::told(
+            Code::Failed,
+            ErrorCode::Unreadable,
+            format!("reading {name}: it has more than {} MiB", MAX_MANIFEST >> 20),
+        ));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::told(Code::Failed, ErrorCode::Unreadable, format!("reading {name}: it is not UTF-8")))
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::told(Code::Failed, ErrorCode::Unreadable, format!("reading {name}: it is not UTF-8")))
 }
 
 /// The manifests in a directory and below it, in order of their names; nothing that is hidden, no link followed.

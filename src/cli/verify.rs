@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use lapstrake::code::ErrorCode;
 use lapstrake::build::{Builder, Built, Locking};
+use lapstrake::code::ErrorCode;
 use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
 use lapstrake::oci::{Digest, Platform};
@@ -149,8 +149,9 @@ fn published(
             }
             Err(error) => return Err(Failure::new(code_of(&place), error)),
         };
-        let artifact =
-            artifact.ok_or_else(|| Failure::told(Code::Failed, ErrorCode::NotThere, format!("there is no image {name} in {text}")))?;
+        let artifact = artifact.ok_or_else(|| {
+            Failure::told(Code::Failed, ErrorCode::NotThere, format!("there is no image {name} in {text}"))
+        })?;
         found.push(Published { text, place, artifact });
     }
     Ok(found)

@@ -4,12 +4,12 @@
 
 mod bases;
 mod ca;
-mod database;
+mod ci;
 mod codes;
+mod completions;
+mod database;
 mod debian;
 mod diff;
-mod ci;
-mod completions;
 mod dry_run;
 mod errors;
 mod explain;

@@ -58,11 +58,15 @@ pub(super) fn print(
         ));
     };
     let Some(content) = contents.content(located, store).map_err(|error| unread(error, [place]))? else {
-        return Err(Failure::told(Code::Failed, ErrorCode::NotInImage, format!("the bytes of {asked} in {source} are not to be had")));
+        return Err(Failure::told(
+            Code::Failed,
+            ErrorCode::NotInImage,
+            format!("the bytes of {asked} in {source} are not to be had"),
+        ));
     };
     let mut bytes = content.open().map_err(|error: ContentError| Failure::new(Code::Failed, error))?;
     let mut out = io::stdout().lock();
-    io::copy(&mut bytes, &mut out)
-        .and_then(|_| io::Write::flush(&mut out))
-        .map_err(|error| Failure::told(Code::Failed, ErrorCode::OutputUnwritable, format!("writing {asked} to standard output: {error}")))
+    io::copy(&mut bytes, &mut out).and_then(|_| io::Write::flush(&mut out)).map_err(|error| {
+        Failure::told(Code::Failed, ErrorCode::OutputUnwritable, format!("writing {asked} to standard output: {error}"))
+    })
 }

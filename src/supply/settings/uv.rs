@@ -76,7 +76,7 @@ impl Reader<'_> {
             let login = Login {
                 user: Secret::new(user.unwrap_or_default()),
                 password: Secret::new(password.unwrap_or_default()),
-                found: "uv's variables of the index",
+                found: "what uv reads for the index",
             };
             self.settings.credentials.add(&address, login);
         }

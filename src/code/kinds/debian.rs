@@ -105,7 +105,6 @@ impl Coded for DatabaseError {
             DatabaseError::Staging(error) => error.code(),
             DatabaseError::Packages(_) | DatabaseError::Trigger { .. } => ErrorCode::Dpkg,
             DatabaseError::Package { source, .. } => source.code(),
-            DatabaseError::Content { source, .. } => io_or(source, ErrorCode::Dpkg),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::base::{BaseError, ListingError};
 use crate::code::{Coded, ErrorCode, io_or};
-use crate::explain::ContentsError;
 use crate::image::ImageError;
 use crate::oci::JsonError;
 use crate::place::{OutputError, SourceError};
@@ -33,19 +32,6 @@ impl Coded for BaseError {
             BaseError::File { source, .. } => io_or(source, ErrorCode::BaseDamaged),
             BaseError::Unread { .. } => ErrorCode::NotRead,
             BaseError::Store(error) => error.code(),
-        }
-    }
-}
-
-impl Coded for ContentsError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            ContentsError::Blob(error) => error.code(),
-            ContentsError::Bytes { source, .. } => io_or(source, ErrorCode::PlaceDamaged),
-            ContentsError::Tar { source: crate::tar::ReadError::Io(error), .. } => {
-                io_or(error, ErrorCode::PlaceDamaged)
-            }
-            ContentsError::Tar { .. } | ContentsError::MediaType { .. } => ErrorCode::PlaceDamaged,
         }
     }
 }

@@ -28,7 +28,7 @@ impl Coded for BaseError {
         match self {
             BaseError::Bytes { source, .. } => source.code(),
             BaseError::Listing { source, .. } => source.code(),
-            BaseError::MediaType { .. } => ErrorCode::BaseDamaged,
+            BaseError::MediaType { .. } | BaseError::Contents { .. } => ErrorCode::BaseDamaged,
             BaseError::File { source, .. } => io_or(source, ErrorCode::BaseDamaged),
             BaseError::Unread { .. } => ErrorCode::NotRead,
             BaseError::Store(error) => error.code(),

@@ -141,7 +141,7 @@ fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome 
     }
     match failed.is_empty() {
         true => Ok(()),
-        false => Err(Failure::new(Code::Failed, failed.join("\n"))),
+        false => Err(Failure::told(Code::Failed, ErrorCode::Reference, failed.join("\n"))),
     }
 }
 
@@ -210,7 +210,7 @@ fn manifests_in(directory: &Path) -> Outcome<Vec<PathBuf>> {
     let mut found = Vec::new();
     let walk = WalkDir::new(directory).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
-        let entry = entry.map_err(|error| Failure::new(Code::Failed, error))?;
+        let entry = entry.map_err(|error| Failure::told(Code::Failed, ErrorCode::Unreadable, error))?;
         let extension = entry.path().extension().and_then(|extension| extension.to_str());
         let is_manifest = matches!(extension, Some("yaml" | "yml" | "json")) || entry.file_name() == "Kustomization";
         if entry.file_type().is_file() && is_manifest {

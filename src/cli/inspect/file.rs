@@ -52,8 +52,9 @@ pub(super) fn print(
         });
     };
     let NodeKind::File(located) = &node.kind else {
-        return Err(Failure::new(
+        return Err(Failure::told(
             Code::Failed,
+            ErrorCode::NotInImage,
             format!("{asked} in {source} is a device, FIFO or socket, and has no bytes"),
         ));
     };

@@ -254,6 +254,6 @@ fn verdict(told: &[Verified]) -> Outcome {
         format!("{} is not what the recipe makes of {name}: {first}{more}", comparison.first_name())
     };
     let lines: Vec<String> = differing.iter().map(line).collect();
-    Err(Failure::new(Code::Different, lines.join("\n       "))
+    Err(Failure::told(Code::Different, ErrorCode::Differs, lines.join("\n       "))
         .hint("--json has all that differs; from what is there to what is made"))
 }

@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod build;
+pub mod code;
 pub mod compress;
 pub mod content;
 pub mod context;

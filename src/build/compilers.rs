@@ -38,7 +38,7 @@ impl Making<'_> {
                 compiler::unpack(directory, &pins.seal(), || {
                     let Builder { recipe, supply, .. } = self.builder;
                     let files = debian::fetch(&pins.packages, &pins.archives, &recipe.debian, &recipe.context, *supply)
-                        .map_err(|error| CompilersError::Packages { version, source: Box::new(error) })?;
+                        .map_err(|error| CompilersError::Packages { version, source: error.into() })?;
                     let name = |pin: &crate::lock::DebPin| format!("{} {}", pin.name, pin.version);
                     Ok::<_, CompilersError>(pins.packages.iter().map(name).zip(files).collect())
                 })

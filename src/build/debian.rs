@@ -6,6 +6,7 @@ use super::BuildError;
 use super::layer_tree::Making;
 use super::pins::Search;
 use crate::base::LayerReader;
+use crate::code::ErrorCode;
 use crate::debian::staging::Below;
 use crate::lock::{Asked, DebianPins};
 use crate::pin;
@@ -43,7 +44,11 @@ impl Making<'_> {
         let pins = self.debian_pins(source, span, &below)?;
         if self.planned.as_ref().is_some_and(|planned| *planned != pins.seal()) {
             self.open.stack.misses().add(Missed::Whole("what is installed is not what was locked"));
-            return Err(self.at(span, "the packages of the base are not those that were locked"));
+            return Err(self.told(
+                ErrorCode::LockStale,
+                span,
+                "the packages of the base are not those that were locked",
+            ));
         }
         let exclude = self.patterns(&self.layer.rules.exclude)?;
         let excludes = |path: &TreePath| exclude.matches(path.as_bytes());
@@ -68,7 +73,11 @@ impl Making<'_> {
             let mut with = view.clone();
             with.look(&packages);
             let Some(interpreter) = self.interpreter(&with, None, span)? else {
-                return Err(self.at(span, "`compile` needs a Python in the image, and there is none"));
+                return Err(self.told(
+                    ErrorCode::Compile,
+                    span,
+                    "`compile` needs a Python in the image, and there is none",
+                ));
             };
             let compilers = self.compilers(interpreter.version, span)?;
             compilers
@@ -116,7 +125,7 @@ impl Making<'_> {
         let asked = self.debian_asked(source, span, below)?;
         if let Some(missed) = below.rootfs.missed() {
             // The base is read then, and all of this begins again.
-            return Err(self.at(span, missed));
+            return Err(self.told(ErrorCode::NotRead, span, missed.to_string()));
         }
         let (layer, platform) = (self.name_in_lock(), self.platform.to_string());
         let found = self.run.pins.debian(&layer, &platform, &asked);
@@ -151,12 +160,7 @@ impl Making<'_> {
             Fault::Network | Fault::Machine => {
                 let fault = error.fault();
                 let at = self.builder.recipe.sources().position(span);
-                BuildError::Packages {
-                    at,
-                    what: "looking up Debian packages".to_owned(),
-                    fault,
-                    source: Box::new(error),
-                }
+                BuildError::Packages { at, what: "looking up Debian packages".to_owned(), fault, source: error.into() }
             }
         }
     }

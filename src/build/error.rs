@@ -1,7 +1,6 @@
 //! Why images cannot be built.
 
-use std::error::Error;
-
+use crate::code::Cause;
 use crate::layer::LayerError;
 use crate::pin::debian::Fault;
 use crate::recipe::Diagnostic;
@@ -41,7 +40,7 @@ pub enum BuildError {
         /// Whether it is in a registry.
         remote: bool,
         /// Why it failed.
-        source: Box<dyn Error + Send + Sync>,
+        source: Cause,
     },
     /// The lock does not have what is needed, and may not change.
     #[error("{what} is not locked as the recipe asks: {why}")]
@@ -71,7 +70,7 @@ pub enum BuildError {
         /// Whose affair it is.
         fault: Fault,
         /// Why it failed.
-        source: Box<dyn Error + Send + Sync>,
+        source: Cause,
     },
     /// A layer cannot be made.
     #[error("making the layer `{layer}` of {image}")]

@@ -2,6 +2,7 @@
 
 use super::BuildError;
 use super::layer_tree::Making;
+use crate::code::ErrorCode;
 use crate::content::Content;
 use crate::lock::FetchPin;
 use crate::recipe::{self, At, Span};
@@ -24,7 +25,7 @@ impl Making<'_> {
             let url = self.arch(&item.value.url.value, item.value.url.span)?;
             let Some(sha256) = item.value.sha256.of(architecture) else {
                 let text = format!("there is no sha256 for {architecture}: add `{architecture} = \"…\"` to `sha256`");
-                return Err(self.at(item.span, text));
+                return Err(self.told(ErrorCode::MissingKey, item.span, text));
             };
             let name = item.value.file_name(&url);
             let size = self.run.pins.fetch_size(&name, &platform, &sha256.value);
@@ -118,6 +119,6 @@ impl Making<'_> {
         self.newest = self.newest.max(members.newest);
         let mut placer = self.placer(tree, owner.unwrap_or(Owner::ROOT), "archive");
         super::layer_tree::place_members(&members.entries, strip, to, &modes, &mut placer)
-            .map_err(|error| self.at(span, error))
+            .map_err(|error| self.told(error.code(), span, error.to_string()))
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::settings::{Resolved, owner_of};
 use super::{BuildError, Builder, OpenBase, Run};
 use crate::base::LayerStack;
+use crate::code::{Cause, Coded, ErrorCode, Told};
 use crate::context::{self, ContextDirectory, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
 use crate::host::HostRoot;
 use crate::oci::Platform;
@@ -96,6 +97,7 @@ pub(super) fn make(mut making: Making<'_>) -> Result<LayerTree, BuildError> {
     for source in caps {
         making.source(source, &mut tree)?;
     }
+    making.warn_of_idle_modes(&tree)?;
     let created_by = making.created_by()?;
     Ok(LayerTree {
         title: layer.title(),
@@ -108,16 +110,15 @@ pub(super) fn make(mut making: Making<'_>) -> Result<LayerTree, BuildError> {
 }
 
 impl Making<'_> {
-    pub(super) fn at(&self, span: Span, error: impl std::fmt::Display) -> BuildError {
+    pub(super) fn at(&self, span: Span, error: impl Coded) -> BuildError {
         self.builder.at(span, error)
     }
 
-    pub(super) fn caused(
-        &self,
-        span: Span,
-        what: String,
-        error: impl std::error::Error + Send + Sync + 'static,
-    ) -> BuildError {
+    pub(super) fn told(&self, code: ErrorCode, span: Span, text: impl Into<String>) -> BuildError {
+        self.builder.told(code, span, text)
+    }
+
+    pub(super) fn caused(&self, span: Span, what: String, error: impl Coded) -> BuildError {
         self.builder.caused(span, what, error)
     }
 
@@ -160,6 +161,43 @@ impl Making<'_> {
         Ok(modes)
     }
 
+    /// Says which patterns of the layer's `modes` are for nothing in it, once an image.
+    fn warn_of_idle_modes(&self, tree: &FileTree) -> Result<(), BuildError> {
+        let is_first = self.builder.platforms_of(self.image).first() == Some(self.platform);
+        // Where nothing says where things land, each kind of source has a place of its own.
+        let has_to = self.layer.to.is_some()
+            || self
+                .layer
+                .sources
+                .iter()
+                .all(|source| matches!(source.value, Source::Copy(_) | Source::Files(_) | Source::Dirs(_)));
+        if self.layer.rules.modes.is_empty() || !is_first || !has_to {
+            return Ok(());
+        }
+        let to = self.to(self.layer.span)?;
+        for rule in &self.layer.rules.modes {
+            let mut modes = Modes::new(FileMode::Usual, None);
+            modes.add(&rule.pattern.value, 0).map_err(|error| self.at(rule.pattern.span, error))?;
+            let is_for = |(path, entry): (&TreePath, &Entry)| {
+                let below = path.strip_prefix(&to);
+                match entry.kind {
+                    Kind::Directory => modes.named_directory(below.as_ref()).is_some(),
+                    _ => modes.names_file(below.as_ref()),
+                }
+            };
+            if !tree.iter().any(is_for) {
+                let at = self.builder.recipe.position(rule.pattern.span);
+                let pattern = crate::shown::Shown::new(rule.pattern.value.as_bytes());
+                self.builder.reporter.warn(format!(
+                    "nothing in the layer `{}` of {} has the path {pattern} of `modes`, which is relative to {to} ({at})",
+                    self.layer.title(),
+                    self.image.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Modes of archives and other images: what they have, unless the layer itself says otherwise.
     pub(super) fn own_modes(&self) -> Result<Modes, BuildError> {
         let mut rules = self.layer.rules.clone();
@@ -178,9 +216,11 @@ impl Making<'_> {
         match (&self.layer.to, &self.resolved.workdir) {
             (Some(to), _) => self.arch(&to.value, to.span),
             (None, Some(workdir)) => Ok(workdir.clone()),
-            (None, None) => {
-                Err(self.at(span, "the layer has no `to`, and the image no workdir: where should this land?"))
-            }
+            (None, None) => Err(self.told(
+                ErrorCode::MissingKey,
+                span,
+                "the layer has no `to`, and the image no workdir: where should this land?",
+            )),
         }
     }
 
@@ -304,8 +344,8 @@ impl Making<'_> {
     }
 
     /// An error with its causes in one text.
-    pub(super) fn diagnose(&self, span: Span, error: &dyn std::error::Error) -> BuildError {
-        self.at(span, crate::shown::with_causes(error))
+    pub(super) fn diagnose(&self, span: Span, error: &impl Coded) -> BuildError {
+        self.at(span, Told::new(error.code(), crate::shown::with_causes(error)))
     }
 
     fn files(&mut self, items: &[recipe::layer::FileItem], tree: &mut FileTree) -> Result<(), BuildError> {
@@ -432,11 +472,13 @@ impl Making<'_> {
 
     fn other_image(&self, from: &At<Base>) -> Result<(String, LayerStack), BuildError> {
         match &from.value {
-            Base::Scratch => Err(self.at(from.span, "scratch holds nothing to copy")),
+            Base::Scratch => Err(self.told(ErrorCode::NotInImage, from.span, "scratch holds nothing to copy")),
             Base::Image(name) => {
                 let slot = (name.clone(), self.platform.to_string());
                 let other = self.run.finished.get(&slot);
-                let other = other.ok_or_else(|| self.at(from.span, format!("the image {name} is not built yet")))?;
+                let other = other.ok_or_else(|| {
+                    self.told(ErrorCode::NotBuilt, from.span, format!("the image {name} is not built yet"))
+                })?;
                 Ok((name.to_string(), other.open.stack.clone()))
             }
             Base::Place(place) => {
@@ -465,12 +507,20 @@ impl Making<'_> {
             }
             if let Some(entry) = tree.get(&path) {
                 let what = entry.describe();
-                return Err(self.at(item.path.span, format!("{path} is {what}, and only files have capabilities")));
+                return Err(self.told(
+                    ErrorCode::WrongValue,
+                    item.path.span,
+                    format!("{path} is {what}, and only files have capabilities"),
+                ));
             }
             // A file of the base is written again, with its capabilities.
             let found = self.below().file(&path).map_err(|error| self.at(item.path.span, error))?;
             let Some((path, node, located)) = found else {
-                return Err(self.at(item.path.span, format!("{path} is a file neither of this layer nor of the base")));
+                return Err(self.told(
+                    ErrorCode::NotInImage,
+                    item.path.span,
+                    format!("{path} is a file neither of this layer nor of the base"),
+                ));
             };
             let content = self
                 .open
@@ -587,7 +637,7 @@ pub(super) fn place_members(
     to: &TreePath,
     modes: &Modes,
     placer: &mut Placer<'_>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(), Cause> {
     let stripped = |path: &TreePath| -> Result<Option<TreePath>, crate::tree::PathError> {
         let rest: Vec<&[u8]> = path.components().skip(usize::from(strip)).collect();
         match rest.is_empty() {
@@ -605,7 +655,8 @@ pub(super) fn place_members(
             _ => {}
         }
         if let Kind::Hardlink(target) = &entry.kind {
-            let target = stripped(target)?.ok_or("a hard link's target falls away with `strip`")?;
+            let target = stripped(target)?
+                .ok_or_else(|| Cause::told(ErrorCode::Archive, "a hard link's target falls away with `strip`"))?;
             entry.kind = Kind::Hardlink(placer.resolve(&target)?);
         }
         placer.put(&path, entry)?;

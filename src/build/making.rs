@@ -6,6 +6,7 @@ use super::layer_tree::Making;
 use super::pins::Stale;
 use super::{BuildError, Purpose};
 use crate::base::LayerStack;
+use crate::code::Coded;
 use crate::pin;
 use crate::pin::debian::Fault;
 use crate::recipe::{Diagnostic, Span};
@@ -25,16 +26,16 @@ impl Making<'_> {
     }
 
     /// Something of packages failed: the network, what is asked, or this machine.
-    pub(super) fn packages(&self, span: Span, what: &str, source: impl Error + Send + Sync + 'static) -> BuildError {
+    pub(super) fn packages(&self, span: Span, what: &str, source: impl Coded) -> BuildError {
         let fault = fault_of(&source);
         let at = self.builder.recipe.sources().position(span);
-        BuildError::Packages { at, what: what.to_owned(), fault, source: Box::new(source) }
+        BuildError::Packages { at, what: what.to_owned(), fault, source: source.into() }
     }
 
     /// What the recipe asks for cannot be pinned.
-    pub(super) fn unresolvable(&self, span: Span, error: &dyn Error) -> BuildError {
+    pub(super) fn unresolvable(&self, span: Span, error: &impl Coded) -> BuildError {
         let text = crate::shown::with_causes(error);
-        BuildError::Unresolvable(Box::new(Diagnostic::error(self.builder.recipe.sources(), span, text)))
+        BuildError::Unresolvable(Box::new(Diagnostic::error(error.code(), self.builder.recipe.sources(), span, text)))
     }
 
     /// The layers below with what this layer has so far.

@@ -42,6 +42,7 @@ pub use outside::{Outside, OutsideImage};
 pub use pins::Locking;
 
 use crate::base::LayerStack;
+use crate::code::{Cause, Coded, ErrorCode, Told};
 use crate::context::ContextDirectory;
 use crate::image::Image;
 use crate::layer::{self, Elsewhere, Layer, LayerKey, Reuse};
@@ -331,17 +332,18 @@ impl Builder<'_> {
     }
 
     /// An error at a place of the recipe.
-    fn at(&self, span: Span, error: impl std::fmt::Display) -> BuildError {
-        BuildError::Recipe(Box::new(Diagnostic::error(self.recipe.sources(), span, error.to_string())))
+    fn at(&self, span: Span, error: impl Coded) -> BuildError {
+        let text = error.to_string();
+        BuildError::Recipe(Box::new(Diagnostic::error(error.code(), self.recipe.sources(), span, text)))
+    }
+
+    /// An error at a place of the recipe that is a text alone.
+    fn told(&self, code: ErrorCode, span: Span, text: impl Into<String>) -> BuildError {
+        self.at(span, Told::new(code, text))
     }
 
     /// An error at a place of the recipe, with what caused it.
-    fn caused(
-        &self,
-        span: Span,
-        what: String,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> BuildError {
+    fn caused(&self, span: Span, what: String, source: impl Into<Cause>) -> BuildError {
         BuildError::Outside { at: self.recipe.sources().position(span), what, remote: false, source: source.into() }
     }
 }

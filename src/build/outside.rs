@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::base::KnownPython;
 use super::{BuildError, Builder, Finished, Made, OpenBase, Purpose, Run, base, pins};
 use crate::base::Knowledge;
+use crate::code::{Cause, ErrorCode};
 use crate::lock::ImagePin;
 use crate::oci::{Platform, Reference};
 use crate::place::{ImageSource, Pick};
@@ -15,7 +16,7 @@ pub trait Outside {
     ///
     /// # Errors
     /// Where it cannot be opened.
-    fn open(&self, place: &Place) -> Result<OutsideImage, Box<dyn std::error::Error + Send + Sync>>;
+    fn open(&self, place: &Place) -> Result<OutsideImage, Cause>;
 }
 
 /// An image that a recipe names and does not make.
@@ -42,7 +43,11 @@ impl Builder<'_> {
             Base::Scratch => Ok(Opened { open: OpenBase::scratch(platform), made: Vec::new() }),
             Base::Image(name) => match run.finished.get(&(name.clone(), platform.to_string())) {
                 Some(Finished { open, layers, .. }) => Ok(Opened { open: open.clone(), made: layers.clone() }),
-                None => Err(self.at(from.span, format!("the image {name} is not built for {platform}"))),
+                None => Err(self.told(
+                    ErrorCode::NotBuilt,
+                    from.span,
+                    format!("the image {name} is not built for {platform}"),
+                )),
             },
             Base::Place(place) => {
                 let place = place.resolve(&platform.architecture).map_err(|source| self.at(from.span, source))?;
@@ -57,7 +62,7 @@ impl Builder<'_> {
                     let text = format!(
                         "{other} and {place} have the same name in two registries: give one of them with its digest"
                     );
-                    return Err(self.at(from.span, text));
+                    return Err(self.told(ErrorCode::Reference, from.span, text));
                 }
                 let open = self.outside_image(&place, from.span, platform, run)?;
                 run.opened.borrow_mut().insert(known, (name, open.clone()));
@@ -76,7 +81,7 @@ impl Builder<'_> {
             return Err(stale("the lock does not have it".to_owned()));
         }
         let remote = matches!(place, Place::Registry(_));
-        let failed = |what: String, source: Box<dyn std::error::Error + Send + Sync>| {
+        let failed = |what: String, source: Cause| {
             let at = self.recipe.sources().position(span);
             BuildError::Outside { at, what, remote, source }
         };

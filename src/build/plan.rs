@@ -3,6 +3,7 @@
 use super::BuildError;
 use super::layer_tree::Making;
 use crate::base::LayerReader;
+use crate::code::ErrorCode;
 use crate::debian::staging::Below;
 use crate::layer::{Chain, LayerForm, LayerKey};
 use crate::lock::DebianPins;
@@ -109,7 +110,7 @@ impl Making<'_> {
         let pins = self.run.pins.debian_over_unread(&self.name_in_lock(), &self.platform.to_string(), &asked);
         pins.ok_or_else(|| {
             misses.add(Missed::Whole("packages are looked up, which depends on what is installed"));
-            self.at(span, "the packages of the base are not known")
+            self.told(ErrorCode::NotRead, span, "the packages of the base are not known")
         })
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::layer_tree::LayerTree;
 use super::{BuildError, Builder, OpenBase};
+use crate::code::{Cause, Coded, ErrorCode, Told, io_or};
 use crate::content::Content;
 use crate::image::{Change, Settings};
 use crate::oci::{ContainerConfig, Platform};
@@ -30,18 +31,22 @@ pub(super) struct Resolved {
 
 /// The accounts of a base, and the first file of them that is no UTF-8 text: names in it can be looked up, but it cannot be
 /// written again.
-fn account_files(rootfs: &Rootfs) -> Result<(AccountFiles, Option<TreePath>), String> {
+fn account_files(rootfs: &Rootfs) -> Result<(AccountFiles, Option<TreePath>), Told> {
+    let told = |error: &dyn Coded| Told::new(error.code(), error.to_string());
     let mut odd = None;
-    let mut read = |path: &str| -> Result<Option<String>, String> {
-        let path = TreePath::parse(path).map_err(|error| error.to_string())?;
-        let Some((_, _, located)) = rootfs.file(&path).map_err(|error| error.to_string())? else { return Ok(None) };
+    let mut read = |path: &str| -> Result<Option<String>, Told> {
+        let path = TreePath::parse(path).map_err(|error| told(&error))?;
+        let Some((_, _, located)) = rootfs.file(&path).map_err(|error| told(&error))? else { return Ok(None) };
         if let Located::Unknown { path, .. } = located {
             rootfs.needs_contents(path);
         }
         let Located::Content(content) = located else {
-            return Err(format!("{path} of the base is too large to be a file of accounts"));
+            let text = format!("{path} of the base is too large to be a file of accounts");
+            return Err(Told::new(ErrorCode::Dpkg, text));
         };
-        let bytes = content.read_all(16 << 20).map_err(|error| format!("reading {path} of the base: {error}"))?;
+        let bytes = content.read_all(16 << 20).map_err(|error| {
+            Told::new(io_or(&error, ErrorCode::BaseDamaged), format!("reading {path} of the base: {error}"))
+        })?;
         Ok(Some(String::from_utf8(bytes).unwrap_or_else(|error| {
             odd.get_or_insert(path);
             String::from_utf8_lossy(error.as_bytes()).into_owned()
@@ -63,7 +68,7 @@ pub(super) fn resolve(
     open: &OpenBase,
     platform: &Platform,
 ) -> Result<Resolved, BuildError> {
-    let (before, odd) = account_files(open.stack.rootfs()).map_err(|text| builder.at(image.from.span, text))?;
+    let (before, odd) = account_files(open.stack.rootfs()).map_err(|error| builder.at(image.from.span, error))?;
     let mut accounts = Accounts::read(&before);
     let mut users = Vec::new();
     let mut homes = Vec::new();
@@ -88,9 +93,11 @@ pub(super) fn resolve(
     }
     let users_span = image.users.first().map_or(image.span, |first| first.span);
     if let (Some(odd), false) = (&odd, users.is_empty()) {
-        return Err(
-            builder.at(users_span, format!("{odd} of the base is no UTF-8 text, so no user can be added to it"))
-        );
+        return Err(builder.told(
+            ErrorCode::Dpkg,
+            users_span,
+            format!("{odd} of the base is no UTF-8 text, so no user can be added to it"),
+        ));
     }
     let files = add_users(&before, &users).map_err(|error| builder.at(users_span, error))?;
 
@@ -265,13 +272,13 @@ pub(super) fn accounts_layer(
 ) -> Result<Option<LayerTree>, BuildError> {
     let mut tree = FileTree::new();
     let origin = Origin::new(format!("users of {}", image.name));
-    let failed = |error: &dyn std::fmt::Display| BuildError::Outside {
+    let failed = |source: Cause| BuildError::Outside {
         at: image.name.to_string(),
         what: "adding users and the workdir".to_owned(),
         remote: false,
-        source: error.to_string().into(),
+        source,
     };
-    let path = |text: &str| TreePath::parse(text).map_err(|error| failed(&error));
+    let path = |text: &str| TreePath::parse(text).map_err(|error| failed(error.into()));
     {
         let mut placer = Placer::new(open.stack.rootfs(), &mut tree, Owner::ROOT, origin.clone());
         if let Some(files) = &resolved.files {
@@ -285,13 +292,15 @@ pub(super) fn accounts_layer(
                     let content = Content::inline(text.as_bytes());
                     placer
                         .rewrite(&path(at)?, content, mode, Owner::new(0, group), origin.clone())
-                        .map_err(|error| failed(&error))?;
+                        .map_err(|error| failed(error.into()))?;
                 }
             }
         }
         for (home, owner) in &resolved.homes {
             // As useradd makes it.
-            placer.directory(home, Entry::directory(0o700, *owner, origin.clone())).map_err(|error| failed(&error))?;
+            placer
+                .directory(home, Entry::directory(0o700, *owner, origin.clone()))
+                .map_err(|error| failed(error.into()))?;
         }
     }
     if let Some(workdir) = &image.workdir
@@ -304,7 +313,7 @@ pub(super) fn accounts_layer(
             Some(FileMode::Preserve) | None => 0o755,
         };
         let named = NamedDirectory { mode: None, owner: None, usual: (mode, resolved.workdir_owner), origin };
-        placer.named_directory(&workdir.value, &named).map_err(|error| failed(&error))?;
+        placer.named_directory(&workdir.value, &named).map_err(|error| failed(error.into()))?;
     }
     let title = "accounts".to_owned();
     Ok((!tree.is_empty()).then(|| LayerTree {

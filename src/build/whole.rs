@@ -7,6 +7,7 @@ use super::layer_tree::LayerTree;
 use super::plan::{Packages, Planned};
 use super::{BuildError, Builder, Fate, LayerForecast, Purpose};
 use crate::base::{LayerReader, LayerStack};
+use crate::code::{Cause, ErrorCode};
 use crate::debian::checks::{Missing, package_of};
 use crate::debian::staging::Below;
 use crate::layer::{self, Chain, LayerKey, Reuse};
@@ -72,9 +73,7 @@ impl Growing<'_> {
             self.open.libraries = false;
             return Ok(());
         }
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
-            self.builder.caused(self.image.span, "writing ld.so.cache".to_owned(), source)
-        };
+        let failed = |source: Cause| self.builder.caused(self.image.span, "writing ld.so.cache".to_owned(), source);
         let store = self.builder.store;
         let view =
             self.open.stack.watched_base().at_hand(self.open.foreign, store).map_err(|error| failed(error.into()))?;
@@ -133,9 +132,7 @@ impl Growing<'_> {
         if !builder.has_packages(image) || !run.wanted.contains(&image.name) {
             return Ok(());
         }
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
-            builder.caused(image.span, "looking over the whole image".to_owned(), source)
-        };
+        let failed = |source: Cause| builder.caused(image.span, "looking over the whole image".to_owned(), source);
         let proof = self.proof(self.open.chain, "looked over");
         if run.purpose == Purpose::Images && self.is_proven(proof) {
             self.looked_over();
@@ -175,7 +172,7 @@ impl Growing<'_> {
                 self.looked_over();
                 Ok(())
             }
-            false => Err(builder.at(image.span, would_not_run(image, platform, &fatal))),
+            false => Err(builder.told(ErrorCode::WouldNotRun, image.span, would_not_run(image, platform, &fatal))),
         }
     }
 }

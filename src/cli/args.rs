@@ -11,6 +11,7 @@ use super::selection::Selection;
 /// Builds OCI images from a recipe: no Docker, no daemon, no root, nothing executed.
 #[derive(Debug, Parser)]
 #[command(name = "lapstrake", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -127,6 +128,11 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+    /// Print this, what a command takes (`help build`), or what an error code means (`help L0301`)
+    Help {
+        /// A command, or the code of an error
+        topics: Vec<String>,
+    },
 }
 
 /// `lapstrake init`

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use lapstrake::build::{self, BuildError, Builder, Built, Locking};
+use lapstrake::code::{Coded, ErrorCode, causes};
 use lapstrake::content::ContentError;
 use lapstrake::layer::{LayerError, Reuse};
 use lapstrake::lock::Lock;
@@ -44,6 +45,13 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let plan = plan(&recipe, &wanted, &names, platforms.as_deref());
     check(args, &plan, &outputs)?;
     let (labels, annotations) = (key_values("--label", &args.label)?, key_values("--annotation", &args.annotation)?);
+    let pushes = outputs.iter().any(|output| matches!(output, Place::OwnNames | Place::Registry(_)));
+    if let Some(path) = args.image_refs.as_ref().filter(|_| !pushes) {
+        reporter.warn(format!(
+            "{} of --image-refs will be empty, since nothing is pushed: add --push, or use --metadata-file, which has what is built",
+            path.display()
+        ));
+    }
     let shadow = if args.dry_run { Some(Shadow::of(global, &reporter)?) } else { None };
     let global = shadow.as_ref().map_or(global, Shadow::global);
 
@@ -171,16 +179,6 @@ fn build_and_put(
     Ok((built, pushed))
 }
 
-/// The causes of an error, those behind I/O errors too.
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
-        None => error.source(),
-    })
-}
-
 /// The digest of a blob that turned out to be damaged, where that is why something failed.
 fn damaged(error: &(dyn std::error::Error + 'static)) -> Option<Digest> {
     causes(error).find_map(|error| match error.downcast_ref::<ContentError>() {
@@ -246,28 +244,33 @@ pub(super) fn candidates<'a>(
 /// What can be told before anything is built: names, outputs and flags that do not fit what is asked for.
 fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
     let images = plan.len();
-    let one_only = |what: &str| Err(Failure::usage(format!("{what} is for one image, and {images} are built")));
+    let one_only = |what: &str| {
+        let text = format!("{what} is for one image, and {images} are built");
+        Err(Failure::usage(text).kind(ErrorCode::ForOneImage))
+    };
     for (flag, file) in [("--iidfile", &args.iidfile), ("--digest-file", &args.digest_file)] {
         if file.is_some() && images > 1 {
             return one_only(flag).map_err(|failure| failure.hint("--metadata-file holds all of them"));
         }
     }
     for output in outputs {
+        place::check(output).or_fail(Code::Failed)?;
         match output {
             Place::Registry(reference) if images > 1 => return one_only(&format!("the reference {reference}")),
             output if output.pick().is_some() && images > 1 => return one_only("an output with a name"),
             Place::OwnNames => {
                 if let Some(nameless) = plan.iter().find(|planned| planned.references.is_empty()) {
                     let text = format!("{} has no repository to push to", nameless.image.name);
-                    return Err(
-                        Failure::usage(text).hint("set `repository` under [project], or give -t a full reference")
-                    );
+                    return Err(Failure::usage(text)
+                        .kind(ErrorCode::NoRepository)
+                        .hint("set `repository` under [project], or give -t a full reference"));
                 }
             }
             Place::Archive { kind: ArchiveKind::Docker, .. } => {
                 if let Some(several) = plan.iter().find(|planned| planned.platforms.len() > 1) {
                     let text = format!("docker-archive: holds one platform, and {} has several", several.image.name);
-                    return Err(Failure::usage(text).hint("say which with --platform, or use archive:"));
+                    let failure = Failure::usage(text).kind(ErrorCode::ForOneImage);
+                    return Err(failure.hint("say which with --platform, or use archive:"));
                 }
             }
             _ => {}
@@ -303,7 +306,8 @@ pub(super) fn names(
                 let repository = image.repository.as_ref().map(|repository| &repository.value);
                 let Some(repository) = repository else {
                     let text = format!("{} has no repository that the tag could be in", image.name);
-                    return Err(Failure::usage(text).hint("give -t a full reference, or set `repository`"));
+                    let failure = Failure::usage(text).kind(ErrorCode::NoRepository);
+                    return Err(failure.hint("give -t a full reference, or set `repository`"));
                 };
                 tags.iter().map(|tag| repository.with_tag(tag)).collect::<Result<_, _>>().or_fail(Code::Usage)?
             }
@@ -317,11 +321,9 @@ pub(super) fn names(
 /// Why a build failed, with the exit code of its kind.
 pub(super) fn failure(error: BuildError) -> Failure {
     match error {
-        BuildError::Recipe(diagnostic) => {
-            Failure { drawn: true, ..Failure::new(Code::Recipe, diagnostic.render(style())) }
-        }
+        BuildError::Recipe(diagnostic) => Failure::drawn(Code::Recipe, diagnostic.code(), diagnostic.render(style())),
         BuildError::Unresolvable(diagnostic) => {
-            Failure { drawn: true, ..Failure::new(Code::Lock, diagnostic.render(style())) }
+            Failure::drawn(Code::Lock, diagnostic.code(), diagnostic.render(style()))
         }
         error @ BuildError::Untrue { .. } => Failure::new(Code::Different, error),
         error @ (BuildError::Lock { .. } | BuildError::LockNumber { .. }) => Failure::new(Code::Lock, error)
@@ -352,7 +354,8 @@ pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<Imag
     for variant in &args.variant {
         if !variants.contains(variant.as_str()) {
             let near = nearest(variant, variants.iter().copied());
-            let failure = Failure::usage(format!("no image of the recipe has a variant `{variant}`"));
+            let text = format!("no image of the recipe has a variant `{variant}`");
+            let failure = Failure::usage(text).kind(ErrorCode::NoSuchImage);
             return Err(match near {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
                 None => failure,
@@ -365,7 +368,7 @@ pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<Imag
             recipe.images.iter().filter(|image| image.name.image == *text || image.name.to_string() == *text).collect();
         if found.is_empty() {
             let names: BTreeSet<String> = recipe.images.iter().map(|image| image.name.image.clone()).collect();
-            let failure = Failure::usage(format!("the recipe has no image `{text}`"));
+            let failure = Failure::usage(format!("the recipe has no image `{text}`")).kind(ErrorCode::NoSuchImage);
             let hint = match nearest(text, names.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("its images are {}", names.into_iter().collect::<Vec<_>>().join(", ")),
@@ -386,9 +389,10 @@ pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<Imag
     }
     match wanted.is_empty() {
         true if !args.images.is_empty() || !args.variant.is_empty() => {
-            Err(Failure::usage("no image of the recipe is of that name and variant"))
+            let text = "no image of the recipe is of that name and variant";
+            Err(Failure::usage(text).kind(ErrorCode::NoSuchImage))
         }
-        true => Err(Failure::usage("no image of the recipe is published: name one")),
+        true => Err(Failure::usage("no image of the recipe is published: name one").kind(ErrorCode::NoSuchImage)),
         false => Ok(wanted),
     }
 }
@@ -398,7 +402,7 @@ fn outputs(args: &BuildArgs, inputs: &Inputs, wanted: &BTreeSet<ImageName>) -> O
     let only = wanted.first().filter(|_| wanted.len() == 1);
     let place = |text: &String| {
         let filled = recipe::fill(text, inputs, only).map_err(|fault| {
-            let failure = Failure::usage(format!("-o {text}: {fault}"));
+            let failure = Failure::usage(format!("-o {text}: {fault}")).kind(fault.code());
             match fault.hint().map(str::to_owned) {
                 Some(help) => failure.hint(help),
                 None => failure,
@@ -417,7 +421,7 @@ fn outputs(args: &BuildArgs, inputs: &Inputs, wanted: &BTreeSet<ImageName>) -> O
         return Err(Failure::usage("standard output takes one archive, not several"));
     }
     if args.offline && outputs.iter().any(|output| matches!(output, Place::OwnNames | Place::Registry(_))) {
-        return Err(Failure::usage("--offline touches no network, and cannot push"));
+        return Err(Failure::usage("--offline touches no network, and cannot push").kind(ErrorCode::Offline));
     }
     Ok(outputs)
 }
@@ -463,13 +467,14 @@ fn tags(args: &BuildArgs, images: usize) -> Outcome<Tags> {
             };
             if let Some(tag) = tags.iter().find(|tag| !names_registry(tag)) {
                 return Err(Failure::usage(format!("{tag:?} is no tag, and names no registry"))
+                    .kind(ErrorCode::Reference)
                     .hint(format!("for a full reference, write the registry too: docker.io/{tag}")));
             }
             let full = tags.iter().map(|tag| tag.parse().or_fail(Code::Usage)).collect::<Outcome<_>>()?;
             Ok(Tags::Full(full))
         }
         tags => match tags.iter().find(|tag| !lapstrake::oci::reference::valid_tag(tag)) {
-            Some(tag) => Err(Failure::usage(format!("{tag:?} is no tag"))),
+            Some(tag) => Err(Failure::usage(format!("{tag:?} is no tag")).kind(ErrorCode::Reference)),
             None => Ok(Tags::Bare(tags.to_vec())),
         },
     }
@@ -577,5 +582,5 @@ fn github_output(built: &[Built], metadata: &Map<String, Value>) -> Outcome {
         .create(true)
         .open(&path)
         .and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| Failure::new(Code::Failed, format!("writing GITHUB_OUTPUT: {error}")))
+    written.map_err(|error| Failure::told(Code::Failed, error.code(), format!("writing GITHUB_OUTPUT: {error}")))
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use lapstrake::code::ErrorCode;
 use lapstrake::report::Reporter;
 use lapstrake::store::{Upkeep, Usage};
 
@@ -47,8 +48,10 @@ pub(crate) fn run(global: &Global, command: &CacheCommand) -> Outcome {
             }
             match damaged.len() {
                 0 => print("the cache is whole\n"),
-                count => Err(Failure::new(Code::Different, format!("{count} files were damaged"))
-                    .hint("they are made or fetched again when they are needed")),
+                count => {
+                    Err(Failure::told(Code::Different, ErrorCode::CacheDamaged, format!("{count} files were damaged"))
+                        .hint("they are made or fetched again when they are needed"))
+                }
             }
         }
         CacheCommand::Prune { .. } => {

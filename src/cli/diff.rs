@@ -1,6 +1,7 @@
 //! `lapstrake diff`: in what two images differ.
 
 use clap::Args;
+use lapstrake::code::ErrorCode;
 use lapstrake::place::{Artifact, Place, read_artifacts};
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
@@ -52,7 +53,11 @@ pub(crate) fn run(global: &Global, args: &DiffArgs) -> Outcome {
         0 => Ok(()),
         count => {
             let things = if count == 1 { "1 thing".to_owned() } else { format!("{count} things") };
-            Err(Failure::new(Code::Different, format!("{} and {} differ in {things}", args.first, args.second)))
+            Err(Failure::told(
+                Code::Different,
+                ErrorCode::Differs,
+                format!("{} and {} differ in {things}", args.first, args.second),
+            ))
         }
     }
 }
@@ -73,7 +78,7 @@ fn one(text: &str, args: &DiffArgs, store: &BlobStore, registries: &LazyRegistri
     let mut artifacts = read_artifacts(&source, picked.as_ref(), &platforms).or_fail(code_of(&place))?;
     match (artifacts.pop(), artifacts.len()) {
         (Some(one), 0) => Ok((one, place)),
-        (None, _) => Err(Failure::new(Code::Failed, format!("there is no image in {text}"))),
+        (None, _) => Err(Failure::told(Code::Failed, ErrorCode::NotThere, format!("there is no image in {text}"))),
         (Some(last), _) => {
             let names: Vec<String> = artifacts.iter().chain([&last]).map(Artifact::shown).collect();
             Err(Failure::usage(format!("there are several images in {text}: {}", names.join(", ")))

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use indicatif::BinaryBytes;
 use lapstrake::build::{Fate, Forecast, LayerForecast};
+use lapstrake::code::Coded;
 use lapstrake::lock::{Lock, changes};
 use lapstrake::oci::{Descriptor, Digest, Reference};
 use lapstrake::place::Place;
@@ -33,8 +34,9 @@ impl Shadow {
     /// The shadow of the cache that would be used: its files by other names. Where there is no cache, an empty one.
     pub(crate) fn of(global: &Global, reporter: &Reporter) -> Outcome<Self> {
         let failed = |error: io::Error| {
-            Failure::new(
+            Failure::told(
                 Code::Failed,
+                error.code(),
                 format!("making a temporary cache, so that the real one stays as it is: {error}"),
             )
         };

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use lapstrake::code::{Coded, ErrorCode};
 use lapstrake::git::Checkout;
 use lapstrake::net::{ClientIdentity, Network, NetworkOptions, ProxySettings, RetryPolicy, RootSettings};
 use lapstrake::oci::Reference;
@@ -54,10 +55,10 @@ pub(crate) fn epoch(typed: Option<i64>) -> Outcome<Option<i64>> {
     let seconds = match (typed, variable("SOURCE_DATE_EPOCH")) {
         (Some(seconds), _) => seconds,
         (None, None) => return Ok(None),
-        (None, Some(text)) => text
-            .to_str()
-            .and_then(|text| text.trim().parse().ok())
-            .ok_or_else(|| Failure::usage(format!("SOURCE_DATE_EPOCH is no number of seconds: {}", text.display())))?,
+        (None, Some(text)) => text.to_str().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+            let text = format!("SOURCE_DATE_EPOCH is no number of seconds: {}", text.display());
+            Failure::usage(text).kind(ErrorCode::Environment)
+        })?,
     };
     match seconds {
         0..=253_402_300_799 => Ok(Some(seconds)),
@@ -107,7 +108,7 @@ pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<(Recipe, I
     let recipe = recipe::load(&global.file, &inputs).map_err(|error| match error {
         RecipeError::Wrong(diagnostics) => {
             let text = diagnostics.render(style());
-            Failure { drawn: true, ..Failure::new(Code::Recipe, text) }
+            Failure::drawn(Code::Recipe, diagnostics.code(), text)
         }
         error => {
             let failure = Failure::new(Code::Recipe, error);
@@ -275,7 +276,13 @@ pub(crate) fn reference(text: &str) -> Outcome<Reference> {
 
 /// Writes a small file that other programs wait for: whole, or not at all.
 pub(crate) fn write_file(path: &Path, text: &str) -> Outcome {
-    let failed = |error: io::Error| Failure::new(Code::Failed, format!("writing {}: {error}", path.display()));
+    let failed = |error: io::Error| {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => ErrorCode::OutputUnwritable,
+            _ => error.code(),
+        };
+        Failure::told(Code::Failed, code, format!("writing {}: {error}", path.display()))
+    };
     if stays_in_place(path) {
         let opened = std::fs::OpenOptions::new().append(true).open(path);
         return opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed);
@@ -284,7 +291,12 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Outcome {
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let path = target.as_path();
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile_in(directory).map_err(failed)?;
+    let mut file = tempfile_in(directory).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            failed(error).hint(format!("there is no directory {}: make it first", directory.display()))
+        }
+        _ => failed(error),
+    })?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;

@@ -1,7 +1,9 @@
 //! How commands end.
 
-use std::error::Error;
 use std::fmt;
+use std::io::{self, IsTerminal};
+
+use lapstrake::code::{Cause, ErrorCode, advice};
 
 /// Exit codes, as DESIGN promises them to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +22,15 @@ pub(crate) enum Code {
     Different = 6,
 }
 
-/// A command's failure: an exit code, an error with its causes, and what to do next.
+/// A command's failure: an exit code, an error with its code and its causes, and what to do next.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// How the process ends.
     pub(crate) code: Code,
+    /// What kind of failure it is.
+    pub(crate) kind: ErrorCode,
     /// What went wrong.
-    pub(crate) error: Box<dyn Error + Send + Sync>,
+    pub(crate) error: Cause,
     /// What to do about it.
     pub(crate) hint: Option<String>,
     /// Whether the text is complete as it is (a drawn snippet), and gets no `error:` in front.
@@ -38,13 +42,31 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     /// A failure of that kind.
-    pub(crate) fn new(code: Code, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Failure { code, error: error.into(), hint: None, drawn: false }
+    pub(crate) fn new(code: Code, error: impl Into<Cause>) -> Self {
+        let error = error.into();
+        Failure { code, kind: error.code(), error, hint: None, drawn: false }
+    }
+
+    /// A failure that is a text alone.
+    pub(crate) fn told(code: Code, kind: ErrorCode, text: impl fmt::Display) -> Self {
+        Failure::new(code, Cause::told(kind, text.to_string()))
+    }
+
+    /// A text that is complete as it is.
+    pub(crate) fn drawn(code: Code, kind: ErrorCode, text: String) -> Self {
+        Failure { drawn: true, ..Failure::told(code, kind, text) }
     }
 
     /// Something that was typed makes no sense.
     pub(crate) fn usage(text: impl fmt::Display) -> Self {
-        Failure::new(Code::Usage, text.to_string())
+        Failure::told(Code::Usage, ErrorCode::Usage, text)
+    }
+
+    /// The same, of a more specific kind.
+    #[must_use]
+    pub(crate) fn kind(mut self, kind: ErrorCode) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// With a word on what to do.
@@ -56,15 +78,19 @@ impl Failure {
 
     /// The whole text: error, causes, hint.
     pub(crate) fn render(&self) -> String {
-        let mut text = if self.drawn { String::new() } else { "error: ".to_owned() };
+        let mut text = if self.drawn { String::new() } else { format!("error[{}]: ", self.kind) };
         text.push_str(self.error.to_string().trim_end());
         let mut cause = self.error.source();
         while let Some(error) = cause {
             text.push_str(&format!("\n  caused by: {error}"));
             cause = error.source();
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = self.hint.clone().or_else(|| advice(&*self.error)) {
             text.push_str(&format!("\nhint: {hint}"));
+        }
+        // A log has the code; somebody at a terminal may not know what it is for.
+        if io::stderr().is_terminal() {
+            text.push_str(&format!("\nfor more: lapstrake help {}", self.kind));
         }
         text
     }
@@ -76,7 +102,7 @@ pub(crate) trait OrFail<T> {
     fn or_fail(self, code: Code) -> Outcome<T>;
 }
 
-impl<T, E: Into<Box<dyn Error + Send + Sync>>> OrFail<T> for Result<T, E> {
+impl<T, E: Into<Cause>> OrFail<T> for Result<T, E> {
     fn or_fail(self, code: Code) -> Outcome<T> {
         self.map_err(|error| Failure::new(code, error))
     }
@@ -91,7 +117,15 @@ mod tests {
         #[derive(Debug, thiserror::Error)]
         #[error("writing the layer")]
         struct Outer(#[source] std::io::Error);
+        impl lapstrake::code::Coded for Outer {
+            fn code(&self) -> ErrorCode {
+                ErrorCode::OutputUnwritable
+            }
+        }
         let failure = Failure::new(Code::Failed, Outer(std::io::Error::other("no space left"))).hint("free some space");
-        assert_eq!(failure.render(), "error: writing the layer\n  caused by: no space left\nhint: free some space");
+        let text = "error[L0506]: writing the layer\n  caused by: no space left\nhint: free some space";
+        assert_eq!(failure.render().split("\nfor more: ").next(), Some(text));
+        assert_eq!(failure.kind, ErrorCode::OutputUnwritable);
+        assert!(failure.kind(ErrorCode::DiskFull).render().starts_with("error[L1001]: "));
     }
 }

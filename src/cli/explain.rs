@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lapstrake::build::{Builder, Built, BuiltPlatform, Locking};
+use lapstrake::code::ErrorCode;
 use lapstrake::difference::{PackageChange, Side};
 use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory};
 use lapstrake::lock::Lock;
@@ -44,6 +45,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
         && let Some(nameless) = plan.iter().find(|planned| planned.references.is_empty())
     {
         return Err(Failure::usage(format!("{} has no repository to look at", nameless.image.name))
+            .kind(ErrorCode::NoRepository)
             .hint("set `repository` under [project], or give -t a full reference"));
     }
     let places = places(args)?;

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use lapstrake::base::{LayerStack, StackLayer};
+use lapstrake::code::ErrorCode;
 use lapstrake::difference;
 use lapstrake::dockerfile::{self, Kind, MAX_DOCKERFILE};
 use lapstrake::git::Checkout;
@@ -40,7 +41,9 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Outcome {
     let standard = output == Path::new("-");
     if !standard && !args.force && output.symlink_metadata().is_ok() {
         let text = format!("{} is there already", output.display());
-        return Err(Failure::new(Code::Failed, text).hint("--force replaces it, and -o names another file"));
+        return Err(
+            Failure::told(Code::Failed, ErrorCode::Exists, text).hint("--force replaces it, and -o names another file")
+        );
     }
     let name = match &args.name {
         Some(name) => name.clone(),
@@ -61,7 +64,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Outcome {
     let disk = Disk(context.clone());
     let migration = migrate::migrate(&inputs, &disk, &options).map_err(|diagnostics| {
         let text = diagnostics.render(style());
-        Failure { drawn: true, ..Failure::new(Code::Recipe, text) }
+        Failure::drawn(Code::Recipe, diagnostics.code(), text)
     })?;
     write(&output, standard, &migration.recipe)?;
     requirements(&migration, &context, standard, &reporter)?;
@@ -170,7 +173,11 @@ fn inputs(args: &InitArgs, output: &Path, name: String) -> Outcome<(Vec<Input>, 
 
 fn read(path: &Path) -> Outcome<String> {
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(Code::Failed, format!("reading the Dockerfile {}: {error}", path.display()))
+        Failure::told(
+            Code::Failed,
+            ErrorCode::Unreadable,
+            format!("reading the Dockerfile {}: {error}", path.display()),
+        )
     };
     let mut bytes = Vec::new();
     let limit = MAX_DOCKERFILE as u64 + 1;
@@ -301,17 +308,19 @@ fn check(global: &Global, args: &InitArgs, reference: &str, reporter: &Reporter)
         let mut artifacts = read_artifacts(&source, picked.as_ref(), &platform).or_fail(code_of(&place))?;
         match (artifacts.pop(), artifacts.len()) {
             (Some(one), 0) => Ok(one),
-            (None, _) => Err(Failure::new(Code::Failed, format!("there is no image in {text}"))),
+            (None, _) => Err(Failure::told(Code::Failed, ErrorCode::NotThere, format!("there is no image in {text}"))),
             (Some(one), _) => {
                 let names: Vec<String> = artifacts.iter().map(Artifact::shown).chain([one.shown()]).collect();
                 Err(Failure::usage(format!("there are several images in {text}: {}", names.join(", ")))
+                    .kind(ErrorCode::SeveralThere)
                     .hint("--image names the one to compare"))
             }
         }
     };
     if args.built == "oci:lapstrake-out" && !Path::new("lapstrake-out").exists() {
         let text = "there is nothing built to compare with: lapstrake-out is not there";
-        return Err(Failure::new(Code::Failed, text).hint("`lapstrake build` first, or name where it is with --built"));
+        return Err(Failure::told(Code::Failed, ErrorCode::PlaceClosed, text)
+            .hint("`lapstrake build` first, or name where it is with --built"));
     }
     let (theirs, ours) = (open(reference, None)?, open(&args.built, args.image.as_deref())?);
     let mut found = Vec::new();
@@ -331,7 +340,8 @@ fn check(global: &Global, args: &InitArgs, reference: &str, reporter: &Reporter)
         found.extend(difference::places(first.rootfs(), second.rootfs(), &ignored));
     }
     if compared == 0 {
-        return Err(Failure::new(Code::Different, format!("{reference} is for another platform than what was built")));
+        let text = format!("{reference} is for another platform than what was built");
+        return Err(Failure::told(Code::Different, ErrorCode::NoPlatform, text));
     }
     let lines: String = found.iter().take(SHOWN).map(|difference| format!("{difference}\n")).collect();
     print(&lines)?;
@@ -346,7 +356,8 @@ fn check(global: &Global, args: &InitArgs, reference: &str, reporter: &Reporter)
         reporter
             .note(format!("{} more differences are not shown; --ignore PATH passes over a path", found.len() - SHOWN));
     }
-    Err(Failure::new(Code::Different, format!("{reference} and {} differ in {} places", args.built, found.len())))
+    let text = format!("{reference} and {} differ in {} places", args.built, found.len());
+    Err(Failure::told(Code::Different, ErrorCode::Differs, text))
 }
 
 /// What all layers of an image come to.

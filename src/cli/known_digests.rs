@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lapstrake::build::{Builder, Locking};
+use lapstrake::code::ErrorCode;
 use lapstrake::lock::Lock;
 use lapstrake::manifests::{Mention, Pin, Pins};
 use lapstrake::oci::{Digest, Reference};
@@ -228,7 +229,9 @@ fn left_by_a_build(text: &str, global: &Global, reporter: &Reporter) -> Outcome<
 
 /// What `--metadata-file` or `--image-refs` wrote, of ours and of others.
 fn said_by_a_build(path: &Path) -> Outcome<Vec<Pin>> {
-    let failed = |what: String| Failure::new(Code::Failed, format!("reading {}: {what}", path.display()));
+    let failed = |what: String| {
+        Failure::told(Code::Failed, ErrorCode::Unreadable, format!("reading {}: {what}", path.display()))
+    };
     let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
     if length > MAX_FILE {
         let place =

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use lapstrake::build::{Builder, Locking};
+use lapstrake::code::{Coded, ErrorCode};
 use lapstrake::lock::{Lock, MAX_LOCK, Update, changes};
 use lapstrake::nearest::nearest;
 use lapstrake::recipe::Recipe;
@@ -77,8 +78,8 @@ fn update(before: &Lock, recipe: &Recipe, args: &LockArgs) -> Outcome<Update> {
     let known: BTreeSet<&str> = debs.chain(wheels).chain(images).chain(files).chain(archives).collect();
     for name in names {
         if !known.contains(name.as_str()) {
-            let failure =
-                Failure::usage(format!("nothing in the lock of {} is called `{name}`", recipe.path.display()));
+            let text = format!("nothing in the lock of {} is called `{name}`", recipe.path.display());
+            let failure = Failure::usage(text).kind(ErrorCode::NotInLock);
             return Err(match nearest(name, known.iter().copied()) {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
                 None => failure.hint(
@@ -97,7 +98,9 @@ pub(crate) fn lock_path(recipe: &Recipe) -> PathBuf {
 
 /// The lock that is there.
 pub(crate) fn read(path: &Path) -> Outcome<Option<Lock>> {
-    let failed = |error: io::Error| Failure::new(Code::Lock, format!("reading the lock {}: {error}", path.display()));
+    let failed = |error: io::Error| {
+        Failure::told(Code::Lock, ErrorCode::LockDamaged, format!("reading the lock {}: {error}", path.display()))
+    };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -110,7 +113,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Option<Lock>> {
     }
     match text.parse() {
         Ok(lock) => Ok(Some(lock)),
-        Err(error) => Err(Failure::new(Code::Lock, format!("{}: {error}", path.display()))),
+        Err(error) => Err(Failure::told(Code::Lock, error.code(), format!("{}: {error}", path.display()))),
     }
 }
 

@@ -10,6 +10,7 @@ mod dry_run;
 mod environment;
 mod exit;
 mod explain;
+mod help;
 mod init;
 mod inspect;
 mod known_digests;
@@ -29,6 +30,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
+use lapstrake::code::ErrorCode;
+
 use exit::{Code, Failure, OrFail, Outcome};
 
 /// Runs the program.
@@ -36,14 +39,7 @@ pub(crate) fn run() -> ExitCode {
     completions::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let code = if error.use_stderr() { Code::Usage as u8 } else { 0 };
-            // A closed pipe is no reason to panic.
-            return match error.print() {
-                Ok(()) => ExitCode::from(code),
-                Err(_) => ExitCode::from(Code::Failed as u8),
-            };
-        }
+        Err(error) => return help::refused(&error),
     };
     signals::listen();
     match dispatch(&cli) {
@@ -69,6 +65,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::Report(args) => report::run(&cli.global, args),
         Command::Cache(command) => cache::run(&cli.global, command),
+        Command::Help { topics } => help::run(topics),
         Command::Schema { markdown: true } => print(&lapstrake::recipe::reference()),
         Command::Schema { markdown: false } => {
             let schema = serde_json::to_string_pretty(&lapstrake::recipe::schema()).or_fail(Code::Failed)?;
@@ -101,9 +98,9 @@ pub(crate) fn print(text: &str) -> Outcome {
 
 pub(crate) fn print_bytes(bytes: &[u8]) -> Outcome {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(Code::Failed, format!("writing to standard output: {error}")))
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| {
+        Failure::told(Code::Failed, ErrorCode::OutputUnwritable, format!("writing to standard output: {error}"))
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
+use lapstrake::code::ErrorCode;
 use lapstrake::manifests::{Manifest, ManifestError, Pinned, Tags};
 use lapstrake::report::Reporter;
 use walkdir::WalkDir;
@@ -111,11 +112,12 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
 }
 
 fn different(text: &str) -> Failure {
-    Failure::new(Code::Different, text).hint("`lapstrake resolve --in-place` writes the digests")
+    Failure::told(Code::Different, ErrorCode::Differs, text).hint("`lapstrake resolve --in-place` writes the digests")
 }
 
 fn wrong(text: &Text, error: &ManifestError) -> Failure {
-    let failure = Failure::new(Code::Failed, format!("{}:{}: {error}", text.name, error.position));
+    let failure =
+        Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", text.name, error.position));
     match text.text.contains("{{") {
         true => failure.hint("a template is no YAML: resolve the values, or what `helm template` makes of it"),
         false => failure,
@@ -139,7 +141,7 @@ fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome 
     }
     match failed.is_empty() {
         true => Ok(()),
-        false => Err(Failure::new(Code::Failed, failed.join("\n"))),
+        false => Err(Failure::told(Code::Failed, ErrorCode::Reference, failed.join("\n"))),
     }
 }
 
@@ -185,16 +187,21 @@ fn read_all(args: &ResolveArgs) -> Outcome<Vec<Text>> {
 }
 
 fn failed_to(what: &str, name: &str, error: io::Error) -> Failure {
-    Failure::new(Code::Failed, format!("{what} {name}: {error}"))
+    Failure::told(Code::Failed, ErrorCode::Unreadable, format!("{what} {name}: {error}"))
 }
 
 fn read(name: &str, from: impl Read) -> Outcome<String> {
     let mut bytes = Vec::new();
     from.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(|error| failed_to("reading", name, error))?;
     if bytes.len() as u64 > MAX_MANIFEST {
-        return Err(Failure::new(Code::Failed, format!("reading {name}: it has more than {} MiB", MAX_MANIFEST >> 20)));
+        return Err(Failure::told(
+            Code::Failed,
+            ErrorCode::Unreadable,
+            format!("reading {name}: it has more than {} MiB", MAX_MANIFEST >> 20),
+        ));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::new(Code::Failed, format!("reading {name}: it is not UTF-8")))
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::told(Code::Failed, ErrorCode::Unreadable, format!("reading {name}: it is not UTF-8")))
 }
 
 /// The manifests in a directory and below it, in order of their names; nothing that is hidden, no link followed.
@@ -203,7 +210,7 @@ fn manifests_in(directory: &Path) -> Outcome<Vec<PathBuf>> {
     let mut found = Vec::new();
     let walk = WalkDir::new(directory).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
-        let entry = entry.map_err(|error| Failure::new(Code::Failed, error))?;
+        let entry = entry.map_err(|error| Failure::told(Code::Failed, ErrorCode::Unreadable, error))?;
         let extension = entry.path().extension().and_then(|extension| extension.to_str());
         let is_manifest = matches!(extension, Some("yaml" | "yml" | "json")) || entry.file_name() == "Kustomization";
         if entry.file_type().is_file() && is_manifest {

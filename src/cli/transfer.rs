@@ -2,6 +2,7 @@
 
 use std::io;
 
+use lapstrake::code::ErrorCode;
 use lapstrake::oci::Reference;
 use lapstrake::place::{self, Artifact, Pick, Place, read_artifacts};
 use lapstrake::registry::{Pushed, Registries};
@@ -31,11 +32,12 @@ pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
         }
         (_, count) => {
             let text = format!("{} holds {count} images: say which with --image", args.source);
-            return Err(Failure::usage(text));
+            return Err(Failure::usage(text).kind(ErrorCode::SeveralThere));
         }
     };
     if args.digest_file.is_some() && artifacts.len() != 1 {
-        return Err(Failure::usage("--digest-file is for one image: say which with --image"));
+        let text = "--digest-file is for one image: say which with --image";
+        return Err(Failure::usage(text).kind(ErrorCode::ForOneImage));
     }
     let pushed = push_all(&artifacts, registries.get()?, &store, &())?;
     if let (Some(path), Some(artifact)) = (&args.digest_file, artifacts.first()) {
@@ -71,7 +73,7 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
                     args.source,
                     artifacts.len()
                 );
-                return Err(Failure::usage(text));
+                return Err(Failure::usage(text).kind(ErrorCode::SeveralThere));
             };
             let named = artifact.clone().named(vec![reference.clone()], Default::default());
             for line in lines_of(&push_all(&[named], registries.get()?, &store, &())?) {
@@ -141,7 +143,8 @@ pub(crate) fn push_all(
         }
         if repositories.is_empty() {
             let text = format!("{} has no repository to push to", artifact.shown());
-            return Err(Failure::new(Code::Usage, text)
+            return Err(Failure::usage(text)
+                .kind(ErrorCode::NoRepository)
                 .hint("set `repository` under [project], or name references on the command line"));
         }
         for (repository, tags) in repositories {

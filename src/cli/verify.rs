@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use lapstrake::build::{Builder, Built, Locking};
+use lapstrake::code::ErrorCode;
 use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
 use lapstrake::oci::{Digest, Platform};
@@ -148,8 +149,9 @@ fn published(
             }
             Err(error) => return Err(Failure::new(code_of(&place), error)),
         };
-        let artifact =
-            artifact.ok_or_else(|| Failure::new(Code::Failed, format!("there is no image {name} in {text}")))?;
+        let artifact = artifact.ok_or_else(|| {
+            Failure::told(Code::Failed, ErrorCode::NotThere, format!("there is no image {name} in {text}"))
+        })?;
         found.push(Published { text, place, artifact });
     }
     Ok(found)
@@ -252,6 +254,6 @@ fn verdict(told: &[Verified]) -> Outcome {
         format!("{} is not what the recipe makes of {name}: {first}{more}", comparison.first_name())
     };
     let lines: Vec<String> = differing.iter().map(line).collect();
-    Err(Failure::new(Code::Different, lines.join("\n       "))
+    Err(Failure::told(Code::Different, ErrorCode::Differs, lines.join("\n       "))
         .hint("--json has all that differs; from what is there to what is made"))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lapstrake::build::{Builder, Locking, Outside, OutsideImage};
+use lapstrake::code::{Cause, ErrorCode};
 use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
 use lapstrake::place::{self, ImageSource, Place};
@@ -49,13 +50,11 @@ impl<'a> Workshop<'a> {
     ///
     /// # Errors
     /// Where it cannot be opened.
-    pub(crate) fn source(
-        &self,
-        place: &Place,
-    ) -> Result<Arc<dyn ImageSource>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn source(&self, place: &Place) -> Result<Arc<dyn ImageSource>, Cause> {
         match place {
             Place::Registry(reference) if self.offline => {
-                let stored = StoredImage::open(reference, &self.store).ok_or("--offline touches no network")?;
+                let stored = StoredImage::open(reference, &self.store)
+                    .ok_or_else(|| Cause::told(ErrorCode::Offline, "--offline touches no network"))?;
                 Ok(stored)
             }
             Place::Registry(reference) => {
@@ -106,12 +105,15 @@ pub(crate) struct Places<'w, 'a> {
 }
 
 impl Outside for Places<'_, '_> {
-    fn open(&self, place: &recipe::Place) -> Result<OutsideImage, Box<dyn std::error::Error + Send + Sync>> {
+    fn open(&self, place: &recipe::Place) -> Result<OutsideImage, Cause> {
         if let recipe::Place::Registry(reference) = place {
             if self.workshop.offline {
-                let source = StoredImage::open(reference, &self.workshop.store).ok_or(
-                    "--offline touches no network, and the image is in a registry and not in the cache: build once without --offline",
-                )?;
+                let source = StoredImage::open(reference, &self.workshop.store).ok_or_else(|| {
+                    Cause::told(
+                        ErrorCode::Offline,
+                        "--offline touches no network, and the image is in a registry and not in the cache: build once without --offline",
+                    )
+                })?;
                 return Ok(OutsideImage { source, pick: None, reference: Some(reference.clone()) });
             }
             let registries = self.workshop.registries.get().map_err(|failure| failure.error)?;

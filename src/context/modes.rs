@@ -116,6 +116,11 @@ impl Modes {
         self.by_key(below, |key| key.directories)
     }
 
+    /// Whether a key is for a file of that path.
+    pub fn names_file(&self, below: Option<&TreePath>) -> bool {
+        self.by_key(below, |key| key.files).is_some()
+    }
+
     fn by_key(&self, below: Option<&TreePath>, is_for: impl Fn(&Key) -> bool) -> Option<u32> {
         if self.keys.is_empty() {
             return None;

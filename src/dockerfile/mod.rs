@@ -21,6 +21,7 @@ mod words;
 pub use instruction::{Copy, Form, Healthcheck, Heredoc, Instruction, Kind, Run};
 pub use stages::{Dockerfile, Stage};
 
+use crate::code::ErrorCode;
 use crate::recipe::{Diagnostic, Diagnostics, Sources, Span};
 
 /// The longest Dockerfile that is read, in bytes.
@@ -64,7 +65,7 @@ struct Source {
 
 impl Source {
     fn error(&self, range: std::ops::Range<usize>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(&self.sources, Span::new(0, range), message)
+        Diagnostic::error(ErrorCode::Dockerfile, &self.sources, Span::new(0, range), message)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Instructions in their stages.
 
 use super::instruction::{Instruction, Kind};
+use crate::code::ErrorCode;
 use crate::recipe::{Diagnostic, Diagnostics, Sources};
 
 /// A Dockerfile.
@@ -54,7 +55,12 @@ pub(super) fn of(
                     instructions: Vec::new(),
                 };
                 if file.stages.len() >= MAX_STAGES {
-                    let wrong = Diagnostic::error(&file.sources, instruction.span, "there are too many stages");
+                    let wrong = Diagnostic::error(
+                        ErrorCode::Dockerfile,
+                        &file.sources,
+                        instruction.span,
+                        "there are too many stages",
+                    );
                     return Err(wrong.label(format!("expected {MAX_STAGES} at most")).into());
                 }
                 file.stages.push(stage);
@@ -63,8 +69,13 @@ pub(super) fn of(
                 Some(stage) => stage.instructions.push(instruction),
                 None if matches!(instruction.kind, Kind::Arg(_)) => file.arguments.push(instruction),
                 None => {
-                    let wrong = Diagnostic::error(&file.sources, instruction.span, "there is no stage yet")
-                        .label("expected `FROM` first; only `ARG` may stand before it");
+                    let wrong = Diagnostic::error(
+                        ErrorCode::Dockerfile,
+                        &file.sources,
+                        instruction.span,
+                        "there is no stage yet",
+                    )
+                    .label("expected `FROM` first; only `ARG` may stand before it");
                     return Err(wrong.into());
                 }
             },
@@ -72,7 +83,8 @@ pub(super) fn of(
     }
     if file.stages.is_empty() {
         let span = crate::recipe::Span::new(0, 0..0);
-        let wrong = Diagnostic::error(&file.sources, span, "there is no `FROM` in this Dockerfile");
+        let wrong =
+            Diagnostic::error(ErrorCode::Dockerfile, &file.sources, span, "there is no `FROM` in this Dockerfile");
         return Err(wrong.label("expected a base").into());
     }
     Ok(file)

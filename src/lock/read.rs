@@ -27,6 +27,14 @@ pub enum LockError {
         /// What is wrong.
         reason: String,
     },
+    /// Version control left both sides of a merge in it.
+    #[error(
+        "line {line}: the lock holds an unresolved merge conflict: take either side whole, and run `lapstrake lock`, which adds what is missing"
+    )]
+    Conflict {
+        /// The line of the first mark, from 1.
+        line: usize,
+    },
     /// Of another version.
     #[error(
         "the lock is of version {found}, and this lapstrake reads version {VERSION}: lock again with `lapstrake lock`"
@@ -257,6 +265,13 @@ impl RawWheel {
     }
 }
 
+/// Whether a line is one of those that version control writes around the sides of a merge. No line of a lock starts so.
+fn is_conflict_mark(line: &str) -> bool {
+    ["<<<<<<<", "|||||||", "=======", ">>>>>>>"]
+        .iter()
+        .any(|mark| line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')))
+}
+
 impl FromStr for Lock {
     type Err = LockError;
 
@@ -266,6 +281,9 @@ impl FromStr for Lock {
             let line = error.span().map_or(0, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
             LockError::Toml { line, reason: Shown::new(error.message().as_bytes()).to_string() }
         };
+        if let Some(line) = text.lines().position(is_conflict_mark) {
+            return Err(LockError::Conflict { line: line + 1 });
+        }
         let head: Head = toml::from_str(text).map_err(wrong)?;
         if head.lock != VERSION {
             return Err(LockError::Version { found: head.lock });

@@ -9,6 +9,7 @@ use super::stage::Here;
 use super::state::State;
 use super::value::Value;
 use super::{Context, Options};
+use crate::code::ErrorCode;
 use crate::dockerfile::{Dockerfile, Instruction, Kind, expand};
 use crate::oci::Reference;
 use crate::recipe::{Diagnostic, Diagnostics};
@@ -173,9 +174,14 @@ impl<'a> Project<'a> {
         let mut state = State { workdir: "/".to_owned(), ..State::default() };
         state.draft.name = name;
         if base.is_empty() {
-            let wrong = Diagnostic::error(&dockerfile.sources, from.span, "what this stage stands on is not known")
-                .label("expected a base")
-                .help("an argument without a default gets its value by `--build-arg NAME=VALUE`");
+            let wrong = Diagnostic::error(
+                ErrorCode::Dockerfile,
+                &dockerfile.sources,
+                from.span,
+                "what this stage stands on is not known",
+            )
+            .label("expected a base")
+            .help("an argument without a default gets its value by `--build-arg NAME=VALUE`");
             return Err(wrong.into());
         }
         if base == "scratch" {
@@ -203,10 +209,14 @@ impl<'a> Project<'a> {
             None => match base.parse::<Reference>() {
                 Ok(reference) => (reference.to_string(), Vec::new()),
                 Err(error) => {
-                    let wrong =
-                        Diagnostic::error(&dockerfile.sources, from.span, format!("the base is no reference: {error}"))
-                            .label("expected `[registry/]repository[:tag]`")
-                            .help("`--base OLD=NEW` puts another in its place");
+                    let wrong = Diagnostic::error(
+                        ErrorCode::Dockerfile,
+                        &dockerfile.sources,
+                        from.span,
+                        format!("the base is no reference: {error}"),
+                    )
+                    .label("expected `[registry/]repository[:tag]`")
+                    .help("`--base OLD=NEW` puts another in its place");
                     return Err(wrong.into());
                 }
             },
@@ -240,6 +250,7 @@ impl<'a> Project<'a> {
         if self.open.contains(&other) {
             let dockerfile = &self.files[file].dockerfile;
             let wrong = Diagnostic::error(
+                ErrorCode::Dockerfile,
                 &dockerfile.sources,
                 dockerfile.stages[stage].from.span,
                 "these Dockerfiles stand on each other in a circle",

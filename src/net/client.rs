@@ -208,7 +208,7 @@ impl Client {
                     let response = answer.map_err(|error| if error.is_timeout() {
                         NetError::Stalled { after: self.patience.connect, doing: "connecting" }
                     } else {
-                        NetError::of(&error)
+                        NetError::of(&error).on_the_way_to(&call.url, self.proxies.for_url(&call.url))
                     })?;
                     return Ok(Answer {
                         status: response.status(),

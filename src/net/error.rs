@@ -4,6 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::{Host, Url};
+
+use super::redacted;
+
 /// Why there was no answer, or not all of one.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
@@ -20,6 +24,9 @@ pub enum NetError {
     /// No connection came about.
     #[error("no connection ({0})")]
     Connect(String),
+    /// This machine itself says that nothing listens there: waiting seldom helps.
+    #[error("nothing listens there on this machine ({0})")]
+    Closed(String),
     /// The other side could not be trusted, or does not speak TLS.
     #[error("no secure connection ({0})")]
     Tls(String),
@@ -92,8 +99,52 @@ impl NetError {
     pub fn is_temporary(&self) -> bool {
         match self {
             NetError::Name { certain, .. } => !certain,
-            NetError::Connect(_) | NetError::Stalled { .. } | NetError::Broken(_) => true,
+            NetError::Connect(_) | NetError::Closed(_) | NetError::Stalled { .. } | NetError::Broken(_) => true,
             _ => false,
+        }
+    }
+
+    /// The same, where it went through a proxy, or to this machine itself.
+    pub(super) fn on_the_way_to(self, url: &Url, proxy: Option<&Url>) -> Self {
+        let Some(proxy) = proxy else {
+            let here = match url.host() {
+                Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+                Some(Host::Ipv4(address)) => address.is_loopback(),
+                Some(Host::Ipv6(address)) => address.is_loopback(),
+                None => false,
+            };
+            return match self {
+                NetError::Connect(reason) if here && reason.contains("refused") => NetError::Closed(reason),
+                other => other,
+            };
+        };
+        let through = |reason: String| format!("{reason}; through the proxy {}", redacted(proxy));
+        match self {
+            NetError::Name { host, reason, certain } => NetError::Name { host, reason: through(reason), certain },
+            NetError::Connect(reason) => NetError::Connect(through(reason)),
+            NetError::Tls(reason) => NetError::Tls(through(reason)),
+            NetError::Broken(reason) => NetError::Broken(through(reason)),
+            NetError::Malformed(reason) => NetError::Malformed(through(reason)),
+            other => other,
+        }
+    }
+
+    /// What people can do about it, where that is known.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            NetError::Name { reason, .. } if reason.contains("the proxy") => {
+                Some("look at HTTPS_PROXY and HTTP_PROXY; hosts in NO_PROXY are reached without a proxy")
+            }
+            NetError::Name { .. } => {
+                Some("look at the name and at /etc/resolv.conf; where only a proxy knows the way out, set HTTPS_PROXY")
+            }
+            NetError::Connect(reason) if reason.contains("the proxy") => {
+                Some("look at HTTPS_PROXY and HTTP_PROXY; hosts in NO_PROXY are reached without a proxy")
+            }
+            NetError::Connect(_) => Some("look at host and port; where only a proxy leads out, set HTTPS_PROXY"),
+            NetError::Closed(_) => Some("is it started, and is this its port?"),
+            NetError::Tls(_) => Some("where the server's authority is one of your own, name it with SSL_CERT_FILE"),
+            _ => None,
         }
     }
 

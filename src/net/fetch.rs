@@ -23,6 +23,8 @@ use crate::store::{BlobStore, StoreError};
 pub struct Fetch {
     url: Url,
     login: Option<(String, Secret)>,
+    /// Where the login was found.
+    found: &'static str,
     /// Its digest, where it is pinned.
     pub digest: Option<Digest>,
     /// Its length in bytes, where that is pinned too.
@@ -51,7 +53,7 @@ pub enum FetchError {
         address: String,
     },
     /// The server said no.
-    #[error("GET {url} answered {status} (tried {tries}×)")]
+    #[error("GET {url} answered {status} (tried {tries}×{who})")]
     Refused {
         /// The address, redacted.
         url: String,
@@ -59,6 +61,8 @@ pub enum FetchError {
         status: u16,
         /// How often it was asked.
         tries: u32,
+        /// Whose login was used, where that may be why; never the login.
+        who: String,
     },
     /// There was no answer, or not all of it.
     #[error("GET {url} (tried {tries}×)")]
@@ -124,6 +128,20 @@ impl FetchError {
     }
 }
 
+impl FetchError {
+    /// What people can do about it, where that is known.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            FetchError::Refused { status: 401, who, .. } if who.contains("without") => {
+                Some("a login is taken from .netrc, apt's auth.conf.d, uv's or pip's settings, or the address itself")
+            }
+            FetchError::Refused { status: 407, .. } => Some("the proxy wants a login: put it into HTTPS_PROXY"),
+            FetchError::Network { source, .. } => source.advice(),
+            _ => None,
+        }
+    }
+}
+
 impl From<NetError> for FetchError {
     fn from(_: NetError) -> Self {
         FetchError::Cancelled
@@ -142,13 +160,14 @@ impl Fetch {
             return Err(FetchError::Address { address: shown });
         };
         let login = take_login(&mut url);
-        Ok(Fetch { url, login, digest: None, size: None, limit, tries: None, accept: None })
+        Ok(Fetch { url, login, found: "the address", digest: None, size: None, limit, tries: None, accept: None })
     }
 
-    /// The same, with a user name and password that are sent to that server alone.
+    /// The same, with a user name and password that are sent to that server alone, and where they were found.
     #[must_use]
-    pub fn with_login(mut self, user: &str, password: &Secret) -> Self {
+    pub fn with_login(mut self, user: &str, password: &Secret, found: &'static str) -> Self {
         self.login = Some((user.to_owned(), password.clone()));
+        self.found = found;
         self
     }
 
@@ -281,7 +300,12 @@ impl<'a> Web<'a> {
 
     /// An answer that is not the file.
     fn refusal(&self, answer: &Answer, tries: u32) -> FetchError {
-        FetchError::Refused { url: self.what.shown(), status: answer.status.as_u16(), tries }
+        let who = match (answer.status.as_u16(), &self.what.login) {
+            (401 | 403 | 407, Some(_)) => format!(", with the login of {}", self.what.found),
+            (401 | 403 | 407, None) => ", without a login".to_owned(),
+            _ => String::new(),
+        };
+        FetchError::Refused { url: self.what.shown(), status: answer.status.as_u16(), tries, who }
     }
 
     /// Fails where another length is announced than the one that is pinned.
@@ -347,6 +371,9 @@ impl Ranged for Web<'_> {
                 },
                 Err(source) => {
                     let temporary = source.is_temporary();
+                    if matches!(source, NetError::Closed(_)) {
+                        tries.hurry();
+                    }
                     let error = self.broke(source, tries.made() + 1);
                     if !temporary {
                         return Err(error);

@@ -33,6 +33,9 @@ impl Default for RetryPolicy {
     }
 }
 
+/// As many tries, and the first pause, where more would be waited for in vain.
+const HURRIED: (u32, Duration) = (3, Duration::from_millis(100));
+
 /// The tries of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Tries {
@@ -57,6 +60,12 @@ impl Tries {
     /// How many tries there are in all.
     pub(crate) fn limit(&self) -> u32 {
         self.policy.tries.max(1)
+    }
+
+    /// Nothing listens on this machine: what is about to be started is waited for shortly.
+    pub(crate) fn hurry(&mut self) {
+        self.policy.tries = self.policy.tries.min(HURRIED.0);
+        self.policy.first_pause = self.policy.first_pause.min(HURRIED.1);
     }
 
     /// Counts a failure. Gives the pause before the next try, or `None` where that was the last.
@@ -121,6 +130,18 @@ mod tests {
         };
         assert_eq!(pauses, again, "a seed fixes the jitter");
         assert!(Tries::new(&RetryPolicy { tries: 0, ..policy }).pause(None).is_none());
+    }
+
+    #[test]
+    fn in_a_hurry_there_are_few_short_pauses() {
+        let mut tries = Tries::new(&RetryPolicy::default());
+        tries.hurry();
+        let pauses: Vec<Duration> = std::iter::from_fn(|| tries.pause(None)).collect();
+        assert_eq!(pauses.len(), 2);
+        assert!(pauses.iter().sum::<Duration>() < Duration::from_millis(400), "{pauses:?}");
+        let mut once = Tries::new(&RetryPolicy { tries: 1, ..RetryPolicy::default() });
+        once.hurry();
+        assert!(once.pause(None).is_none(), "never more than was asked for");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use docker_archive::DockerArchive;
 pub use kept::Kept;
 pub use layout::Layout;
 pub use oci_archive::OciArchive;
-pub use output::{OutputError, Written, write};
+pub use output::{OutputError, Written, check, write};
 pub use parse::PlaceError;
 pub use select::{kind_of, select_image, select_root};
 pub use source::{BlobSource, ImageSource, ListedName, Root, SourceError};

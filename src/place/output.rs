@@ -55,6 +55,17 @@ pub enum OutputError {
         /// What was found there.
         item: String,
     },
+    /// The directory that a file should go to does not exist.
+    #[error(
+        "{} cannot be written: there is no directory {}; make it first",
+        Shown::new(path.as_os_str().as_encoded_bytes()), Shown::new(directory.as_os_str().as_encoded_bytes())
+    )]
+    NoDirectory {
+        /// The file.
+        path: PathBuf,
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The file to be written is a directory.
     #[error(
         "{} is a directory: a layout is written `oci:DIR`, and an archive needs a file name",
@@ -152,6 +163,7 @@ pub fn write(
     kept: &dyn Kept,
     reporter: &Reporter,
 ) -> Result<Written, OutputError> {
+    check(place)?;
     let named = match place.pick() {
         Some(pick) => Some(rename(place, pick, artifacts)?),
         None => None,
@@ -207,6 +219,26 @@ fn rename(place: &Place, pick: &Pick, artifacts: &[Artifact]) -> Result<Vec<Arti
     }
 }
 
+/// What can be told of a place before anything is built for it: whether the directory is there that a file goes to.
+///
+/// # Errors
+/// [`OutputError::NoDirectory`].
+pub fn check(place: &Place) -> Result<(), OutputError> {
+    let Place::Archive { file: FilePlace::Path(path), .. } = place else { return Ok(()) };
+    let directory = directory_of(path);
+    match fs::metadata(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(OutputError::NoDirectory { path: path.clone(), directory: directory.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The directory that a file is in.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// How unfinished archives are called, after a dot and the name of the file that they become.
 const UNFINISHED: &str = ".lapstrake-";
 
@@ -223,10 +255,7 @@ fn to_file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<(), Outp
         Err(_) => path.to_owned(),
     };
     let name = path.file_name().ok_or_else(|| OutputError::IsDirectory { path: path.clone() })?;
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = directory_of(&path);
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(name);
     prefix.push(UNFINISHED);
@@ -298,10 +327,7 @@ mod tests {
         put(&directory.path().join("x.tar")).unwrap();
         let found = fs::metadata(directory.path().join("x.tar")).unwrap();
         assert_eq!(found.mode() & 0o777, 0o644 & !umask());
-        assert!(matches!(
-            put(&directory.path().join("no/x.tar")),
-            Err(OutputError::Io { action: "making a file in", .. })
-        ));
+        assert!(matches!(put(&directory.path().join("no/x.tar")), Err(OutputError::NoDirectory { .. })));
     }
 
     #[test]

@@ -134,6 +134,11 @@ impl Place {
             if let Some((_, advice)) = ELSEWHERE.iter().find(|(word, _)| *word == kind) {
                 return Err(PlaceError::Unsupported { text: shown(), advice: (*advice).to_owned() });
             }
+            // `docker:27` is an image of Docker Hub.
+            if kind == "docker" && (is_archive(rest) || rest.starts_with(['/', '.', '~'])) {
+                let advice = "what `docker save` writes is `docker-archive:FILE`".to_owned();
+                return Err(PlaceError::Unsupported { text: shown(), advice });
+            }
         }
         if let Some((kind, rest)) = text.split_once(':')
             && !kind.contains(['/', '.', '@'])
@@ -142,7 +147,7 @@ impl Place {
         {
             return Err(PlaceError::Kind { text: shown(), suggestion });
         }
-        let looks_like_file = [".tar", ".tgz", ".tar.gz", ".tar.zst"].iter().any(|end| text.ends_with(end));
+        let looks_like_file = is_archive(text);
         if text.starts_with(['/', '.', '~']) || looks_like_file {
             let directory = format!("`oci:{text}` (a directory)");
             let file = format!("`archive:{text}` (a file)");
@@ -157,6 +162,11 @@ impl Place {
         }
         parse_reference(text, text)
     }
+}
+
+/// Whether a name is one that archives have.
+fn is_archive(name: &str) -> bool {
+    [".tar", ".tgz", ".tar.gz", ".tar.zst"].iter().any(|end| name.ends_with(end))
 }
 
 impl FromStr for Place {

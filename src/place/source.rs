@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::code::Cause;
 use crate::content::Content;
 use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, JsonError};
@@ -215,7 +216,7 @@ pub enum SourceError {
     Store(#[from] StoreError),
     /// A source that is not built in (a registry) failed.
     #[error(transparent)]
-    Other(#[from] Box<dyn std::error::Error + Send + Sync>),
+    Other(#[from] Cause),
 }
 
 impl SourceError {

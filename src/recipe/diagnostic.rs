@@ -11,6 +11,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use super::{At, Span};
+use crate::code::ErrorCode;
 
 /// One text that a recipe is made of, and the name it goes by in messages.
 #[derive(Debug)]
@@ -95,6 +96,8 @@ struct Label {
 /// One message about a recipe.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
+    /// None in a warning.
+    code: Option<ErrorCode>,
     severity: Severity,
     message: String,
     sources: Sources,
@@ -134,8 +137,8 @@ impl Default for Style {
 
 impl Diagnostic {
     /// An error about the text of a span.
-    pub fn error(sources: &Sources, span: Span, message: impl Into<String>) -> Self {
-        Self::new(Severity::Error, sources, span, message)
+    pub fn error(code: ErrorCode, sources: &Sources, span: Span, message: impl Into<String>) -> Self {
+        Diagnostic { code: Some(code), ..Self::new(Severity::Error, sources, span, message) }
     }
 
     /// A warning about the text of a span.
@@ -145,6 +148,7 @@ impl Diagnostic {
 
     fn new(severity: Severity, sources: &Sources, span: Span, message: impl Into<String>) -> Self {
         Diagnostic {
+            code: None,
             severity,
             message: message.into(),
             sources: sources.clone(),
@@ -201,6 +205,18 @@ impl Diagnostic {
         self
     }
 
+    /// An error with a more specific code. Warnings have none.
+    #[must_use]
+    pub(crate) fn coded(mut self, code: ErrorCode) -> Self {
+        self.code = self.code.map(|_| code);
+        self
+    }
+
+    /// The code, that of a wrong value where there is none (in a warning).
+    pub fn code(&self) -> ErrorCode {
+        self.code.unwrap_or(ErrorCode::WrongValue)
+    }
+
     /// How grave it is.
     pub fn severity(&self) -> Severity {
         self.severity
@@ -246,7 +262,12 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group = Group::with_title(level.primary_title(self.message.as_str()));
+        let code = self.code.map(|code| code.to_string());
+        let mut title = level.primary_title(self.message.as_str());
+        if let Some(code) = &code {
+            title = title.id(code.as_str());
+        }
+        let mut group = Group::with_title(title);
         let labels = self.primary.iter().map(|label| (label, AnnotationKind::Primary));
         let labels: Vec<_> = labels.chain(self.others.iter().map(|label| (label, AnnotationKind::Context))).collect();
         let mut drawn = Vec::new();
@@ -367,6 +388,11 @@ impl Diagnostics {
         self.list.iter()
     }
 
+    /// The code of the first, which is the one to mend first.
+    pub fn code(&self) -> ErrorCode {
+        self.list.first().map_or(ErrorCode::WrongValue, Diagnostic::code)
+    }
+
     /// All of them as they are printed, an empty line between two.
     pub fn render(&self, style: Style) -> String {
         let mut text: Vec<String> = self.list.iter().map(|diagnostic| diagnostic.render(style)).collect();
@@ -402,12 +428,12 @@ mod tests {
     #[test]
     fn draws_file_line_column_and_help() {
         let sources = sources("recipe = 1\nfoo = 2\n");
-        let diagnostic = Diagnostic::error(&sources, Span::new(0, 11..14), "unknown key `foo`")
+        let diagnostic = Diagnostic::error(ErrorCode::UnknownKey, &sources, Span::new(0, 11..14), "unknown key `foo`")
             .label("not a key")
             .also(Span::new(0, 0..6), "after this")
             .help("did you mean `for`?");
         insta::assert_snapshot!(diagnostic, @r"
-        error: unknown key `foo`
+        error[L0103]: unknown key `foo`
          --> r.toml:2:1
           |
         1 | recipe = 1
@@ -448,7 +474,9 @@ mod tests {
             assert_eq!(hide_credentials(text), shown);
         }
         let sources = sources("u = \"a\\u003ab@h/x\"");
-        let hidden = Diagnostic::error(&sources, Span::new(0, 4..18), "x").hide(Span::new(0, 4..18)).to_string();
+        let hidden = Diagnostic::error(ErrorCode::WrongValue, &sources, Span::new(0, 4..18), "x")
+            .hide(Span::new(0, 4..18))
+            .to_string();
         assert!(hidden.contains("u = **************"), "{hidden}");
     }
 
@@ -456,7 +484,7 @@ mod tests {
         #[test]
         fn draws_anything(text in "(\\PC|[\r\n\t\u{0}\u{9b}\u{202e}é]){0,40}", a in 0..60usize, b in 0..60usize, c in 0..60usize) {
             let sources = sources(&text);
-            let drawn = Diagnostic::error(&sources, Span::new(0, a..b), text.clone())
+            let drawn = Diagnostic::error(ErrorCode::WrongValue, &sources, Span::new(0, a..b), text.clone())
                 .also(Span::new(0, b..c), "b")
                 .label("a")
                 .render(Style { color: false, unicode: true, width: 50 });

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{At, Diagnostic, Sources, Span};
+use crate::code::ErrorCode;
 
 /// A value and where it is written. A table's place is its header, or its braces.
 #[derive(Clone, Debug)]
@@ -152,8 +153,13 @@ fn syntax_error(sources: &Sources, source: u16, text: &str, message: &str, range
         "duplicate key" => {
             let name = text.get(range.clone()).unwrap_or_default();
             let shown = crate::shown::Shown::new(name.as_bytes());
-            let diagnostic = Diagnostic::error(sources, span, format!("key {shown} is written twice in one table"))
-                .label("a key has one value");
+            let diagnostic = Diagnostic::error(
+                ErrorCode::NotToml,
+                sources,
+                span,
+                format!("key {shown} is written twice in one table"),
+            )
+            .label("a key has one value");
             let diagnostic = match first_of_two(text, range) {
                 Some(first) => diagnostic.also(Span::new(source, first), "first written here"),
                 None => diagnostic,
@@ -165,24 +171,44 @@ fn syntax_error(sources: &Sources, source: u16, text: &str, message: &str, range
             };
         }
         "string values must be quoted" => {
-            return Diagnostic::error(sources, span, "not TOML: a value is missing, or a string without quotes")
-                .label("expected a value: a string stands in quotes");
+            return Diagnostic::error(
+                ErrorCode::NotToml,
+                sources,
+                span,
+                "not TOML: a value is missing, or a string without quotes",
+            )
+            .label("expected a value: a string stands in quotes");
         }
         "key with no value" => {
-            return Diagnostic::error(sources, span, "not TOML: a key with no value").label("expected `=` and a value");
+            return Diagnostic::error(ErrorCode::NotToml, sources, span, "not TOML: a key with no value")
+                .label("expected `=` and a value");
         }
         "cannot recurse further; max recursion depth met" => {
-            return Diagnostic::error(sources, span, "not TOML: values are nested too deep")
+            return Diagnostic::error(ErrorCode::NotToml, sources, span, "not TOML: values are nested too deep")
                 .label("expected fewer brackets");
         }
         _ => {}
     }
-    let diagnostic = Diagnostic::error(sources, span, format!("not TOML: {what}"));
+    let diagnostic = Diagnostic::error(ErrorCode::NotToml, sources, span, format!("not TOML: {what}"));
+    if let Some(mode) = octal_at(text, &range) {
+        return diagnostic
+            .label("expected a string in quotes")
+            .help(format!("a mode is an octal string, in quotes: `\"{mode}\"`"));
+    }
     match expected {
         "" => diagnostic,
         "nothing" => diagnostic.label("expected nothing here"),
         expected => diagnostic.label(format!("expected {expected}")),
     }
+}
+
+/// The number at a place, where it is written as shells write modes: `0755`, which is no number in TOML.
+fn octal_at<'t>(text: &'t str, range: &Range<usize>) -> Option<&'t str> {
+    let start = text.get(..range.start)?.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let digits = &text[start..];
+    let digits = &digits[..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len())];
+    let octal = digits.bytes().all(|digit| digit < b'8');
+    (octal && (4..=5).contains(&digits.len()) && digits.starts_with('0')).then_some(digits)
 }
 
 /// Where the header above a place begins, and where it ends: in front of what follows it, or at the place if that is in it.

@@ -55,6 +55,7 @@ pub use span::{At, Span};
 pub use user::User;
 pub use value::{FileMode, Mode, NameOrId, OwnerSpec, Port};
 
+use crate::code::ErrorCode;
 use crate::nearest::nearest;
 use crate::shown::Shown;
 use packages::DebianSettings;
@@ -204,7 +205,12 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
     }
     if images.is_empty() && fields.get("images").is_some() && !problems.any_error() {
         let span = fields.get("images").map_or(Span::new(0, 0..0), |node| node.span);
-        problems.push(problems.error(span, "the recipe makes no image").label("expected a table `[images.NAME]`"));
+        problems.push(
+            problems
+                .error(span, "the recipe makes no image")
+                .coded(ErrorCode::MissingKey)
+                .label("expected a table `[images.NAME]`"),
+        );
     }
     if problems.any_error() {
         return Err(wrong(problems.into_list()));
@@ -281,8 +287,8 @@ pub fn fill(text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Result<St
 
 impl Recipe {
     /// An error about what is written at that place.
-    pub fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(&self.sources, span, message)
+    pub fn error(&self, code: ErrorCode, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(code, &self.sources, span, message)
     }
 
     /// A warning about what is written at that place.

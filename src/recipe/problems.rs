@@ -3,10 +3,13 @@
 use std::ops::Range;
 
 use super::{At, Diagnostic, Severity, Sources, Span};
+use crate::code::ErrorCode;
 
 /// Why a string is not what it should be; the place is within the string, and the string's place is known to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// The code of its kind.
+    pub(super) code: ErrorCode,
     /// What is wrong: a fragment that names the value.
     pub(super) message: String,
     /// What was expected, under the underlined text.
@@ -26,13 +29,25 @@ impl std::fmt::Display for Fault {
 }
 
 impl Fault {
+    /// Its code.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
     pub(super) fn new(message: impl Into<String>, label: impl Into<String>) -> Self {
-        Fault { message: message.into(), label: label.into(), help: None, range: None, secret: false }
+        let (message, label) = (message.into(), label.into());
+        Fault { code: ErrorCode::WrongValue, message, label, help: None, range: None, secret: false }
+    }
+
+    /// With a more specific code.
+    pub(super) fn coded(mut self, code: ErrorCode) -> Self {
+        self.code = code;
+        self
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -56,7 +71,8 @@ impl Fault {
             Some(range) => sources.within(value, range),
             None => value.span,
         };
-        let diagnostic = Diagnostic::error(sources, span, self.message).label(self.label).maybe_help(self.help);
+        let diagnostic =
+            Diagnostic::error(self.code, sources, span, self.message).label(self.label).maybe_help(self.help);
         if self.secret { diagnostic.hide(value.span) } else { diagnostic }
     }
 }
@@ -73,9 +89,9 @@ impl Problems {
         Problems { sources, found: Vec::new() }
     }
 
-    /// An error at a place, to be added to and then [pushed](Problems::push).
+    /// An error at a place, that of a wrong value where no other code is given, to be added to and then [pushed](Problems::push).
     pub(super) fn error(&self, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(&self.sources, span, message)
+        Diagnostic::error(ErrorCode::WrongValue, &self.sources, span, message)
     }
 
     pub(super) fn warning(&self, span: Span, message: impl Into<String>) -> Diagnostic {

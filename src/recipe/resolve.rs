@@ -15,6 +15,7 @@ use super::section::{Created, ImageItemDraft, LayerDraft, Section};
 use super::template::{Filled, Scope, Template};
 use super::user::User;
 use super::{At, Span};
+use crate::code::ErrorCode;
 use crate::compress::Encoding;
 use crate::nearest::nearest;
 use crate::oci::reference::valid_tag;
@@ -124,8 +125,9 @@ impl<'d> Resolver<'d> {
                             Some(close) => format!("did you mean `\"{close}\"`?"),
                             None => format!("declare it, if only by an empty table: `[variants.{}]`", variant.value),
                         };
-                        let diagnostic =
-                            problems.error(variant.span, format!("there is no variant {}", shown(&variant.value)));
+                        let diagnostic = problems
+                            .error(variant.span, format!("there is no variant {}", shown(&variant.value)))
+                            .coded(ErrorCode::UnknownName);
                         problems.push(diagnostic.label("expected a variant of `[variants]`").help(help));
                     }
                 }
@@ -134,8 +136,10 @@ impl<'d> Resolver<'d> {
                 if !listed_names.contains(name.value.as_str()) {
                     let message =
                         format!("image {} is not made in variant {}", shown(&image.name.value), shown(&name.value));
-                    let diagnostic =
-                        problems.error(name.span, message).label("expected a variant that the image lists");
+                    let diagnostic = problems
+                        .error(name.span, message)
+                        .coded(ErrorCode::UnknownName)
+                        .label("expected a variant that the image lists");
                     let mut all: Vec<String> = variants.iter().map(|variant| format!("\"{variant}\"")).collect();
                     all.push(format!("\"{}\"", name.value));
                     problems.push(diagnostic.help(format!("list it in the image: `variants = [{}]`", all.join(", "))));
@@ -171,13 +175,16 @@ impl<'d> Resolver<'d> {
                     Some(close) => format!("did you mean `\"{close}\"`?"),
                     None => format!("declare it in `[users.{}]`", user.value),
                 };
-                let diagnostic = problems.error(user.span, format!("there is no user {}", shown(&user.value)));
+                let diagnostic = problems
+                    .error(user.span, format!("there is no user {}", shown(&user.value)))
+                    .coded(ErrorCode::UnknownName);
                 problems.push(diagnostic.label("expected a user of `[users]`").help(help));
             }
         }
         let Some(from) = &section.from else {
             let diagnostic = problems
                 .error(draft.span, format!("image {} stands on nothing", shown(&draft.name.value)))
+                .coded(ErrorCode::MissingKey)
                 .label("expected a `from` in it")
                 .help("`from = \"scratch\"` is an empty base; others are an image of this recipe, or a reference such as `\"debian:13-slim\"`");
             problems.push(diagnostic);
@@ -250,7 +257,8 @@ impl<'d> Resolver<'d> {
         let fault = Fault::new(
             format!("there is no image {} in this recipe", shown(word)),
             "expected an image of this recipe, `\"scratch\"`, a reference or a place",
-        );
+        )
+        .coded(ErrorCode::UnknownName);
         let known = self.makes.keys().copied().filter(|name| *name != scope.image);
         match nearest(word, known.chain(["scratch"]).chain(SCHEMES)) {
             Some(scheme) if SCHEMES.contains(&scheme) => fault.help(format!("a place is written `\"{scheme}:PATH\"`")),
@@ -349,6 +357,7 @@ impl<'d> Resolver<'d> {
                                 platform.span,
                                 format!("the base of {} is not built for {}", shown(&name.to_string()), platform.value),
                             )
+                            .coded(ErrorCode::NotBuilt)
                             .label(format!("expected {}", list.join(" or ")))
                             .also(from.span, "the base");
                         problems.push(diagnostic);
@@ -364,6 +373,7 @@ impl<'d> Resolver<'d> {
         {
             let mut diagnostic = problems
                 .error(encoding.span, "Docker's format has no media type for zstd")
+                .coded(ErrorCode::ZstdInDocker)
                 .label("expected `\"gzip\"` or `\"none\"`")
                 .help("either leave `compression` out, or use `format = \"oci\"`");
             if let Some(format) = &section.format {
@@ -547,7 +557,10 @@ fn circle(nodes: &[Node<'_>], way: &[(usize, usize)], problems: &mut Problems) {
         1 => format!("image {} stands on itself", shown(&names[0])),
         _ => format!("images stand on each other in a circle: {}", names.join(" → ")),
     };
-    let mut diagnostic = problems.error(first.span, message).label("expected a base that does not need this image");
+    let mut diagnostic = problems
+        .error(first.span, message)
+        .coded(ErrorCode::Circle)
+        .label("expected a base that does not need this image");
     for step in steps.take(8) {
         if step.span != first.span {
             diagnostic = diagnostic.also(step.span, format!("which needs {}", shown(&step.value.to_string())));

@@ -10,6 +10,7 @@ use super::document::{Node, Table, Value};
 use super::problems::{Problems, quoted, shown};
 use super::vocabulary::{self, Key, Kind, Text};
 use super::{At, Span};
+use crate::code::ErrorCode;
 use crate::nearest::nearest;
 
 /// Checks a whole recipe.
@@ -42,7 +43,8 @@ impl Checker<'_> {
                     Some(inner) => self.table(inner, node.span, variant),
                     None => {
                         let message = format!("variant {} holds {}, not a table", shown(&key.value), node.type_name());
-                        self.problems.push(self.problems.error(node.span, message).label("expected a table"));
+                        let diagnostic = self.problems.error(node.span, message).coded(ErrorCode::WrongType);
+                        self.problems.push(diagnostic.label("expected a table"));
                     }
                 }
             } else {
@@ -61,8 +63,13 @@ impl Checker<'_> {
                 "images" => "an image is a table: `[images.NAME]`".to_owned(),
                 name => format!("`{name}` is {}: {}", key.kind.describe(), lower_first(key.doc)),
             };
-            self.problems
-                .push(self.problems.error(place, message).label(format!("expected `{} = …`", key.name)).help(help));
+            self.problems.push(
+                self.problems
+                    .error(place, message)
+                    .coded(ErrorCode::MissingKey)
+                    .label(format!("expected `{} = …`", key.name))
+                    .help(help),
+            );
         }
     }
 
@@ -81,6 +88,7 @@ impl Checker<'_> {
             self.problems.push(
                 self.problems
                     .error(key.span, format!("image key {} inside a layer: move it above `{above}`", shown(name)))
+                    .coded(ErrorCode::UnknownKey)
                     .label("belongs to the image")
                     .also(place, "the layer begins here")
                     .note("in TOML, a key belongs to the last header above it"),
@@ -90,6 +98,7 @@ impl Checker<'_> {
         let diagnostic = self
             .problems
             .error(key.span, format!("unknown key {} in {}", shown(name), words.is))
+            .coded(ErrorCode::UnknownKey)
             .label(format!("not a key of {}", words.is));
         let (help, meant) = self.meant(name, node, words);
         let diagnostic = match help {
@@ -206,6 +215,7 @@ impl Checker<'_> {
             "recipe" => self
                 .problems
                 .error(node.span, "this version of lapstrake reads recipes of format 1")
+                .coded(ErrorCode::RecipeVersion)
                 .label("expected `1`")
                 .help("a later format needs a later lapstrake"),
             _ => self
@@ -223,6 +233,7 @@ impl Checker<'_> {
         let diagnostic = self
             .problems
             .error(node.span, format!("{subject} is {}", node.type_name()))
+            .coded(ErrorCode::WrongType)
             .label(format!("expected {}", kind.describe()));
         let help = self.type_help(subject, node, kind);
         self.problems.push(diagnostic.maybe_help(help));
@@ -264,6 +275,9 @@ impl Checker<'_> {
             Value::Integer(_) if wants(&|kind| matches!(kind, Kind::Text(text) if text.name == "mode")) => {
                 let digits = raw.trim_start_matches("0o");
                 Some(format!("modes are octal strings: `\"{digits:0>4}\"`"))
+            }
+            Value::Integer(_) if wants(&|kind| matches!(kind, Kind::Text(text) if text.name == "duration")) => {
+                Some(format!("a time has a unit, and stands in quotes: `{name} = \"{raw}s\"`"))
             }
             Value::Integer(_) | Value::Float | Value::Bool(_) | Value::Date(_)
                 if wants(&|kind| matches!(kind, Kind::Text(text) if text.name != "port")) && raw.len() < 60 =>

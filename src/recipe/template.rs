@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::inputs::Inputs;
 use super::problems::{Fault, shown};
+use crate::code::ErrorCode;
 use crate::git::Fact;
 use crate::nearest::nearest;
 use crate::shown::with_causes;
@@ -80,6 +81,7 @@ pub(super) fn placeholder(inside: &str) -> Option<Result<Placeholder, Fault>> {
                     format!("unknown placeholder {}", shown(&format!("{{{inside}}}"))),
                     "expected `{git.commit}`, `{git.short}`, `{git.branch}` or `{git.tag}`",
                 )
+                .coded(ErrorCode::Interpolation)
                 .help(help))
             }
         }),
@@ -89,10 +91,33 @@ pub(super) fn placeholder(inside: &str) -> Option<Result<Placeholder, Fault>> {
                 format!("unknown placeholder {}", shown(&format!("{{{inside}}}"))),
                 "expected `{env.NAME}` or `{env.NAME:-default}`",
             )
+            .coded(ErrorCode::Interpolation)
             .help("a brace that stands for itself is written `{{`")),
         }),
-        _ => None,
+        _ => misspelt(inside, family).map(Err),
     }
+}
+
+/// What begins as a placeholder is misspelt by one letter, such as `{imgae}`. Words that go on after the name of one, or
+/// begin otherwise, mean something else.
+fn misspelt(inside: &str, family: &str) -> Option<Fault> {
+    let lower = family.to_ascii_lowercase();
+    let close = nearest(family, ["image", "variant", "arch", "git", "env"])?;
+    let is_family = matches!(close, "git" | "env");
+    if close.as_bytes().first() != lower.as_bytes().first()
+        || lower.starts_with(close) && lower != close
+        || is_family != (inside != family)
+    {
+        return None;
+    }
+    let meant = format!("{{{close}{}}}", &inside[family.len()..]);
+    let fault =
+        Fault::new(format!("unknown placeholder {}", shown(&format!("{{{inside}}}"))), format!("expected `{meant}`"));
+    Some(
+        fault
+            .coded(ErrorCode::Interpolation)
+            .help(format!("did you mean `{meant}`? a brace that stands for itself is written `{{{{`")),
+    )
 }
 
 /// What stands in front of the next closing brace, unless that is far away.
@@ -159,6 +184,7 @@ impl Template {
                     format!("{} is not filled in in a path", shown(&text[range.clone()])),
                     "only `{arch}` is",
                 )
+                .coded(ErrorCode::Interpolation)
                 .help("a brace that stands for itself is written `{{`")
                 .within(range.clone()));
             }
@@ -223,6 +249,7 @@ impl Scope<'_> {
                     format!("image {} has no variant", shown(self.image)),
                     "there is no value for it",
                 )
+                .coded(ErrorCode::Interpolation)
                 .help(
                     "list some with `variants = […]`, or write this where only variants read it: in `[variants.NAME]`",
                 )),
@@ -236,6 +263,7 @@ impl Scope<'_> {
                         format!("environment variable {} is not set", shown(name)),
                         "there is no value for it",
                     )
+                    .coded(ErrorCode::Interpolation)
                     .help(format!("set it, or give a default: `{{env.{name}:-…}}`"))),
                 }
             }
@@ -245,6 +273,7 @@ impl Scope<'_> {
                 (Err(error), None) => {
                     let (name, text) = (fact.name(), with_causes(&error));
                     Err(Fault::new(format!("`{{git.{name}}}` is not known: {text}"), "there is no value for it")
+                        .coded(ErrorCode::Interpolation)
                         .help(format!("build in a checkout, or give a default: `{{git.{name}:-…}}`")))
                 }
             },

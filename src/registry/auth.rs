@@ -338,6 +338,9 @@ impl Core {
             if !error.is_temporary() {
                 return Err(error);
             }
+            if error.is_closed() {
+                tries.hurry();
+            }
             match tries.pause(told) {
                 Some(pause) => self.pause(&error, &tries, pause).await,
                 None => return Err(error),

@@ -167,6 +167,9 @@ impl Core {
             if !ask.again || !error.is_temporary() {
                 return Err(error);
             }
+            if error.is_closed() {
+                tries.hurry();
+            }
             match tries.pause(told) {
                 Some(pause) => self.pause(&error, &tries, pause).await,
                 None => return Err(error),
@@ -365,8 +368,8 @@ impl From<RegistryError> for Failure {
 impl Failure {
     /// Whether it may mean that the server does not speak that scheme.
     fn may_be_the_scheme(&self) -> bool {
-        use NetError::{Broken, Connect, Malformed, Tls};
-        matches!(self, Failure::Net { source: Tls(_) | Connect(_) | Broken(_) | Malformed(_), .. })
+        use NetError::{Broken, Closed, Connect, Malformed, Tls};
+        matches!(self, Failure::Net { source: Tls(_) | Connect(_) | Closed(_) | Broken(_) | Malformed(_), .. })
     }
 
     fn is_about_a_certificate(&self) -> bool {

@@ -173,6 +173,11 @@ impl RegistryError {
         self
     }
 
+    /// Whether nothing listens there, on this machine.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, RegistryError::Unanswered(failed) if matches!(failed.source, NetError::Closed(_)))
+    }
+
     /// Whether the same may well succeed a little later.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
@@ -189,13 +194,13 @@ impl Unanswered {
         let registry = &self.registry;
         match &self.source {
             NetError::Tls(_) => Some(format!(
-                "where {registry} has a certificate of its own, put its root into certs.d or SSL_CERT_FILE; where it \
-                 speaks plain http, say --insecure-registry {registry}"
+                "where {registry} has a certificate of its own, put its root into certs.d or SSL_CERT_FILE, or name it with \
+                 --registry-certificate {registry}=FILE; where it speaks plain http, say --insecure-registry {registry}"
             )),
             NetError::Broken(_) if registry.contains(".dkr.ecr.") && self.method != "GET" => {
                 Some("ECR ends pushes to repositories that do not exist abruptly: make sure that it does".to_owned())
             }
-            _ => None,
+            source => source.advice().map(str::to_owned),
         }
     }
 }

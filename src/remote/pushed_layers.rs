@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use super::Seen;
+use crate::code::Cause;
 use crate::layer::{self, Elsewhere, Found, Layer, LayerForm, LayerKey, Traits};
 use crate::oci::{Descriptor, DiffId, Digest, Index, Manifest, MediaType, Platform, Reference, annotation, json};
 use crate::parallel;
@@ -14,7 +15,7 @@ use crate::shown::with_causes;
 pub type Open<'a> = Box<dyn Fn() -> Result<Arc<dyn ImageSource>, OpenError> + Sync + 'a>;
 
 /// Why a place cannot be opened or read.
-type OpenError = Box<dyn std::error::Error + Send + Sync>;
+type OpenError = Cause;
 
 /// Where one image may be: places that are asked in this order, until one has it.
 pub struct Candidates<'a> {

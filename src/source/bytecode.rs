@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::compiler::{UnpackError, interpreter_in};
+use crate::code::Cause;
 use crate::parallel;
 use crate::python::bytecode::{
     BytecodeError, CompiledFiles, Compiler, Optimise, Program, bytecode_path, compile_entries,
@@ -35,7 +36,7 @@ pub enum CompilersError {
         /// Its version.
         version: PythonVersion,
         /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// A temporary file.
     #[error("writing a temporary file in {tmp}")]

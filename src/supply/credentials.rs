@@ -15,6 +15,8 @@ pub struct Login {
     pub user: Secret,
     /// The password.
     pub password: Secret,
+    /// Where it was found, for messages.
+    pub found: &'static str,
 }
 
 /// Logins, and what each of them is for.
@@ -58,7 +60,7 @@ impl Credentials {
     /// Takes the login out of an address, and keeps it for addresses on that server.
     pub fn take_from(&mut self, address: &mut Url) {
         if let Some((user, password)) = take_login(address) {
-            self.add(address, Login { user: Secret::new(user), password });
+            self.add(address, Login { user: Secret::new(user), password, found: "an address in the settings" });
         }
     }
 
@@ -72,7 +74,7 @@ impl Credentials {
 
     /// Keeps the entries of a netrc file: each for its host, over https.
     pub fn add_netrc(&mut self, entries: Vec<NetrcEntry>) {
-        self.hosts.extend(entries.into_iter().map(|entry| (bare(&entry.machine), login(&entry))));
+        self.hosts.extend(entries.into_iter().map(|entry| (bare(&entry.machine), login(&entry, ".netrc"))));
     }
 
     /// Keeps the entries of one of apt's files: each for what its `machine` says.
@@ -83,7 +85,7 @@ impl Credentials {
             let port = server.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
             let (host, port) = port.map_or((server, None), |(host, port)| (host, Some(port)));
             let scope = AptScope { scheme: scheme.to_ascii_lowercase(), host: bare(host), port, path: path.to_owned() };
-            self.apt.push((scope, login(&entry)));
+            self.apt.push((scope, login(&entry, "apt's auth.conf")));
         }
     }
 
@@ -136,8 +138,8 @@ impl Login {
     }
 }
 
-fn login(entry: &NetrcEntry) -> Login {
-    Login { user: Secret::new(&entry.login), password: entry.password.clone() }
+fn login(entry: &NetrcEntry, found: &'static str) -> Login {
+    Login { user: Secret::new(&entry.login), password: entry.password.clone(), found }
 }
 
 /// A host as it is compared.

@@ -14,6 +14,7 @@ use super::credentials::Origin;
 use super::programs::default_index;
 use super::settings::as_root;
 use super::{Document, Settings, Supply, SupplyError, Wanted, documents, local_file};
+use crate::code::Cause;
 use crate::content::Content;
 use crate::net::{Fetch, FetchError, Network, Reply, Secret};
 use crate::oci::{Descriptor, Digest, MediaType};
@@ -21,7 +22,7 @@ use crate::report::Reporter;
 use crate::store::{BlobStore, StoreError};
 
 /// Starts the network.
-pub type Start<'a> = dyn Fn() -> Result<Network, Box<dyn Error + Send + Sync>> + Send + Sync + 'a;
+pub type Start<'a> = dyn Fn() -> Result<Network, Cause> + Send + Sync + 'a;
 
 /// So many downloads side by side, at least and at most: they wait more than they work, and no mirror likes crowds.
 const LEAST: usize = 4;
@@ -61,7 +62,7 @@ impl<'a> Machine<'a> {
     /// downloaded; with `offline`, nothing is. At most `jobs` downloads go side by side, but at least 4, and no more than
     /// 16.
     pub fn new(
-        start: impl Fn() -> Result<Network, Box<dyn Error + Send + Sync>> + Send + Sync + 'a,
+        start: impl Fn() -> Result<Network, Cause> + Send + Sync + 'a,
         store: &BlobStore,
         jobs: usize,
         offline: bool,
@@ -113,7 +114,7 @@ impl<'a> Machine<'a> {
         let has_own = !address.username().is_empty() || address.password().is_some();
         let settings = self.settings();
         let login = if has_own { None } else { settings.credentials.find(address) };
-        Ok(login.map_or(request.clone(), |login| request.with_login(login.user.expose(), &login.password)))
+        Ok(login.map_or(request.clone(), |login| request.with_login(login.user.expose(), &login.password, login.found)))
     }
 
     /// The file as it is in the store; `None` where it is not there.
@@ -308,7 +309,7 @@ impl Supply for Machine<'_> {
         }
         let mut request = self.request(&bare, limit).map_err(failed)?;
         if let Some((user, password)) = &own {
-            request = request.with_login(user, password);
+            request = request.with_login(user, password, "its address");
         }
         request.accept = accept.map(str::to_owned);
         let known = kept.as_ref().and_then(|kept| kept.tag.as_deref());
@@ -317,7 +318,7 @@ impl Supply for Machine<'_> {
             (Reply::Unchanged, Some(kept)) => Ok(kept.document),
             (Reply::Unchanged, None) => {
                 let url = what.clone();
-                Err(failed(FetchError::Refused { url, status: 304, tries: 1 }))
+                Err(failed(FetchError::Refused { url, status: 304, tries: 1, who: String::new() }))
             }
             (Reply::Document { bytes, content_type, mut address, tag }, _) => {
                 // Signatures and tokens stand there, and nothing is ever joined to them.

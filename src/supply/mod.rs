@@ -17,11 +17,11 @@ pub mod settings;
 mod tests;
 pub mod uv;
 
-use std::error::Error;
 use std::path::PathBuf;
 
 use url::Url;
 
+use crate::code::Cause;
 use crate::content::Content;
 use crate::net::FetchError;
 use crate::oci::Digest;
@@ -175,7 +175,7 @@ pub enum SupplyError {
         /// What is wanted.
         what: String,
         /// Why.
-        source: Box<dyn Error + Send + Sync>,
+        source: Cause,
     },
     /// Somebody who asked for us was given no answer.
     #[error("{what} could not be reached: {reason}")]

@@ -1,5 +1,6 @@
 //! The supply of a machine against servers on loopback.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -225,7 +226,11 @@ fn what_is_wrong_everywhere_is_told() {
         ([Fault::Status(404), Fault::Status(410)], None, "the file is gone from its mirror or index (2 looked at)"),
         ([Fault::Status(500), Fault::Status(404)], None, "downloading the file: GET http://127.0.0.1:0/1 answered 500"),
         ([Fault::Status(404), Fault::Status(500)], None, "downloading the file: GET http://127.0.0.1:0/2 answered 500"),
-        ([Fault::Status(404), Fault::Status(401)], None, "http://127.0.0.1:0/2 answered 401 (tried 1×)"),
+        (
+            [Fault::Status(404), Fault::Status(401)],
+            None,
+            "http://127.0.0.1:0/2 answered 401 (tried 1×, without a login)",
+        ),
         ([Fault::Flip, Fault::Status(404)], None, "http://127.0.0.1:0/1 has digest sha256:"),
         (
             [Fault::Slow(Duration::ZERO), Fault::Status(404)],
@@ -536,7 +541,7 @@ fn places_come_from_the_recipe_then_from_the_settings() {
 #[test]
 fn a_network_that_does_not_start_is_told() {
     let bench = bench();
-    let start = || Err("the proxy is none".into());
+    let start = || Err(crate::code::Cause::told(crate::code::ErrorCode::Proxy, "the proxy is none"));
     let reporter = Reporter::silent();
     let machine = Machine::new(start, &bench.store, 99, false, &reporter, Settings::default());
     let error = ask(&machine, b"x", None, &["http://127.0.0.1:1/".to_owned()]).unwrap_err();

@@ -34,7 +34,7 @@ fn wrong_recipes_end_with_3_and_say_where() {
         let project = Project::new(recipe);
         for arguments in [&["build"][..], &["build", "--dry-run"], &["build", "-q"]] {
             let told = project.run(arguments).fails(3);
-            assert!(told.starts_with("error: ") && told.contains(words) && has_place(&told), "{recipe}\n{told}");
+            assert!(told.starts_with("error[L") && told.contains(words) && has_place(&told), "{recipe}\n{told}");
         }
         assert!(!project.path("lapstrake-out").exists());
     }
@@ -44,26 +44,26 @@ fn wrong_recipes_end_with_3_and_say_where() {
 fn recipes_that_cannot_be_read() {
     let project = Project::empty();
     insta::assert_snapshot!(project.run(&["build"]).fails(3), @"
-        error: cannot read the recipe `lapstrake.toml`
+        error[L0101]: cannot read the recipe `lapstrake.toml`
           caused by: No such file or directory (os error 2)
         hint: name the recipe with -f, or start one in lapstrake.toml
     ");
     insta::assert_snapshot!(project.run(&["build", "-f", "other.toml"]).fails(3), @"
-        error: cannot read the recipe `other.toml`
+        error[L0101]: cannot read the recipe `other.toml`
           caused by: No such file or directory (os error 2)
     ");
     project.write("bytes.toml", b"recipe = 1\n\xff\n");
     insta::assert_snapshot!(project.run(&["build", "-f", "bytes.toml"]).fails(3), @"
-        error: cannot read the recipe `bytes.toml`
+        error[L0101]: cannot read the recipe `bytes.toml`
           caused by: line 2 is not UTF-8
     ");
     insta::assert_snapshot!(project.run(&["build", "-f", "ctx"]).fails(3), @"
-        error: cannot read the recipe `ctx`
+        error[L0101]: cannot read the recipe `ctx`
           caused by: Is a directory (os error 21)
     ");
     project.write("long.toml", vec![b'#'; (1 << 20) + 1]);
     insta::assert_snapshot!(project.run(&["build", "-f", "long.toml"]).fails(3), @"
-        error: cannot read the recipe `long.toml`
+        error[L0101]: cannot read the recipe `long.toml`
           caused by: it is longer than 1048576 bytes
     ");
 }
@@ -109,84 +109,84 @@ fn climbing() -> Vec<u8> {
 #[test]
 fn what_a_plan_finds_missing() {
     insta::assert_snapshot!(told("scratch", "copy = [\"requirement.txt\"]\nto = \"/\""), @r#"
-        3 error: copy `requirement.txt` matches nothing in the context `ctx`; did you mean `requirements.txt`?
+        3 error[L0301]: copy `requirement.txt` matches nothing in the context `ctx`; did you mean `requirements.txt`?
           --> lapstrake.toml:10:9
            |
         10 | copy = ["requirement.txt"]
            |         ^^^^^^^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "copy = [\"src/*.rs\"]\nto = \"/\""), @r#"
-        3 error: copy `src/*.rs` matches nothing in the context `ctx`
+        3 error[L0301]: copy `src/*.rs` matches nothing in the context `ctx`
           --> lapstrake.toml:10:9
            |
         10 | copy = ["src/*.rs"]
            |         ^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "copy = [\"src\"]\nto = \"/\"\nowner = \"nobody\""), @r#"
-        3 error: there is no user `nobody` in the recipe or in the base's /etc/passwd
+        3 error[L0406]: there is no user `nobody` in the recipe or in the base's /etc/passwd
           --> lapstrake.toml:12:9
            |
         12 | owner = "nobody"
            |         ^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "archive = \"missing.tar\""), @r#"
-        3 error: reading the archive `ctx/missing.tar`: No such file or directory (os error 2)
+        3 error[L0306]: reading the archive `ctx/missing.tar`: No such file or directory (os error 2)
           --> lapstrake.toml:10:11
            |
         10 | archive = "missing.tar"
            |           ^^^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "archive = \"text.tar\""), @r#"
-        3 error: reading the archive `ctx/text.tar`: the header at byte 0 is wrong: its checksum is no number
+        3 error[L0315]: reading the archive `ctx/text.tar`: the header at byte 0 is wrong: its checksum is no number
           --> lapstrake.toml:10:11
            |
         10 | archive = "text.tar"
            |           ^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "archive = \"device.tar\""), @r#"
-        3 error: /dev/null in the archive `ctx/device.tar` is a device, FIFO or socket, which no layer can hold: leave it out with `exclude`
+        3 error[L0315]: /dev/null in the archive `ctx/device.tar` is a device, FIFO or socket, which no layer can hold: leave it out with `exclude`
           --> lapstrake.toml:10:11
            |
         10 | archive = "device.tar"
            |           ^^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "archive = \"climbs.tar\""), @r#"
-        3 error: reading the archive `ctx/climbs.tar`: the member at byte 0 is refused: path `../escape` climbs with `..`
+        3 error[L0315]: reading the archive `ctx/climbs.tar`: the member at byte 0 is refused: path `../escape` climbs with `..`
           --> lapstrake.toml:10:11
            |
         10 | archive = "climbs.tar"
            |           ^^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("oci:bse", "files = { \"/f\" = \"\" }"), @"
-        1 error: opening the base oci:bse (lapstrake.toml:8:8)
+        1 error[L0501]: opening the base oci:bse (lapstrake.toml:8:8)
           caused by: opening `ctx/bse`
           caused by: No such file or directory (os error 2)
     ");
     insta::assert_snapshot!(told("archive:missing.tar", "files = { \"/f\" = \"\" }"), @"
-        1 error: opening the base archive:missing.tar (lapstrake.toml:8:8)
+        1 error[L0501]: opening the base archive:missing.tar (lapstrake.toml:8:8)
           caused by: opening `ctx/missing.tar`
           caused by: No such file or directory (os error 2)
     ");
     insta::assert_snapshot!(told("docker-archive:requirements.txt", "files = { \"/f\" = \"\" }"), @"
-        1 error: opening the base docker-archive:requirements.txt (lapstrake.toml:8:8)
+        1 error[L0502]: opening the base docker-archive:requirements.txt (lapstrake.toml:8:8)
           caused by: the tar in `docker-archive:ctx/requirements.txt` cannot be read: the archive ends in the middle, after 1 bytes
     ");
     insta::assert_snapshot!(told("scratch", "image = { image = \"oci:base\", copy = \"/usr/bin/tol\" }\nto = \"/\""), @r#"
-        3 error: /usr/bin/tol is not in the image oci:base; did you mean `/usr/bin/tool`?
+        3 error[L0317]: /usr/bin/tol is not in the image oci:base; did you mean `/usr/bin/tool`?
           --> lapstrake.toml:10:19
            |
         10 | image = { image = "oci:base", copy = "/usr/bin/tol" }
            |                   ^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("scratch", "caps = { \"/bin/none\" = \"cap_net_raw+ep\" }"), @r#"
-        3 error: /bin/none is a file neither of this layer nor of the base
+        3 error[L0317]: /bin/none is a file neither of this layer nor of the base
           --> lapstrake.toml:10:10
            |
         10 | caps = { "/bin/none" = "cap_net_raw+ep" }
            |          ^^^^^^^^^^^
     "#);
     insta::assert_snapshot!(told("oci:base", "copy = [\"src\"]"), @r#"
-        3 error: the layer has no `to`, and the image no workdir: where should this land?
+        3 error[L0104]: the layer has no `to`, and the image no workdir: where should this land?
           --> lapstrake.toml:10:1
            |
         10 | copy = ["src"]
@@ -200,7 +200,7 @@ fn a_context_that_is_not_there() {
     std::fs::remove_dir(project.path("ctx")).unwrap();
     let told = project.run(&["build"]).fails(1);
     insta::assert_snapshot!(told, @"
-        error: opening the context ctx (lapstrake.toml:10:1)
+        error[L0306]: opening the context ctx (lapstrake.toml:10:1)
           caused by: No such file or directory (os error 2)
     ");
 }

@@ -54,11 +54,11 @@ fn images_and_variants_are_chosen() {
     // One that is not published has no reference, and is called by its name alone.
     assert_eq!(project.build_with(&["base"]).names(), ["docker.io/library/base:latest"]);
     insta::assert_snapshot!(project.run(&["build", "wbe"]).fails(2), @"
-        error: the recipe has no image `wbe`
+        error[L0002]: the recipe has no image `wbe`
         hint: did you mean `web`?
     ");
     insta::assert_snapshot!(project.run(&["build", "--variant", "k8"]).fails(2), @"
-        error: no image of the recipe has a variant `k8`
+        error[L0002]: no image of the recipe has a variant `k8`
         hint: did you mean `k8s`?
     ");
     project.run(&["build", "web", "--variant", "nothing"]).fails(2);
@@ -91,7 +91,7 @@ fn names_labels_and_settings_from_the_command_line() {
     assert_eq!(layout.names(), ["registry.example.com/web:a", "registry.example.com/web:b"]);
     // `--set` is held to the vocabulary, and said so.
     insta::assert_snapshot!(project.run(&["build", "--set", "repositry=x"]).fails(3), @r#"
-        error: unknown key `repositry` in `[project]`
+        error[L0103]: unknown key `repositry` in `[project]`
          --> --set:1:1
           |
         1 | repositry = "x"
@@ -128,7 +128,7 @@ fn what_makes_no_sense_ends_with_2() {
         &["copy", "oci:x"],
     ] {
         let told = project.run(arguments).fails(2);
-        assert!(told.starts_with("error: "), "{arguments:?}: {told}");
+        assert!(told.starts_with("error[L0"), "{arguments:?}: {told}");
         assert!(!project.path("lapstrake-out").exists());
     }
     // No argument at all: help, where errors go.

@@ -205,7 +205,7 @@ fn wrong_dockerfiles_are_drawn() {
     project.write("Dockerfile", "FROM scratch\nCOPY --chwon=x a b\n");
     let told = project.run(&["init", "Dockerfile"]).fails(3);
     insta::assert_snapshot!(told, @r"
-    error: `COPY` has no flag `--chwon`
+    error[L0111]: `COPY` has no flag `--chwon`
      --> Dockerfile:2:6
       |
     2 | COPY --chwon=x a b

@@ -146,28 +146,28 @@ fn the_workdir_is_made_where_it_is_new_and_left_alone_where_it_is_there() {
 #[test]
 fn replacing_needs_to_be_said() {
     insta::assert_snapshot!(refused("files = { \"/usr/lib\" = \"\" }"), @r#"
-        error: /usr/lib is a directory of mode 0755 and owner 0:0 in the base, and a file of mode 0644 and owner 0:0 (files `/usr/lib`) would take its place: write `replace = true` in the layer if that is meant
+        error[L0312]: /usr/lib is a directory of mode 0755 and owner 0:0 in the base, and a file of mode 0644 and owner 0:0 (files `/usr/lib`) would take its place: write `replace = true` in the layer if that is meant
           --> lapstrake.toml:10:11
            |
         10 | files = { "/usr/lib" = "" }
            |           ^^^^^^^^^^
     "#);
     insta::assert_snapshot!(refused("copy = [{ src = \"x\", dest = \"/usr/lib\" }]"), @r#"
-        error: /usr/lib is a directory of mode 0755 and owner 0:0 in the base, and a file of mode 0644 and owner 0:0 (copy `x`) would take its place: write `replace = true` in the layer if that is meant
+        error[L0312]: /usr/lib is a directory of mode 0755 and owner 0:0 in the base, and a file of mode 0644 and owner 0:0 (copy `x`) would take its place: write `replace = true` in the layer if that is meant
           --> lapstrake.toml:10:1
            |
         10 | copy = [{ src = "x", dest = "/usr/lib" }]
            | ^^^^
     "#);
     insta::assert_snapshot!(refused("symlinks = { \"/usr/lib\" = \"lib64\" }"), @r#"
-        error: /usr/lib is a directory of mode 0755 and owner 0:0 in the base, and a symlink to `lib64` (symlinks `/usr/lib`) would take its place: write `replace = true` in the layer if that is meant
+        error[L0312]: /usr/lib is a directory of mode 0755 and owner 0:0 in the base, and a symlink to `lib64` (symlinks `/usr/lib`) would take its place: write `replace = true` in the layer if that is meant
           --> lapstrake.toml:10:14
            |
         10 | symlinks = { "/usr/lib" = "lib64" }
            |              ^^^^^^^^^^
     "#);
     insta::assert_snapshot!(refused("files = { \"/usr/bin/tool/x\" = \"\" }"), @r#"
-        error: /usr/bin/tool/x leads through /usr/bin/tool, which is no directory in the base
+        error[L0313]: /usr/bin/tool/x leads through /usr/bin/tool, which is no directory in the base
           --> lapstrake.toml:10:11
            |
         10 | files = { "/usr/bin/tool/x" = "" }

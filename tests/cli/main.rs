@@ -5,6 +5,7 @@
 mod bases;
 mod ca;
 mod ci;
+mod codes;
 mod completions;
 mod database;
 mod debian;

@@ -136,8 +136,8 @@ fn standard_output_is_the_archive_and_results_go_to_standard_error() {
             assert_eq!(run.stdout, fs::read(project.path("x.tar")).unwrap());
         }
     }
-    insta::assert_snapshot!(project.run(&["build", "-o", "-", "-o", "oci-archive:-"]).fails(2), @"error: standard output takes one archive, not several");
-    insta::assert_snapshot!(project.run(&["build", "-o", "oci:-"]).fails(2), @"error: a layout is a directory and cannot go to standard output: use `archive:-` or `oci-archive:-`");
+    insta::assert_snapshot!(project.run(&["build", "-o", "-", "-o", "oci-archive:-"]).fails(2), @"error[L0001]: standard output takes one archive, not several");
+    insta::assert_snapshot!(project.run(&["build", "-o", "oci:-"]).fails(2), @"error[L0003]: a layout is a directory and cannot go to standard output: use `archive:-` or `oci-archive:-`");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn two_platforms_and_a_docker_archive() {
     let project = Project::new(recipe);
     let told = project.run(&["build", "-o", "docker-archive:x.tar"]).fails(2);
     insta::assert_snapshot!(told, @"
-        error: docker-archive: holds one platform, and app has several
+        error[L0008]: docker-archive: holds one platform, and app has several
         hint: say which with --platform, or use archive:
     ");
     assert!(!project.path("x.tar").exists());
@@ -205,7 +205,7 @@ fn what_cannot_be_written_leaves_nothing() {
         "oci:/proc/nothing",
     ] {
         let told = project.run(&["build", "-o", place]).fails(1);
-        assert!(told.starts_with("error: "), "{place}: {told}");
+        assert!(told.starts_with("error[L"), "{place}: {told}");
         assert_eq!(left(project.root()), before, "{place}");
     }
     assert!(left(&project.path("directory")).is_empty());
@@ -304,7 +304,7 @@ fn a_closed_standard_output_is_a_failure_and_no_panic() {
         drop(reader);
         let run = project.end(command);
         assert_eq!(run.code, Some(1), "{arguments:?}: {}", run.stderr);
-        assert!(run.stderr.contains("error: ") && !run.stderr.contains("panicked"), "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains("error[L") && !run.stderr.contains("panicked"), "{arguments:?}: {}", run.stderr);
     }
     // As people write it.
     let mut shell = Command::new("sh");

@@ -547,7 +547,7 @@ fn semantics_16_conflicts_name_both() {
     let project = app("copy = [{ src = \"x\", dest = \"/f\" }]\nfiles = { \"/f\" = \"other\" }");
     project.write("ctx/x", "x");
     insta::assert_snapshot!(project.run(&["build"]).fails(3), @r#"
-        error: /f comes from two sources with different contents: a file of mode 0644 and owner 0:0 (copy `x`), and a file of mode 0644 and owner 0:0 (files `/f`)
+        error[L0311]: /f comes from two sources with different contents: a file of mode 0644 and owner 0:0 (copy `x`), and a file of mode 0644 and owner 0:0 (files `/f`)
           --> lapstrake.toml:11:11
            |
         11 | files = { "/f" = "other" }

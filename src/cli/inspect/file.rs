@@ -2,6 +2,7 @@
 
 use std::io;
 
+use lapstrake::code::ErrorCode;
 use lapstrake::content::ContentError;
 use lapstrake::difference::Side;
 use lapstrake::place::{Artifact, Place};
@@ -32,7 +33,7 @@ pub(super) fn print(
         return Err(Failure::usage(text).hint("say which with --image, and with --platform where it is for several"));
     };
     let Some(side) = Side::of(image, artifact.source().clone()) else {
-        return Err(Failure::new(Code::Failed, format!("{source} is no image that has files")));
+        return Err(Failure::told(Code::Failed, ErrorCode::NotInImage, format!("{source} is no image that has files")));
     };
     let asked = TreePath::parse(path).or_fail(Code::Usage)?;
     let contents = side.contents(store, reporter).map_err(|error| unread(error, [place]))?;
@@ -44,24 +45,29 @@ pub(super) fn print(
         return crate::cli::print(&rootfs.children(&path).map(line).collect::<String>());
     }
     let Some(node) = node else {
-        let failure = Failure::new(Code::Failed, format!("there is no {asked} in {source}"));
+        let failure = Failure::told(Code::Failed, ErrorCode::NotInImage, format!("there is no {asked} in {source}"));
         return Err(match nearest_path(rootfs, &asked) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
             None => failure,
         });
     };
     let NodeKind::File(located) = &node.kind else {
-        return Err(Failure::new(
+        return Err(Failure::told(
             Code::Failed,
+            ErrorCode::NotInImage,
             format!("{asked} in {source} is a device, FIFO or socket, and has no bytes"),
         ));
     };
     let Some(content) = contents.content(located, store).map_err(|error| unread(error, [place]))? else {
-        return Err(Failure::new(Code::Failed, format!("the bytes of {asked} in {source} are not to be had")));
+        return Err(Failure::told(
+            Code::Failed,
+            ErrorCode::NotInImage,
+            format!("the bytes of {asked} in {source} are not to be had"),
+        ));
     };
     let mut bytes = content.open().map_err(|error: ContentError| Failure::new(Code::Failed, error))?;
     let mut out = io::stdout().lock();
-    io::copy(&mut bytes, &mut out)
-        .and_then(|_| io::Write::flush(&mut out))
-        .map_err(|error| Failure::new(Code::Failed, format!("writing {asked} to standard output: {error}")))
+    io::copy(&mut bytes, &mut out).and_then(|_| io::Write::flush(&mut out)).map_err(|error| {
+        Failure::told(Code::Failed, ErrorCode::OutputUnwritable, format!("writing {asked} to standard output: {error}"))
+    })
 }

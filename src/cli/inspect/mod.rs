@@ -5,6 +5,7 @@ mod text;
 
 use std::io::Write;
 
+use lapstrake::code::ErrorCode;
 use lapstrake::difference::{self, ImageContents, Side};
 use lapstrake::oci::{History, annotation};
 use lapstrake::place::{Artifact, Image, Place, read_artifacts};
@@ -56,7 +57,7 @@ pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
             let _ = writeln!(std::io::stderr(), "{finding}");
         }
         if !validate::is_sound(&findings) {
-            return Err(Failure::new(Code::Different, format!("{} is not sound", args.source)));
+            return Err(Failure::told(Code::Different, ErrorCode::NotSound, format!("{} is not sound", args.source)));
         }
         reporter.note(format!("{} images: every digest, size, diff ID and form is right", artifacts.len()));
     }

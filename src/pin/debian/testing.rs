@@ -41,7 +41,7 @@ impl Fake {
         let text = address.to_string();
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
         let status = self.status.unwrap_or(404);
-        let source = || Box::new(FetchError::Refused { url: text.clone(), status, tries: 1 });
+        let source = || Box::new(FetchError::Refused { url: text.clone(), status, tries: 1, who: String::new() });
         let refused = || match status {
             404 => SupplyError::Gone { what: text.clone(), places: 1, source: source() },
             _ => SupplyError::Fetch { what: text.clone(), source: source() },

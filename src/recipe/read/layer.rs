@@ -7,6 +7,7 @@ use url::Url;
 use super::packages::PackageDefaults;
 use super::platform::architecture;
 use super::{Fields, Reader, items, small};
+use crate::code::ErrorCode;
 use crate::recipe::document::Node;
 use crate::recipe::layer::{
     ArchiveItem, CapsItem, CopyItem, DirItem, FetchDigest, FetchItem, FileItem, Layer, Source, SymlinkItem,
@@ -101,6 +102,7 @@ impl Reader<'_> {
             let diagnostic = self
                 .problems
                 .error(span, "there is nothing in this layer")
+                .coded(ErrorCode::MissingKey)
                 .label("expected a source of files")
                 .help(format!("the sources are {}", keys.join(", ")));
             self.problems.push(diagnostic);

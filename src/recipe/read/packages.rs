@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::{Fields, Reader};
+use crate::code::ErrorCode;
 use crate::recipe::document::Node;
 use crate::recipe::packages::{
     DebianArchive, DebianPackage, DebianSettings, DebianSource, PythonIndex, PythonInput, PythonSource, PythonTarget,
@@ -167,6 +168,7 @@ impl Reader<'_> {
             let diagnostic = self
                 .problems
                 .error(place, "`python` says not which packages are taken")
+                .coded(ErrorCode::MissingKey)
                 .label("expected `requirements`, `pylock`, `uv_lock`, `pyproject` or `wheels`");
             self.problems.push(diagnostic);
         }

@@ -76,6 +76,7 @@ impl Reader<'_> {
             let login = Login {
                 user: Secret::new(user.unwrap_or_default()),
                 password: Secret::new(password.unwrap_or_default()),
+                found: "what uv reads for the index",
             };
             self.settings.credentials.add(&address, login);
         }

@@ -1,0 +1,75 @@
+//! This machine: its disk, the cache, and what differs that should not.
+
+use crate::code::Page;
+
+pub(crate) const DISK_FULL: Page = Page {
+    title: "there is no room left",
+    meaning: "The disk, or the part of it that this user may fill, is full. Nothing half-written was left.",
+    why: "The cache, the output or the temporary directory lies on a small volume.",
+    remedy: "`lapstrake cache prune` frees what was not used for a time; `--cache-dir` puts the cache elsewhere.",
+    example: "$ lapstrake cache prune --keep 7d --max-size 5GiB",
+};
+
+pub(crate) const NO_PERMISSION: Page = Page {
+    title: "this user may not do that",
+    meaning: "The system refused to open, make or change a file.",
+    why: "It belongs to another user, or lies on a file system that cannot be written to.",
+    remedy: "Mend owner and mode, or name another place: `--cache-dir`, `-o`, `TMPDIR`.",
+    example: "$ lapstrake build --cache-dir /tmp/cache",
+};
+
+pub(crate) const MACHINE: Page = Page {
+    title: "the system failed",
+    meaning: "Reading, writing or starting something failed for a reason that has nothing to do with images.",
+    why: "A disk or file system in trouble, a limit of open files or processes, or a file that vanished.",
+    remedy: "The last line of the message is the system's own reason.",
+    example: "caused by: Too many open files (os error 24)",
+};
+
+pub(crate) const CACHE_FOREIGN: Page = Page {
+    title: "this directory is no cache of lapstrake",
+    meaning: "A directory that holds other files is never used as a cache, nor cleared.",
+    why: "`--cache-dir` or `LAPSTRAKE_CACHE_DIR` names a directory of something else.",
+    remedy: "Name an empty directory, or one that does not exist.",
+    example: "$ lapstrake build --cache-dir ~/.cache/lapstrake",
+};
+
+pub(crate) const CACHE_DAMAGED: Page = Page {
+    title: "the cache is damaged",
+    meaning: "A file of the cache has other bytes than its digest says, or is missing.",
+    why: "A disk that lies, a machine that lost power, or something that wrote there.",
+    remedy: "`lapstrake cache verify` drops what is damaged; it is made or fetched anew.",
+    example: "$ lapstrake cache verify",
+};
+
+pub(crate) const INTERNAL: Page = Page {
+    title: "something that cannot be has happened",
+    meaning: "An encoder or a writer inside of lapstrake failed on its own data.",
+    why: "A bug, or memory that is damaged.",
+    remedy: "Please report it, with the whole message and the recipe.",
+    example: "$ lapstrake --version",
+};
+
+pub(crate) const UNTRUE: Page = Page {
+    title: "a layer that was found is not what is made of the same things",
+    meaning: "`--verify-cache` built a layer that a cache or a registry has under the same key, and its bytes are others.",
+    why: "Somebody pushed a false layer, or the cache is damaged.",
+    remedy: "Do not trust who made it. Build with `--no-cache`, and find out who can write there.",
+    example: "$ lapstrake build --no-cache --push",
+};
+
+pub(crate) const DIFFERS: Page = Page {
+    title: "two images differ",
+    meaning: "What was compared is not the same. The differences stand on standard output.",
+    why: "That is for you to say: the command was asked whether they are the same.",
+    remedy: "Change the recipe, or pass over paths with `--ignore`.",
+    example: "$ lapstrake init --check registry.example.com/shop/web:1 --ignore /var/log",
+};
+
+pub(crate) const NOT_SOUND: Page = Page {
+    title: "the image is not sound",
+    meaning: "`inspect --validate` recomputed digests, sizes, diff IDs and forms, and found what does not fit.",
+    why: "A tool that breaks the rules, or damage on the way.",
+    remedy: "What is wrong stands on standard output, a line each. Build or pull it again.",
+    example: "$ lapstrake inspect --validate oci:lapstrake-out",
+};

@@ -1,13 +1,14 @@
 //! The contents of files: where their bytes are, and how they are read without being fooled.
 
+mod host_file;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+pub use host_file::{FileIdentity, FoundFiles, HostFile, HostFiles};
 
-use crate::host::HostDirectory;
 use crate::oci::{Digest, Hasher};
 use crate::shown::Shown;
 
@@ -17,72 +18,9 @@ pub enum Content {
     /// In memory: texts of the recipe, accounts, small generated files.
     Inline(Arc<[u8]>),
     /// A file of the build context.
-    Host(Arc<HostFile>),
+    Host(HostFile),
     /// A stretch of a file that does not change: the spooled tar of an archive or package.
     Slice(Slice),
-}
-
-/// A file of the build context, as it was when it was found.
-#[derive(Clone, Debug)]
-pub struct HostFile {
-    place: HostPlace,
-    identity: FileIdentity,
-    digest: Option<Digest>,
-}
-
-/// How a file of the machine is found again.
-#[derive(Clone, Debug)]
-enum HostPlace {
-    /// By a path from the root or the working directory.
-    Path(Box<PathBuf>),
-    /// By its name in a directory that it shares with its neighbours.
-    Within(Arc<HostDirectory>, Box<[u8]>),
-}
-
-impl HostFile {
-    /// A file that was found in a directory with that identity.
-    pub fn within(directory: Arc<HostDirectory>, name: impl Into<Box<[u8]>>, identity: FileIdentity) -> Self {
-        HostFile { place: HostPlace::Within(directory, name.into()), identity, digest: None }
-    }
-
-    /// Where it is on the machine.
-    pub fn path(&self) -> PathBuf {
-        match &self.place {
-            HostPlace::Path(path) => path.to_path_buf(),
-            HostPlace::Within(directory, name) => directory.root().host_path(&directory.child(name)),
-        }
-    }
-
-    /// The directory and the name, where it was found in one.
-    pub fn directory(&self) -> Option<(&HostDirectory, &[u8])> {
-        match &self.place {
-            HostPlace::Path(_) => None,
-            HostPlace::Within(directory, name) => Some((directory, name)),
-        }
-    }
-
-    /// What it was when it was found.
-    pub fn identity(&self) -> &FileIdentity {
-        &self.identity
-    }
-
-    /// The digest that its bytes are to have, where one is known.
-    pub fn known_digest(&self) -> Option<Digest> {
-        self.digest
-    }
-
-    fn shown(&self) -> Shown {
-        Shown::new(self.path().as_os_str().as_encoded_bytes())
-    }
-
-    fn open(&self) -> rustix::io::Result<rustix::fd::OwnedFd> {
-        // NOFOLLOW: what was a file when it was found must not become a link; NONBLOCK: nor a FIFO that hangs the build.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match &self.place {
-            HostPlace::Path(path) => rustix::fs::open(path.as_path(), flags, Mode::empty()),
-            HostPlace::Within(directory, name) => directory.root().open_at(&directory.child(name), flags),
-        }
-    }
 }
 
 /// A stretch of an open file. Small, since trees hold very many contents.
@@ -96,34 +34,6 @@ struct Stretch {
     offset: u64,
     length: u64,
     digest: Option<Digest>,
-}
-
-/// What tells whether a file is still the one that was looked at: device, inode, size, mtime and ctime in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileIdentity {
-    /// Device number.
-    pub device: u64,
-    /// Inode number.
-    pub inode: u64,
-    /// Length in bytes.
-    pub size: u64,
-    /// Time of the last change of the contents, seconds and nanoseconds.
-    pub mtime: (i64, u32),
-    /// Time of the last change of the inode, seconds and nanoseconds.
-    pub ctime: (i64, u32),
-}
-
-impl FileIdentity {
-    /// From what `fstat` says.
-    pub fn of(stat: &rustix::fs::Stat) -> Self {
-        FileIdentity {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            size: stat.st_size as u64,
-            mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
-            ctime: (stat.st_ctime, stat.st_ctime_nsec as u32),
-        }
-    }
 }
 
 /// Why contents could not be read.
@@ -177,8 +87,7 @@ impl Content {
 
     /// A file of the build context that was found with that identity.
     pub fn host(path: impl Into<PathBuf>, identity: FileIdentity) -> Self {
-        let place = HostPlace::Path(Box::new(path.into()));
-        Content::Host(Arc::new(HostFile { place, identity, digest: None }))
+        Content::Host(HostFile::new(path, identity))
     }
 
     /// A stretch of an open file that nothing writes to. `name` is for messages.
@@ -191,10 +100,7 @@ impl Content {
     pub fn with_digest(self, digest: Digest) -> Self {
         match self {
             Content::Inline(bytes) => Content::Inline(bytes),
-            Content::Host(mut file) => {
-                Arc::make_mut(&mut file).digest = Some(digest);
-                Content::Host(file)
-            }
+            Content::Host(file) => Content::Host(file.with_digest(digest)),
             Content::Slice(mut slice) => {
                 Arc::make_mut(&mut slice.0).digest = Some(digest);
                 Content::Slice(slice)
@@ -206,7 +112,7 @@ impl Content {
     pub fn len(&self) -> u64 {
         match self {
             Content::Inline(bytes) => bytes.len() as u64,
-            Content::Host(file) => file.identity.size,
+            Content::Host(file) => file.identity().size,
             Content::Slice(slice) => slice.0.length,
         }
     }
@@ -220,7 +126,7 @@ impl Content {
     pub fn known_digest(&self) -> Option<Digest> {
         match self {
             Content::Inline(bytes) => Some(Digest::of(bytes)),
-            Content::Host(file) => file.digest,
+            Content::Host(file) => file.known_digest(),
             Content::Slice(slice) => slice.0.digest,
         }
     }
@@ -237,7 +143,7 @@ impl Content {
     pub fn is_same_place(&self, other: &Content) -> bool {
         match (self, other) {
             (Content::Inline(a), Content::Inline(b)) => Arc::ptr_eq(a, b),
-            (Content::Host(a), Content::Host(b)) => Arc::ptr_eq(a, b),
+            (Content::Host(a), Content::Host(b)) => a.is_same(b),
             (Content::Slice(a), Content::Slice(b)) => {
                 Arc::ptr_eq(&a.0.file, &b.0.file) && (a.0.offset, a.0.length) == (b.0.offset, b.0.length)
             }
@@ -253,7 +159,7 @@ impl Content {
     pub fn open(&self) -> Result<ContentReader, ContentError> {
         let (kind, digest) = match self {
             Content::Inline(bytes) => (Reading::Inline(bytes.clone(), 0), None),
-            Content::Host(file) => (Reading::Host(open_host(file)?, file.clone()), file.digest),
+            Content::Host(file) => (Reading::Host(open_host(file)?, file.clone()), file.known_digest()),
             Content::Slice(slice) => (Reading::Slice(slice.clone(), 0), slice.0.digest),
         };
         Ok(ContentReader { kind, left: self.len(), check: digest.map(|digest| (Hasher::new(), digest)), done: false })
@@ -314,7 +220,7 @@ impl Content {
 impl PartialEq for Content {
     fn eq(&self, other: &Self) -> bool {
         if let (Content::Host(a), Content::Host(b)) = (self, other)
-            && a.identity == b.identity
+            && a.identity() == b.identity()
             && a.path() == b.path()
         {
             return true;
@@ -359,7 +265,7 @@ fn open_host(file: &HostFile) -> Result<File, ContentError> {
 }
 
 fn compare(file: &HostFile, now: &FileIdentity) -> Result<(), ContentError> {
-    let then = &file.identity;
+    let then = file.identity();
     let how = if (then.device, then.inode) != (now.device, now.inode) {
         "another file took its name"
     } else if then.size != now.size {
@@ -374,7 +280,7 @@ fn compare(file: &HostFile, now: &FileIdentity) -> Result<(), ContentError> {
 
 enum Reading {
     Inline(Arc<[u8]>, usize),
-    Host(File, Arc<HostFile>),
+    Host(File, HostFile),
     Slice(Slice, u64),
 }
 
@@ -383,7 +289,7 @@ pub enum ContentAt {
     /// Bytes in memory.
     Inline(Arc<[u8]>),
     /// A file of the build context, opened when it was still the one that was found.
-    Host(File, Arc<HostFile>),
+    Host(File, HostFile),
     /// A stretch of a file.
     Slice(Slice),
 }
@@ -393,7 +299,7 @@ impl ContentAt {
     pub fn len(&self) -> u64 {
         match self {
             ContentAt::Inline(bytes) => bytes.len() as u64,
-            ContentAt::Host(_, file) => file.identity.size,
+            ContentAt::Host(_, file) => file.identity().size,
             ContentAt::Slice(slice) => slice.0.length,
         }
     }

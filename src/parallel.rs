@@ -1,7 +1,8 @@
 //! Work on many things side by side, with results in the order of the things.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What `work` gives for each item, in their order, whatever the number of threads. Each thread has a state of its own,
 /// made by `start`.
@@ -39,9 +40,44 @@ pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R
     map_with(items, threads, || (), |(), item| work(item))
 }
 
+/// Things that are made once each, whoever asks first; the others wait for them.
+#[derive(Debug)]
+pub struct Once<K, V>(Mutex<BTreeMap<K, Arc<Mutex<Option<V>>>>>);
+
+impl<K, V> Default for Once<K, V> {
+    fn default() -> Self {
+        Once(Mutex::default())
+    }
+}
+
+impl<K: Ord, V: Clone> Once<K, V> {
+    /// What `make` gives for that key, or gave before.
+    ///
+    /// # Errors
+    /// Those of `make`; nothing is kept then, and the next one makes it.
+    pub fn once<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
+        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*place {
+            Some(made) => Ok(made.clone()),
+            None => Ok(place.insert(make()?).clone()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_once_is_made_once_and_errors_are_not_kept() {
+        let (once, made) = (Once::default(), AtomicUsize::new(0));
+        assert_eq!(once.once(1, || Err::<usize, _>("no")), Err("no"));
+        let make = || Ok::<_, &str>(made.fetch_add(1, Ordering::SeqCst));
+        let found = map(&[1, 2, 1, 2, 1, 1], 4, |key| once.once(*key, make).unwrap());
+        assert_eq!(made.load(Ordering::SeqCst), 2);
+        assert!(found[0] == found[2] && found[2] == found[5] && found[1] == found[3] && found[0] != found[1]);
+    }
 
     #[test]
     fn results_come_in_order() {

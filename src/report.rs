@@ -1,8 +1,8 @@
 //! What happens, told as it happens. The library narrates; the command line draws.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a task does, and to what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,12 +120,49 @@ impl Reporter {
         self.0.event(Event::Warning(text.as_ref()));
     }
 
+    /// Passes on how tasks go on, and keeps what is said in words, until it is [`Reporter::release`]d.
+    pub fn held(&self) -> (Self, Held) {
+        let held = Held(Arc::new(Holding { to: self.clone(), said: Mutex::default() }));
+        (Reporter(held.0.clone()), held)
+    }
+
+    /// Says what was held.
+    pub fn release(&self, held: Held) {
+        let said = std::mem::take(&mut *held.0.said.lock().unwrap_or_else(PoisonError::into_inner));
+        for (is_warning, text) in said {
+            match is_warning {
+                true => self.warn(text),
+                false => self.note(text),
+            }
+        }
+    }
+
     /// Begins a task; it ends when the value is dropped or [`Task::finish`]ed.
     pub fn task(&self, phase: Phase, subject: impl AsRef<str>, total: Option<u64>) -> Task {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = TaskId(NEXT.fetch_add(1, Ordering::Relaxed));
         self.0.event(Event::Started { id, phase, subject: subject.as_ref(), total });
         Task { id, reporter: self.clone(), finished: false }
+    }
+}
+
+/// What was said in words, and is not told yet.
+pub struct Held(Arc<Holding>);
+
+struct Holding {
+    to: Reporter,
+    /// Whether it is a warning, and what it says.
+    said: Mutex<Vec<(bool, String)>>,
+}
+
+impl Report for Holding {
+    fn event(&self, event: Event<'_>) {
+        let (is_warning, text) = match event {
+            Event::Warning(text) => (true, text),
+            Event::Note(text) => (false, text),
+            event => return self.to.0.event(event),
+        };
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).push((is_warning, text.to_owned()));
     }
 }
 

@@ -327,6 +327,11 @@ impl LayerStack {
         self.pending.push(tree.into());
     }
 
+    /// The trees of layers that were put on top of what the view was looked at with.
+    pub fn trees(&self) -> &[Arc<FileTree>] {
+        &self.pending
+    }
+
     /// Puts a tree on top of the view alone, as if it were a layer.
     pub fn look(&mut self, tree: &FileTree) {
         self.settled().apply(tree);

@@ -15,7 +15,7 @@ impl Builder<'_> {
     pub(super) fn artifact(
         &self,
         image: &recipe::Image,
-        finished: &BTreeMap<Slot, Finished>,
+        finished: &BTreeMap<Slot, Arc<Finished>>,
     ) -> Result<Built, BuildError> {
         let platforms = self.platforms_of(image);
         let images: Vec<BuiltPlatform> = platforms

@@ -8,6 +8,9 @@ use crate::recipe::Diagnostic;
 /// Why images cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// An image before this one failed, and nobody wants it any more. It is told to nobody.
+    #[error("another image failed")]
+    Stopped,
     /// What the recipe says cannot be done; the text of the recipe is underlined.
     #[error("{}", .0.message())]
     Recipe(Box<Diagnostic>),

@@ -137,8 +137,8 @@ impl<'a> Growing<'a> {
     }
 
     fn is_whole(&self, name: &ImageName) -> bool {
-        let notes = self.run.notes.borrow();
-        let found = notes.forecasts.iter().find(|told| told.name == *name && told.platform == *self.platform);
+        let forecasts = self.run.forecasts();
+        let found = forecasts.iter().find(|told| told.name == *name && told.platform == *self.platform);
         found.is_none_or(|told| told.finished.is_some())
     }
 

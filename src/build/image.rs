@@ -115,6 +115,9 @@ impl<'a> Growing<'a> {
             self.push_tree(accounts, None)?;
         }
         for layer in &self.image.layers {
+            if self.run.failed.is_before(self.run.number) {
+                return Err(BuildError::Stopped);
+            }
             self.layer(layer)?;
         }
         self.last_layer()?;
@@ -413,7 +416,14 @@ impl Builder<'_> {
     /// What layers are made with.
     pub(super) fn means<'m>(&'m self, run: &'m Run) -> Means<'m> {
         let hashes = run.hashes.as_ref();
-        Means { store: self.store, hashes, jobs: self.jobs, reuse: run.reuse, reporter: &self.reporter }
+        Means {
+            store: self.store,
+            hashes,
+            jobs: self.jobs,
+            budget: &run.shared.budget,
+            reuse: run.reuse,
+            reporter: &self.reporter,
+        }
     }
 
     /// A layer of the store.
@@ -446,7 +456,11 @@ impl Builder<'_> {
             false => None,
         };
         let reuse = if self.verify { Reuse::Never } else { run.reuse };
-        let made = layer::make(tree, form, machine, &subject, &Means { reuse, ..means }, self.elsewhere);
+        let make = || layer::make(tree, form, machine, &subject, &Means { reuse, ..means }, self.elsewhere);
+        let made = match &run.together {
+            Some(together) => together.once(tree, form, machine, make),
+            None => make(),
+        };
         let made = made.map_err(failed)?;
         if self.verify {
             let found = self.elsewhere.find(made.layer.key, form).map(|found| found.layer);

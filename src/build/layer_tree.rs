@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::run::Chosen;
 use super::settings::{Resolved, owner_of};
 use super::{BuildError, Builder, OpenBase, Run};
 use crate::base::LayerStack;
@@ -296,15 +298,24 @@ impl Making<'_> {
             false => self.to(span)?,
         };
         let (include, exclude) = (self.patterns(&self.layer.include)?, self.patterns(&self.rules.exclude)?);
-        let selection = context::select(&CopyRequest {
-            context,
-            items: &asked,
-            to: &to,
-            include: &include,
-            exclude: &exclude,
-            threads: self.builder.jobs,
-        })
-        .map_err(|error| match items {
+        let texts = |patterns: &[At<String>]| patterns.iter().map(|at| at.value.clone()).collect();
+        let key = Chosen {
+            items: asked.iter().map(|item| (item.source.clone(), item.destination.clone())).collect(),
+            to: to.clone(),
+            include: texts(&self.layer.include),
+            exclude: texts(&self.rules.exclude),
+        };
+        let select = || {
+            context::select(&CopyRequest {
+                context,
+                items: &asked,
+                to: &to,
+                include: &include,
+                exclude: &exclude,
+                threads: self.builder.jobs,
+            })
+        };
+        let selection = self.run.selections.once(key, || select().map(Arc::new)).map_err(|error| match items {
             [only] => self.diagnose(only.span, &error),
             _ => self.diagnose(span, &error),
         })?;
@@ -475,7 +486,7 @@ impl Making<'_> {
             Base::Scratch => Err(self.told(ErrorCode::NotInImage, from.span, "scratch holds nothing to copy")),
             Base::Image(name) => {
                 let slot = (name.clone(), self.platform.to_string());
-                let other = self.run.finished.get(&slot);
+                let other = self.run.finished(&slot);
                 let other = other.ok_or_else(|| {
                     self.told(ErrorCode::NotBuilt, from.span, format!("the image {name} is not built yet"))
                 })?;

@@ -6,6 +6,7 @@
 //! image.rs      one image: its layers, one after the other, found or made
 //! layer_tree.rs a layer: its sources, put into one tree    fetch.rs debian.rs python.rs compilers.rs
 //! plan.rs       the key of a layer of packages, before anything of it is fetched
+//! run.rs        one run over all images, side by side     schedule.rs who comes after whom
 //! whole.rs      what is done and looked at when all layers are there
 //! artifact.rs   what goes to places
 //! forecast.rs   what a build would do
@@ -25,10 +26,11 @@ mod outside;
 mod pins;
 mod plan;
 mod python;
+mod run;
+mod schedule;
 mod settings;
 mod whole;
 
-use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,27 +43,24 @@ pub use forecast::{Fate, Forecast, LayerForecast};
 pub use outside::{Outside, OutsideImage};
 pub use pins::Locking;
 
-use crate::base::LayerStack;
 use crate::code::{Cause, Coded, ErrorCode, Told};
-use crate::context::ContextDirectory;
 use crate::image::Image;
-use crate::layer::{self, Elsewhere, Layer, LayerKey, Reuse};
-use crate::lock::{Lock, ViewPin};
+use crate::layer::{Elsewhere, Layer, Reuse};
+use crate::lock::Lock;
 use crate::oci::{Platform, Reference};
-use crate::pin::debian::Archives;
 use crate::place::Artifact;
 use crate::recipe::{self, Base, Diagnostic, ImageName, Recipe, Span};
 use crate::report::Reporter;
-use crate::shown::with_causes;
-use crate::store::{BlobStore, FileHashes};
+use crate::store::BlobStore;
 use crate::supply::Supply;
 use crate::tar;
-use pins::Pins;
+use run::{Finished, Purpose, Run, Slot, View};
 
 /// What images are built for where neither recipe nor command line says: always the same, whatever machine this is.
 pub const DEFAULT_PLATFORM: &str = "amd64";
 
 /// What is to be built, and with what.
+#[derive(Clone)]
 pub struct Builder<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,
@@ -79,7 +78,7 @@ pub struct Builder<'a> {
     pub environment: &'a BTreeMap<OsString, OsString>,
     /// Where blobs go.
     pub store: &'a BlobStore,
-    /// Threads for compression.
+    /// Threads for reading and compressing, and how many images are built at once.
     pub jobs: usize,
     /// Whether layers that are remembered are taken.
     pub reuse: Reuse,
@@ -126,68 +125,6 @@ pub struct BuiltPlatform {
 /// The layers that a recipe makes for an image, with what they are called, lowest first.
 pub type Made = Vec<(String, Layer)>;
 
-/// What later images may stand on.
-struct Finished {
-    open: OpenBase,
-    layers: Made,
-    image: Image,
-}
-
-/// An image for a platform, as they are told apart while they are built.
-type Slot = (ImageName, String);
-
-/// What one run knows: what it built, and what it opened. A place is opened once, so that all images of a run stand on
-/// the same base, whatever happens to its tag meanwhile.
-struct Run {
-    finished: BTreeMap<Slot, Finished>,
-    /// By place and platform, with what the lock calls it.
-    opened: RefCell<BTreeMap<(String, String), (String, OpenBase)>>,
-    reuse: Reuse,
-    /// What files of the context hold, where that may be believed.
-    hashes: Option<FileHashes>,
-    pins: Pins,
-    /// What was read of archives of packages: all layers and platforms see the same.
-    archives: Archives,
-    purpose: Purpose,
-    /// The images that are asked for.
-    wanted: BTreeSet<ImageName>,
-    notes: RefCell<Notes>,
-    /// What is copied from, once something is.
-    context: OnceCell<ContextDirectory>,
-}
-
-/// What is kept when a whole run was good.
-#[derive(Clone, Default)]
-struct Notes {
-    /// Layers of packages that were made; they are remembered.
-    planned: Vec<Layer>,
-    /// What turned out to need nothing; remembered with them.
-    proofs: Vec<LayerKey>,
-    /// Layers of packages of which it is watched what is asked, to be pinned.
-    views: Vec<View>,
-    /// What would become of each image.
-    forecasts: Vec<Forecast>,
-}
-
-/// A layer of packages of which it is watched what the layers above ask.
-#[derive(Clone)]
-struct View {
-    pin: ViewPin,
-    of: layer::Chain,
-    stack: LayerStack,
-}
-
-/// What a run is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// Layers and images.
-    Images,
-    /// Pins: trees are made as far as pins depend on them, and no layer is written.
-    Lock,
-    /// What would be done: layers are found, and none is made.
-    Forecast,
-}
-
 /// What an image is built for: what the command line says, else the recipe, else its base in this recipe, else always the
 /// same, whatever machine this is.
 pub fn platforms(recipe: &Recipe, image: &recipe::Image, instead: Option<&[Platform]>) -> Vec<Platform> {
@@ -227,53 +164,6 @@ impl Builder<'_> {
     pub fn lock(&self) -> Result<Lock, BuildError> {
         let all = self.recipe.images.iter().map(|image| image.name.clone()).collect();
         self.run(&all, Purpose::Lock).map(|(_, lock, _)| lock)
-    }
-
-    fn run(
-        &self,
-        wanted: &BTreeSet<ImageName>,
-        purpose: Purpose,
-    ) -> Result<(Vec<Built>, Lock, Vec<Forecast>), BuildError> {
-        if self.locking == Locking::Locked {
-            self.refuse_other_numbers()?;
-        }
-        let nothing_known =
-            self.reuse == Reuse::Allowed && !layer::remembers_any(self.store) && !self.elsewhere.is_there();
-        // Whoever makes everything anew reads everything.
-        let believes = self.reuse != Reuse::Never && !self.verify;
-        let mut run = Run {
-            finished: BTreeMap::new(),
-            opened: RefCell::default(),
-            reuse: if nothing_known { Reuse::NothingKnown } else { self.reuse },
-            hashes: believes.then(|| FileHashes::new(self.store, &self.recipe.context)),
-            pins: Pins::new(self.lock.clone(), self.locking.clone()),
-            archives: Archives::new(),
-            purpose,
-            wanted: wanted.clone(),
-            notes: RefCell::default(),
-            context: OnceCell::new(),
-        };
-        let needed = self.needed(wanted);
-        let mut built = Vec::new();
-        for image in &self.recipe.images {
-            for platform in needed.get(&image.name).map(Vec::as_slice).unwrap_or_default() {
-                let done = image::build(self, image, platform, &run)?;
-                run.finished.insert((image.name.clone(), platform.to_string()), done);
-            }
-            if wanted.contains(&image.name) && purpose == Purpose::Images {
-                built.push(self.artifact(image, &run.finished)?);
-            }
-        }
-        let notes = run.notes.take();
-        // What cannot be remembered is made again: that is no reason to fail.
-        let remembered = notes.planned.iter().try_for_each(|layer| layer::remember_plan(self.store, layer));
-        let proven = notes.proofs.iter().try_for_each(|proof| layer::remember_proof(self.store, *proof));
-        if let Err(error) = remembered.and(proven) {
-            self.reporter.warn(format!("the cache does not remember this build: {}", with_causes(&error)));
-        }
-        learn(&run, notes.views);
-        let whole = self.platforms.is_none() && self.recipe.images.iter().all(|image| needed.contains_key(&image.name));
-        Ok((built, run.pins.finish(whole), notes.forecasts))
     }
 
     /// The images that are built for those that are wanted, and their platforms.
@@ -345,21 +235,6 @@ impl Builder<'_> {
     /// An error at a place of the recipe, with what caused it.
     fn caused(&self, span: Span, what: String, source: impl Into<Cause>) -> BuildError {
         BuildError::Outside { at: self.recipe.sources().position(span), what, remote: false, source: source.into() }
-    }
-}
-
-/// Pins what a run learned of bases that it had to read, and of layers of packages.
-fn learn(run: &Run, views: Vec<View>) {
-    for ((_, platform), (name, open)) in run.opened.borrow().iter() {
-        if open.stack.is_watched() {
-            let base = open.stack.layers().get(..open.foreign).unwrap_or_default();
-            let knowledge = open.stack.learned(crate::base::identity(base));
-            run.pins.add_knowledge(name, platform, &knowledge);
-        }
-    }
-    for View { pin, of, stack } in views {
-        let knowledge = stack.learned(of.digest());
-        run.pins.add_view(ViewPin { knowledge: knowledge.lines(), texts: knowledge.texts(), ..pin });
     }
 }
 

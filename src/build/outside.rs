@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::base::KnownPython;
-use super::{BuildError, Builder, Finished, Made, OpenBase, Purpose, Run, base, pins};
+use super::{BuildError, Builder, Made, OpenBase, Purpose, Run, base, pins};
 use crate::base::Knowledge;
 use crate::code::{Cause, ErrorCode};
 use crate::lock::ImagePin;
@@ -11,7 +11,7 @@ use crate::oci::{Platform, Reference};
 use crate::place::{ImageSource, Pick};
 use crate::recipe::{self, At, Base, Place, Span};
 /// Opens the places that a recipe names: layouts, archives, registries.
-pub trait Outside {
+pub trait Outside: Sync {
     /// The images at that place, which of them is meant, and the reference that others can find it by.
     ///
     /// # Errors
@@ -41,8 +41,8 @@ impl Builder<'_> {
     pub(super) fn open(&self, from: &At<Base>, platform: &Platform, run: &Run) -> Result<Opened, BuildError> {
         match &from.value {
             Base::Scratch => Ok(Opened { open: OpenBase::scratch(platform), made: Vec::new() }),
-            Base::Image(name) => match run.finished.get(&(name.clone(), platform.to_string())) {
-                Some(Finished { open, layers, .. }) => Ok(Opened { open: open.clone(), made: layers.clone() }),
+            Base::Image(name) => match run.finished(&(name.clone(), platform.to_string())) {
+                Some(done) => Ok(Opened { open: done.open.clone(), made: done.layers.clone() }),
                 None => Err(self.told(
                     ErrorCode::NotBuilt,
                     from.span,
@@ -52,12 +52,14 @@ impl Builder<'_> {
             Base::Place(place) => {
                 let place = place.resolve(&platform.architecture).map_err(|source| self.at(from.span, source))?;
                 let known = (place.to_string(), platform.to_string());
-                if let Some((_, open)) = run.opened.borrow().get(&known) {
+                // Whoever asks for the same place waits until it is open.
+                let mut opened = run.opened();
+                if let Some((_, open)) = opened.get(&known) {
                     return Ok(Opened { open: open.clone(), made: Vec::new() });
                 }
                 let name = pins::name_of_image(&place);
                 if let Some(((other, _), _)) =
-                    run.opened.borrow().iter().find(|((_, of), (of_name, _))| *of == known.1 && *of_name == name)
+                    opened.iter().find(|((_, of), (of_name, _))| *of == known.1 && *of_name == name)
                 {
                     let text = format!(
                         "{other} and {place} have the same name in two registries: give one of them with its digest"
@@ -65,7 +67,7 @@ impl Builder<'_> {
                     return Err(self.told(ErrorCode::Reference, from.span, text));
                 }
                 let open = self.outside_image(&place, from.span, platform, run)?;
-                run.opened.borrow_mut().insert(known, (name, open.clone()));
+                opened.insert(known, (name, open.clone()));
                 Ok(Opened { open, made: Vec::new() })
             }
         }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::base::Knowledge;
 use crate::lock::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, Update, ViewPin};
@@ -28,7 +29,7 @@ pub(super) enum Search<T> {
 
 /// The pins of one run.
 pub(super) struct Pins {
-    before: Lock,
+    before: Arc<Lock>,
     now: RefCell<Lock>,
     locking: Locking,
 }
@@ -88,12 +89,49 @@ impl Shared for PythonPins {
     }
 }
 
+/// Puts entries together: one for each thing that is asked.
+fn absorb<T: Shared>(into: &mut Vec<T>, from: Vec<T>) {
+    for mut entry in from {
+        let same = |known: &&mut T| known.platform() == entry.platform() && known.asked() == entry.asked();
+        match into.iter_mut().find(same) {
+            Some(known) => {
+                let layers = std::mem::take(entry.layers());
+                layers.into_iter().for_each(|layer| {
+                    if !known.is_for(&layer) {
+                        known.layers().push(layer)
+                    }
+                });
+            }
+            None => into.push(entry),
+        }
+    }
+}
+
 /// Why a locked build cannot go on.
 pub(super) struct Stale(pub String);
 
 impl Pins {
     pub(super) fn new(before: Lock, locking: Locking) -> Self {
-        Pins { before, now: RefCell::default(), locking }
+        Pins { before: Arc::new(before), now: RefCell::default(), locking }
+    }
+
+    /// The same pins for one image, which goes its own way from here on.
+    pub(super) fn fork(&self) -> Self {
+        Pins { before: self.before.clone(), now: self.now.clone(), locking: self.locking.clone() }
+    }
+
+    /// What an image that went its own way came to holds here too.
+    pub(super) fn absorb(&self, other: Lock) {
+        let mut now = self.now.borrow_mut();
+        absorb(&mut now.debian, other.debian);
+        absorb(&mut now.compilers, other.compilers);
+        absorb(&mut now.python, other.python);
+        let new = |pin: &FetchPin| !now.fetch.contains(pin);
+        let fetch: Vec<FetchPin> = other.fetch.into_iter().filter(new).collect();
+        now.fetch.extend(fetch);
+        drop(now);
+        other.images.into_iter().for_each(|pin| self.add_image(pin));
+        other.views.into_iter().for_each(|pin| self.add_view(pin));
     }
 
     /// What is used so far, to go back to.

@@ -34,7 +34,7 @@ pub(crate) struct Global {
     /// Show nothing but results and errors, no warnings either; `build` prints only digests
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Threads, and blobs sent or fetched at once [default: the number of processors]
+    /// Threads, images built at once, and blobs sent or fetched at once [default: the number of processors]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: Option<u16>,
     #[command(flatten)]

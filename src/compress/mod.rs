@@ -60,7 +60,7 @@ impl Encoding {
     }
 
     /// The mean length of a chunk in bytes; `None` where the stream is not cut.
-    fn chunk_length(self) -> Option<usize> {
+    pub(crate) fn chunk_length(self) -> Option<usize> {
         match self {
             Encoding::Gzip { .. } => Some(1 << 20),
             Encoding::Zstd { .. } => Some(8 << 20),

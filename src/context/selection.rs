@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::modes::Modes;
-use super::walk::{FoundFile, FoundLink};
-use crate::content::{Content, HostFile};
+use super::walk::{FoundLink, Look};
+use crate::content::{Content, HostFile, HostFiles};
 use crate::tree::{Entry, Kind, Origin, Owner, PlaceError, Placer, TreePath};
 
 /// What was chosen: metadata and where the bytes are. It knows nothing yet of owners, modes and the base.
@@ -35,11 +35,13 @@ pub(super) enum What {
     Directory {
         /// The directory's own mode; `None` where it is `to` and only its contents were asked for.
         own: Option<u16>,
-        files: Vec<FoundFile>,
+        files: Arc<HostFiles>,
+        /// Of each of them.
+        looks: Vec<Look>,
         links: Vec<FoundLink>,
     },
     /// The destination is the file.
-    File(FoundFile),
+    File(HostFile, Look),
 }
 
 /// One entry of a selection.
@@ -61,7 +63,7 @@ pub enum SelectedKind<'a> {
     /// A file: where it is, its mode, and whether it has other names.
     File {
         /// Where its bytes are, and what it was when it was found.
-        file: &'a Arc<HostFile>,
+        file: HostFile,
         /// Its mode on the machine.
         mode: u32,
         /// Whether it has more names than this.
@@ -86,17 +88,6 @@ impl Selection {
     /// Everything that was chosen, directory by directory; those of one directory sorted by kind and name.
     pub fn entries(&self) -> impl Iterator<Item = Selected<'_>> {
         self.places.iter().flat_map(Place::entries)
-    }
-
-    /// The files, to give them digests that are known already.
-    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut Arc<HostFile>> {
-        self.places
-            .iter_mut()
-            .flat_map(|place| match &mut place.what {
-                What::Directory { files, .. } => files.as_mut_slice(),
-                What::File(file) => std::slice::from_mut(file),
-            })
-            .map(|found| &mut found.file)
     }
 
     /// The numbers of the items that match something, all of which `include` and `exclude` leave out.
@@ -134,17 +125,17 @@ impl Selection {
                     placer.directory(&destination, Entry::directory(mode, owner, origin))?;
                 }
                 SelectedKind::Symlink(target) => {
-                    placer.put(&destination, Entry::symlink(target, owner, origin))?;
+                    placer.lay(destination, Entry::symlink(target, owner, origin))?;
                 }
                 SelectedKind::File { file, mode, linked: has_names } => {
                     let mode = modes.of_file(below, Some(mode));
-                    let entry = Entry::file(Content::Host(file.clone()), mode, owner, origin);
+                    let identity = *file.identity();
+                    let entry = Entry::file(Content::Host(file), mode, owner, origin);
                     if hardlinks && has_names {
                         let resolved = placer.resolve(&destination)?;
-                        let identity = file.identity();
                         linked.entry((identity.device, identity.inode)).or_default().push((resolved, entry));
                     } else {
-                        placer.put(&destination, entry)?;
+                        placer.lay(destination, entry)?;
                     }
                 }
             }
@@ -172,30 +163,31 @@ impl Selection {
 impl Place {
     fn entries(&self) -> impl Iterator<Item = Selected<'_>> {
         let item = self.item;
-        let (own, files, links): (_, &[FoundFile], &[FoundLink]) = match &self.what {
-            What::Directory { own, files, links } => (*own, files, links),
-            What::File(file) => (None, std::slice::from_ref(file), &[]),
+        let (own, single, within, links) = match &self.what {
+            What::Directory { own, files, looks, links } => (*own, None, Some((files, looks)), links.as_slice()),
+            What::File(file, look) => (None, Some((file.clone(), *look)), None, [].as_slice()),
         };
-        let single = matches!(self.what, What::File(_));
+        let file = |(file, Look { mode, linked }): (HostFile, Look)| SelectedKind::File {
+            file,
+            mode: u32::from(mode),
+            linked,
+        };
         // Names come from directories, and the whole was found to fit when it was chosen.
-        let child = move |name: &[u8]| match single {
-            true => Ok(self.destination.clone()),
-            false => self.destination.child(name),
-        };
+        let child = |name: &[u8]| self.destination.child(name).ok();
         let own = own.map(|mode| Selected {
             destination: self.destination.clone(),
             kind: SelectedKind::Directory(u32::from(mode)),
             item,
         });
-        let files = files.iter().filter_map(move |found| {
-            let name = found.file.directory().map(|(_, name)| name).unwrap_or_default();
-            let mode = u32::from(found.mode);
-            let kind = SelectedKind::File { file: &found.file, mode, linked: found.linked };
-            Some(Selected { destination: child(name).ok()?, kind, item })
-        });
+        let single =
+            single.map(move |found| Selected { destination: self.destination.clone(), kind: file(found), item });
+        let files =
+            within.into_iter().flat_map(|(files, looks)| files.names().zip(files.files().zip(looks.iter().copied())));
+        let files = files
+            .filter_map(move |(name, found)| Some(Selected { destination: child(name)?, kind: file(found), item }));
         let links = links.iter().filter_map(move |link| {
-            Some(Selected { destination: child(&link.name).ok()?, kind: SelectedKind::Symlink(&link.target), item })
+            Some(Selected { destination: child(&link.name)?, kind: SelectedKind::Symlink(&link.target), item })
         });
-        own.into_iter().chain(files).chain(links)
+        own.into_iter().chain(single).chain(files).chain(links)
     }
 }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::glob::symbols;
 use super::rules::{Rules, Standings};
-use crate::content::{FileIdentity, HostFile};
+use crate::content::{FileIdentity, FoundFiles, HostFile, HostFiles};
 use crate::host::{HostDirectory, HostRoot};
 use crate::shown::Shown;
 
@@ -88,13 +88,18 @@ pub(super) struct Start {
     pub(super) git: bool,
 }
 
-/// A file that is taken.
-#[derive(Clone, Debug)]
-pub(super) struct FoundFile {
-    pub(super) file: Arc<HostFile>,
+/// What is kept of a file beside what tells it from others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
     pub(super) mode: u16,
     /// Whether it has other names.
     pub(super) linked: bool,
+}
+
+impl Look {
+    fn of(stat: &Stat) -> Self {
+        Look { mode: permissions(stat), linked: stat.st_nlink > 1 }
+    }
 }
 
 /// A symlink that is taken.
@@ -109,12 +114,21 @@ pub(super) struct FoundLink {
 pub(super) struct Walked {
     /// The number of the start.
     pub(super) start: usize,
-    pub(super) host: Arc<HostDirectory>,
     /// Whether the directory itself is taken.
     pub(super) kept: bool,
     pub(super) mode: u16,
-    pub(super) files: Vec<FoundFile>,
+    /// The files, in their directory.
+    pub(super) files: Arc<HostFiles>,
+    /// Of each of them.
+    pub(super) looks: Vec<Look>,
     pub(super) links: Vec<FoundLink>,
+}
+
+impl Walked {
+    /// Relative to the root of the walk.
+    pub(super) fn path(&self) -> &[u8] {
+        self.files.directory().path()
+    }
 }
 
 /// Walks all starts on that many threads. The directories come sorted by start and path.
@@ -152,7 +166,7 @@ pub(super) fn walk(
         return Err(error);
     }
     let mut walked: Vec<Walked> = parts.into_iter().flat_map(|part| part.walked).collect();
-    walked.sort_unstable_by(|a, b| (a.start, a.host.path()).cmp(&(b.start, b.host.path())));
+    walked.sort_unstable_by(|a, b| (a.start, a.path()).cmp(&(b.start, b.path())));
     Ok(walked)
 }
 
@@ -257,9 +271,8 @@ impl Walk<'_> {
         let mode = permissions(&rustix::fs::fstat(&handle).map_err(listed)?);
         names.read(&handle).map_err(listed)?;
 
-        let host = Arc::new(HostDirectory::new(self.root.clone(), task.path.as_slice()));
-        let mut walked =
-            Walked { start: task.start, host, kept: task.kept, mode, files: Vec::new(), links: Vec::new() };
+        let host = HostDirectory::new(self.root.clone(), task.path.as_slice());
+        let (mut files, mut looks, mut links) = (FoundFiles::default(), Vec::new(), Vec::new());
         let unnamed = self.rules.unnamed_in(&task.path);
         let silent = self.rules.are_silent(&task.standing);
         let mut text = symbols(&task.path).into_owned();
@@ -272,7 +285,7 @@ impl Walk<'_> {
             if unnamed.contains(&bytes) || (bytes == b".git" && !task.git) {
                 continue;
             }
-            let child = || walked.host.child(bytes);
+            let child = || host.child(bytes);
             text.truncate(prefix);
             text.push_str(&symbols(bytes));
             // The file system may not say what it is.
@@ -302,7 +315,7 @@ impl Walk<'_> {
             if kind == FileType::Symlink {
                 match rustix::fs::readlinkat(&handle, name, Vec::new()) {
                     Ok(target) => {
-                        walked.links.push(FoundLink { name: bytes.into(), target: target.as_bytes().into() });
+                        links.push(FoundLink { name: bytes.into(), target: target.as_bytes().into() });
                     }
                     Err(Errno::NOENT) => {}
                     Err(error) => return Err(failed(shown(&child()), error)),
@@ -317,16 +330,17 @@ impl Walk<'_> {
             if let Some(kind) = special(FileType::from_raw_mode(stat.st_mode)) {
                 return Err(WalkError::Kind { path: shown(&child()), kind });
             }
-            walked.files.push(found_file(&walked.host, bytes, &stat));
+            files.add(bytes, FileIdentity::of(&stat));
+            looks.push(Look::of(&stat));
         }
-        Ok(Some(walked))
+        let files = files.within(host);
+        Ok(Some(Walked { start: task.start, kept: task.kept, mode, files, looks, links }))
     }
 }
 
 /// A file as the walk keeps it.
-pub(super) fn found_file(host: &Arc<HostDirectory>, name: &[u8], stat: &Stat) -> FoundFile {
-    let file = Arc::new(HostFile::within(host.clone(), name, FileIdentity::of(stat)));
-    FoundFile { file, mode: permissions(stat), linked: stat.st_nlink > 1 }
+pub(super) fn found_file(host: HostDirectory, name: &[u8], stat: &Stat) -> (HostFile, Look) {
+    (HostFile::within(host, name, FileIdentity::of(stat)), Look::of(stat))
 }
 
 /// Whether that kind is none of those that images have, and its name.

@@ -1,7 +1,5 @@
 //! Layers that were made before, by key.
 
-use std::iter::Peekable;
-use std::sync::Arc;
 use std::time::SystemTime;
 use std::vec;
 
@@ -13,7 +11,7 @@ use crate::content::{Content, HostFile};
 use crate::oci::{Descriptor, DiffId, Digest, MediaType, json};
 use crate::report::Task;
 use crate::store::{BlobStore, FileHash, FileHashes, Near, StoreError, has_records, read_record, write_record};
-use crate::tar::{Observer, WriteError, read_contents, read_tree};
+use crate::tar::{Observer, WriteError, ordered, read_contents, read_tree};
 use crate::tree::{Entry, FileTree, Kind, TreePath};
 use crate::{machine, parallel};
 
@@ -64,30 +62,40 @@ pub fn key_of(
     machine: Option<u16>,
     means: &Means<'_>,
 ) -> Result<LayerKey, LayerError> {
-    let mut near = Near::default();
-    let mut unknown = Vec::new();
-    for (path, entry) in tree.iter() {
-        if let Kind::File(Content::Host(file)) = &entry.kind
-            && known_hash(file, means.hashes, &mut near).is_none()
-        {
-            unknown.push((path, entry, file));
+    let mut files = Vec::new();
+    for (path, entry) in ordered(tree) {
+        if let Kind::File(Content::Host(file)) = &entry.kind {
+            files.push((path, entry, file));
         }
     }
+    let pieces: Vec<_> = files.chunks(PIECE).collect();
+    let look = |near: &mut Near, piece: &&[(_, _, &HostFile)]| -> Vec<Option<FileHash>> {
+        piece.iter().map(|(_, _, file)| known_hash(file, means.hashes, near)).collect()
+    };
+    let mut known = parallel::map_with(&pieces, means.jobs, Near::default, look).concat();
+    let unknown: Vec<_> = files.iter().zip(&mut known).filter(|(_, known)| known.is_none()).collect();
     let start = || vec![0; BUFFER];
-    let read = parallel::map_with(&unknown, means.jobs, start, |buffer, (path, entry, file)| {
-        let since = SystemTime::now();
-        let hash = hash_contents(path, entry, &Content::Host((*file).clone()), buffer)?;
-        if let Some(hashes) = means.hashes {
-            hashes.note(file, since, hash);
-        }
-        Ok((place(file), hash))
-    });
-    // Whoever came first, the error that is told is that of the first path.
-    let read = read.into_iter().collect::<Result<Vec<_>, WriteError>>()?;
-    let mut hashing = Hashing::reading(form.encoding, machine, means.hashes, read);
+    let read =
+        parallel::map_with(&unknown, means.jobs, start, |buffer, ((path, entry, file), _)| -> Result<_, WriteError> {
+            let since = SystemTime::now();
+            let hash = hash_contents(path, entry, &Content::Host((*file).clone()), buffer)?;
+            if let Some(hashes) = means.hashes {
+                hashes.note(file, since, hash);
+            }
+            Ok(hash)
+        });
+    for ((_, known), read) in unknown.into_iter().zip(read) {
+        // Whoever came first, the error that is told is that of the first path.
+        *known = Some(read?);
+    }
+    let known = known.into_iter().flatten().collect();
+    let mut hashing = Hashing::reading(form.encoding, machine, known);
     read_tree(tree, &mut hashing)?;
     hashing.finish()
 }
+
+/// How many files one thread looks up at once.
+const PIECE: usize = 4096;
 
 /// Bytes of contents that are hashed at once.
 const BUFFER: usize = 128 << 10;
@@ -112,11 +120,6 @@ fn known_hash(file: &HostFile, hashes: Option<&FileHashes>, near: &mut Near) -> 
         Some(_) => None,
         None => hashes?.find(file.identity(), near),
     }
-}
-
-/// Tells files apart while their tree lives.
-fn place(file: &Arc<HostFile>) -> usize {
-    Arc::as_ptr(file).addr()
 }
 
 pub(super) fn remember(
@@ -147,16 +150,14 @@ enum Mode<'a> {
         task: &'a Task,
         hashes: Option<&'a FileHashes>,
         /// The file of the context that passes.
-        passing: Option<Arc<HostFile>>,
+        passing: Option<HostFile>,
         /// When the first file may have been read: some are read ahead.
         since: SystemTime,
     },
     /// Its key is wanted, and only what is not known of the contents.
     Reading {
-        hashes: Option<&'a FileHashes>,
-        near: Near,
-        /// What was read before, in the order of the tree, by the [`place`] of the file.
-        read: Peekable<vec::IntoIter<(usize, FileHash)>>,
+        /// What the files of the context hold, in the order of the tree.
+        known: vec::IntoIter<FileHash>,
     },
 }
 
@@ -170,13 +171,8 @@ impl<'a> Hashing<'a> {
         Self::new(encoding, machine, Mode::Writing { task, hashes, passing: None, since: SystemTime::now() })
     }
 
-    fn reading(
-        encoding: Encoding,
-        machine: Option<u16>,
-        hashes: Option<&'a FileHashes>,
-        read: Vec<(usize, FileHash)>,
-    ) -> Self {
-        Self::new(encoding, machine, Mode::Reading { hashes, near: Near::default(), read: read.into_iter().peekable() })
+    fn reading(encoding: Encoding, machine: Option<u16>, known: Vec<FileHash>) -> Self {
+        Self::new(encoding, machine, Mode::Reading { known: known.into_iter() })
     }
 
     fn new(encoding: Encoding, machine: Option<u16>, mode: Mode<'a>) -> Self {
@@ -240,13 +236,9 @@ impl Observer for Hashing<'_> {
     }
 
     fn knows(&mut self, path: &TreePath, entry: &Entry) -> bool {
-        let Mode::Reading { hashes, near, read } = &mut self.mode else { return false };
+        let Mode::Reading { known } = &mut self.mode else { return false };
         let Kind::File(Content::Host(file)) = &entry.kind else { return false };
-        let found = match read.next_if(|(of, _)| *of == place(file)) {
-            Some((_, found)) => Some(found),
-            None => known_hash(file, *hashes, near),
-        };
-        let Some(found) = found else { return false };
+        let Some(found) = known.next() else { return false };
         self.key.known_contents(file.identity().size, &found.hash);
         self.refuse_others(path, entry, found.machine);
         true

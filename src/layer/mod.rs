@@ -5,6 +5,7 @@ mod find;
 pub mod key;
 mod plan;
 mod split;
+mod together;
 mod traits;
 mod write;
 
@@ -15,6 +16,7 @@ pub use find::{Reuse, key_of, recall, remembers_any};
 pub use key::LayerKey;
 pub use plan::{Chain, is_proven, recall_plan, remember_plan, remember_proof};
 pub use split::split;
+pub use together::{Budget, Together};
 pub use traits::Traits;
 pub use write::{LayerError, Means, make};
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::find::{Hashing, Reuse, key_of, recall, remember};
-use super::{Elsewhere, Found, Layer, LayerForm, LayerKey, finished};
+use super::{Budget, Elsewhere, Found, Layer, LayerForm, LayerKey, finished};
 use crate::compress::{ChunkId, EncodeError, Encoder, KnownChunks, Sink};
 use crate::oci::{DiffId, Hasher};
 use crate::report::{Phase, Reporter};
@@ -53,6 +53,8 @@ pub struct Means<'a> {
     pub hashes: Option<&'a FileHashes>,
     /// Threads for reading and compressing.
     pub jobs: usize,
+    /// Memory for writing, shared by all layers that are made side by side.
+    pub budget: &'a Budget,
     /// Whether layers that are remembered may be taken.
     pub reuse: Reuse,
     /// Who hears what happens.
@@ -94,8 +96,13 @@ fn write(
     means: &Means<'_>,
     expected: Option<LayerKey>,
 ) -> Result<Layer, LayerError> {
-    let Means { store, hashes, jobs, reuse, reporter } = *means;
-    let task = reporter.task(Phase::Compress, name, Some(tar_length(tree)));
+    let Means { store, hashes, jobs, budget, reuse, reporter } = *means;
+    let length = tar_length(tree);
+    let _share = budget.take(length);
+    // Of more threads than it has chunks, some would have nothing to do.
+    let chunks = form.encoding.chunk_length().map_or(1, |mean| length / mean as u64 + 1);
+    let jobs = jobs.min(usize::try_from(chunks).unwrap_or(usize::MAX));
+    let task = reporter.task(Phase::Compress, name, Some(length));
     let chunks = ChunkIndex::open(store)?;
     let found: &dyn KnownChunks = if reuse == Reuse::Never { &() } else { &chunks };
     let mut writer = StoreSink { writer: store.writer()?, chunks: Vec::new(), failed: None };
@@ -168,7 +175,8 @@ mod tests {
         let store = BlobStore::open(directory.path(), || {}).unwrap();
         let reporter = Reporter::silent();
         let make_tree = |tree: &FileTree, reuse| {
-            let means = Means { store: &store, hashes: None, jobs: 2, reuse, reporter: &reporter };
+            let means =
+                Means { store: &store, hashes: None, jobs: 2, budget: &Budget::default(), reuse, reporter: &reporter };
             made(tree, &means, None).unwrap()
         };
         let make = |text: &str, reuse| make_tree(&tree(text), reuse);
@@ -240,7 +248,14 @@ mod tests {
             let run = |reuse| {
                 let hashes = FileHashes::new(&store, directory.path());
                 let reporter = Reporter::silent();
-                let means = Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter };
+                let means = Means {
+                    store: &store,
+                    hashes: Some(&hashes),
+                    jobs: 2,
+                    budget: &Budget::default(),
+                    reuse,
+                    reporter: &reporter,
+                };
                 made(&tree, &means, None)
             };
             let made = run(first).unwrap();
@@ -260,7 +275,14 @@ mod tests {
         let run = |machine, reuse| {
             let hashes = FileHashes::new(&store, directory.path());
             let reporter = Reporter::silent();
-            let means = Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter };
+            let means = Means {
+                store: &store,
+                hashes: Some(&hashes),
+                jobs: 2,
+                budget: &Budget::default(),
+                reuse,
+                reporter: &reporter,
+            };
             made(&tree, &means, Some(machine))
         };
         assert!(matches!(run(62, Reuse::NothingKnown), Err(LayerError::Machine { .. })));
@@ -285,7 +307,18 @@ mod tests {
                 hashes.note(file.host_file().unwrap(), std::time::SystemTime::now(), believed);
             }
             let reuse = Reuse::Allowed;
-            made(&tree, &Means { store: &store, hashes: Some(&hashes), jobs: 2, reuse, reporter: &reporter }, None)
+            made(
+                &tree,
+                &Means {
+                    store: &store,
+                    hashes: Some(&hashes),
+                    jobs: 2,
+                    budget: &Budget::default(),
+                    reuse,
+                    reporter: &reporter,
+                },
+                None,
+            )
         };
         let error = run(Some(FileHash { hash: [7; 32], machine: None })).unwrap_err();
         assert!(matches!(error, LayerError::Changed), "{error}");

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use tempfile::NamedTempFile;
 
 use super::archive_writer::copy;
 use super::kept::Kept;
@@ -28,6 +29,7 @@ use super::{Artifact, Place};
 use crate::content::{Content, FileIdentity};
 use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, Hasher};
+use crate::parallel;
 use crate::report::Task;
 use crate::shown::Shown;
 
@@ -132,8 +134,8 @@ impl ImageSource for Layout {
 /// Writes the images into a directory, which holds exactly them afterwards.
 ///
 /// Blobs that are there already are kept where their bytes are right: they are read, unless `kept` says that they are as
-/// they were written. Where nothing is to be changed, nothing is. The index is renamed
-/// into place when everything that it lists is on the disk; what it no longer lists is removed after that. Two builds that
+/// they were written. Where nothing is to be changed, nothing is. New files are written first, waited for side by side, and
+/// then renamed. The index is renamed into place when everything that it lists is on the disk; what it no longer lists is removed after that. Two builds that
 /// write to one directory wait for each other.
 pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, task: &Task) -> Result<(), OutputError> {
     let index = listing::write(artifacts, true)?;
@@ -154,6 +156,7 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
     if !before.has_layout_file {
         put(directory, &directory.join(LAYOUT_FILE), &mut |file| write_all(file, LAYOUT_TEXT))?;
     }
+    let mut unfinished = Unfinished::default();
     let known = kept.written(directory);
     let is_known = |path: &Path, descriptor: &Descriptor| {
         let known = known.get(&descriptor.digest.hex()).filter(|known| known.size == descriptor.size);
@@ -180,7 +183,7 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
             continue;
         }
         let content = artifact.content(descriptor)?;
-        put(directory, &path, &mut |file| {
+        unfinished.write(directory, &path, &mut |file| {
             copy(descriptor, &content, &mut |bytes| {
                 file.write_all(bytes).map_err(OutputError::io("writing", &path))?;
                 task.advance(bytes.len() as u64);
@@ -188,6 +191,7 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
             })
         })?;
     }
+    unfinished.finish()?;
     let unused: Vec<&String> = before
         .blobs
         .iter()
@@ -197,8 +201,11 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
         return Ok(());
     }
     // The names of the blobs must be on the disk before that of the index that leads to them.
-    for path in [&blobs, &directory.join("blobs"), directory] {
-        sync(path)?;
+    sync(&blobs)?;
+    // Where there was an index, the directories are.
+    if !before.has_index {
+        sync(&directory.join("blobs"))?;
+        sync(directory)?;
     }
     put(directory, &directory.join(INDEX_FILE), &mut |file| write_all(file, &index))?;
     sync(directory)?;
@@ -223,22 +230,23 @@ fn identity(path: &Path) -> Option<FileIdentity> {
 /// What is in a directory before it is written to.
 struct Survey {
     has_layout_file: bool,
+    has_index: bool,
     /// Names of blobs, in hexadecimal digits.
     blobs: BTreeSet<String>,
 }
 
 /// Looks at what is there, and refuses what lapstrake did not make. Files that an interrupted run left are removed.
 fn survey(directory: &Path) -> Result<Survey, OutputError> {
-    let mut found = Survey { has_layout_file: false, blobs: BTreeSet::new() };
+    let mut found = Survey { has_layout_file: false, has_index: false, blobs: BTreeSet::new() };
     let not_ours = |item: String| OutputError::NotOurs { directory: directory.to_owned(), item };
     let shown = |name: &std::ffi::OsStr| Shown::new(name.as_encoded_bytes()).to_string();
-    let (mut has_index, mut has_blobs) = (false, false);
+    let mut has_blobs = false;
     for entry in list(directory)? {
         let kind = entry.file_type().map_err(OutputError::io("reading", &entry.path()))?;
         let name = entry.file_name();
         match name.to_str() {
             Some(LAYOUT_FILE) if kind.is_file() => found.has_layout_file = true,
-            Some(INDEX_FILE) if kind.is_file() => has_index = true,
+            Some(INDEX_FILE) if kind.is_file() => found.has_index = true,
             Some("blobs") if kind.is_dir() => has_blobs = true,
             Some(name) if name.starts_with(UNFINISHED) && kind.is_file() => {
                 fs::remove_file(entry.path()).map_err(OutputError::io("removing", &entry.path()))?;
@@ -246,7 +254,7 @@ fn survey(directory: &Path) -> Result<Survey, OutputError> {
             _ => return Err(not_ours(shown(&name))),
         }
     }
-    if has_index {
+    if found.has_index {
         if !found.has_layout_file {
             return Err(not_ours(format!("{INDEX_FILE} without {LAYOUT_FILE}")));
         }
@@ -300,21 +308,54 @@ fn write_all(file: &mut dyn Write, bytes: &[u8]) -> Result<(), OutputError> {
     file.write_all(bytes).map_err(OutputError::Stream)
 }
 
+/// Files that are written under other names, and renamed when they are on the disk.
+#[derive(Default)]
+struct Unfinished(Vec<(NamedTempFile, PathBuf)>);
+
+/// How many files are open at most, and how many are waited for at once.
+const OPEN: usize = 64;
+const WAITING: usize = 8;
+
+impl Unfinished {
+    fn write(
+        &mut self,
+        directory: &Path,
+        path: &Path,
+        write: &mut dyn FnMut(&mut dyn Write) -> Result<(), OutputError>,
+    ) -> Result<(), OutputError> {
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .permissions(fs::Permissions::from_mode(0o644))
+            .tempfile_in(directory)
+            .map_err(OutputError::io("making a file in", directory))?;
+        write(&mut file)?;
+        self.0.push((file, path.to_owned()));
+        if self.0.len() < OPEN { Ok(()) } else { self.finish() }
+    }
+
+    /// Waits until all are on the disk, and gives them their names.
+    fn finish(&mut self) -> Result<(), OutputError> {
+        let files = std::mem::take(&mut self.0);
+        let synced = parallel::map(&files, WAITING, |(file, path)| {
+            file.as_file().sync_all().map_err(OutputError::io("syncing", path))
+        });
+        synced.into_iter().collect::<Result<(), _>>()?;
+        for (file, path) in files {
+            file.persist(&path).map_err(|error| OutputError::io("renaming to", &path)(error.error))?;
+        }
+        Ok(())
+    }
+}
+
 /// Writes a file under another name, and renames it when it is on the disk.
 fn put(
     directory: &Path,
     path: &Path,
     write: &mut dyn FnMut(&mut dyn Write) -> Result<(), OutputError>,
 ) -> Result<(), OutputError> {
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .permissions(fs::Permissions::from_mode(0o644))
-        .tempfile_in(directory)
-        .map_err(OutputError::io("making a file in", directory))?;
-    write(&mut file)?;
-    file.as_file().sync_all().map_err(OutputError::io("syncing", path))?;
-    file.persist(path).map_err(|error| OutputError::io("renaming to", path)(error.error))?;
-    Ok(())
+    let mut file = Unfinished::default();
+    file.write(directory, path, write)?;
+    file.finish()
 }
 
 fn make_directory(path: &Path) -> Result<(), OutputError> {

@@ -79,6 +79,11 @@ impl Layer {
         self.sources.iter().any(|source| matches!(source.value, Source::Debian(_)))
     }
 
+    /// Whether downloads are among its sources.
+    pub fn has_fetch(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source.value, Source::Fetch(_)))
+    }
+
     /// Whether Python packages are among its sources.
     pub fn has_python(&self) -> bool {
         self.sources.iter().any(|source| matches!(source.value, Source::Python(_)))

@@ -239,13 +239,14 @@ impl BlobStore {
         Ok(writer.finish()?.0)
     }
 
-    /// Puts a finished, synced file under its final name.
+    /// Puts a finished, synced file under its final name. A name that is lost with the power is that of a blob that is made
+    /// again: nobody waits for the directory.
     pub(super) fn publish(&self, file: tempfile::NamedTempFile, digest: &Digest) -> Result<(), StoreError> {
         let path = self.path(digest);
         let directory = path.parent().unwrap_or(&path).to_owned();
         make_directory(&directory)?;
         file.persist(&path).map_err(|error| StoreError::io("renaming to", &path)(error.error))?;
-        sync_directory(&directory)
+        Ok(())
     }
 
     /// Removes what builds that were killed left behind: files and directories under `tmp/` that nobody holds a lock on.
@@ -325,15 +326,27 @@ pub(super) fn lock_file(root: &Path) -> Result<File, StoreError> {
 /// # Errors
 /// Where any of that fails.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let file = unfinished(path, bytes)?;
+    file.as_file().sync_all().map_err(StoreError::io("syncing", file.path()))?;
+    file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
+    sync_directory(path.parent().unwrap_or(path))
+}
+
+/// The same without waiting for the disk, for what is found out where it is not whole, and then made again.
+pub(super) fn replace_record(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let file = unfinished(path, bytes)?;
+    file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
+    Ok(())
+}
+
+fn unfinished(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
     let directory = path.parent().unwrap_or(path);
     let mut file = tempfile::Builder::new()
         .prefix(".lapstrake-")
         .tempfile_in(directory)
         .map_err(StoreError::io("making a file in", directory))?;
     io::Write::write_all(&mut file, bytes).map_err(StoreError::io("writing", file.path()))?;
-    file.as_file().sync_all().map_err(StoreError::io("syncing", file.path()))?;
-    file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
-    sync_directory(directory)
+    Ok(file)
 }
 
 /// Notes that a file was used, for [`super::Upkeep::prune`], at most once an hour. A read-only cache stays as it is.

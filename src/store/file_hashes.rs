@@ -27,13 +27,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::blob_store::note_use;
+use super::fresh_hashes::Fresh;
 use super::writer::locked_file;
 use super::{BlobStore, StoreError};
 use crate::content::{FileIdentity, HostFile};
@@ -45,10 +46,10 @@ const MAGIC: &[u8; 16] = b"lapstrake files\n";
 const HEAD: usize = MAGIC.len() + 32;
 
 /// Device and inode.
-const KEY: usize = 16;
+pub(super) const KEY: usize = 16;
 /// All that stands for the contents.
 const STAMP: usize = 40;
-const RECORD: usize = STAMP + 32 + 4 + 1;
+pub(super) const RECORD: usize = STAMP + 32 + 4 + 1;
 
 const NO_PROGRAM: u32 = u32::MAX;
 
@@ -82,14 +83,14 @@ pub struct FileHashes {
     path: PathBuf,
     known: OnceLock<Known>,
     /// Noted by this run, by device and inode.
-    fresh: Mutex<BTreeMap<[u8; KEY], Record>>,
+    fresh: Mutex<Fresh>,
     /// Whether there are any, so that nobody has to ask for the lock.
     is_fresh: AtomicBool,
     /// Whether the files of a device may be believed.
     devices: Mutex<BTreeMap<u64, bool>>,
 }
 
-type Record = [u8; RECORD];
+pub(super) type Record = [u8; RECORD];
 
 /// Where the last file was found: the next is likely to be near.
 #[derive(Clone, Copy, Debug, Default)]
@@ -173,16 +174,13 @@ impl FileHashes {
 
     /// Writes what was noted, where anything was.
     fn save(&self) -> Result<(), StoreError> {
-        let fresh = lock(&self.fresh);
-        if fresh.is_empty() {
+        let mut fresh = lock(&self.fresh);
+        if fresh.len() == 0 {
             return Ok(());
         }
-        let records = self.known().merged(&fresh);
-        let records = records.as_flattened();
         let mut file = locked_file(&self.store)?;
-        let hash = blake3::hash(records);
-        let parts: [&[u8]; 3] = [MAGIC, hash.as_bytes(), records];
-        parts.iter().try_for_each(|part| file.write_all(part)).map_err(StoreError::io("writing", file.path()))?;
+        let written = write(file.as_file_mut(), self.known().merged(fresh.all()));
+        written.map_err(StoreError::io("writing", file.path()))?;
         self.store.bucket(BUCKET)?;
         // Not synced: nothing is lost with it, and half of it is found out.
         file.persist(&self.path).map_err(|error| StoreError::io("renaming to", &self.path)(error.error))?;
@@ -233,24 +231,51 @@ impl Known {
     }
 
     /// The records to keep, with the new ones in their places.
-    fn merged(&self, fresh: &BTreeMap<[u8; KEY], Record>) -> Vec<Record> {
-        let all = (0..self.len()).filter_map(|at| {
+    fn merged<'a>(&'a self, fresh: &'a [Record]) -> impl Iterator<Item = Record> + 'a {
+        let is_new = |record: &Record| fresh.binary_search_by(|new| new[..KEY].cmp(&record[..KEY])).is_ok();
+        let aged = move |at: usize| {
             let mut record = *self.record(at)?;
             let used = self.used.get(at)?.load(Ordering::Relaxed);
             record[RECORD - 1] = if used { 0 } else { record[RECORD - 1].saturating_add(1) };
-            (record[RECORD - 1] <= MAX_AGE && !fresh.contains_key(&record[..KEY])).then_some(record)
-        });
-        let mut records: Vec<Record> = all.collect();
-        let room = MAX_RECORDS.saturating_sub(fresh.len());
-        if records.len() > room {
-            records.sort_by_key(|record| record[RECORD - 1]);
-            records.truncate(room);
-        }
-        records.extend(fresh.values());
-        records.sort_unstable();
-        records
+            (record[RECORD - 1] <= MAX_AGE && !is_new(&record)).then_some(record)
+        };
+        // Where there are too many, the oldest fall away.
+        let mut room = MAX_RECORDS.saturating_sub(fresh.len());
+        let mut ages = [0; MAX_AGE as usize + 1];
+        (0..self.len()).filter_map(aged).for_each(|record| ages[usize::from(record[RECORD - 1])] += 1);
+        let oldest =
+            ages.iter().take_while(|count| room.checked_sub(**count).map(|left| room = left).is_some()).count();
+        let kept = move |record: &Record| usize::from(record[RECORD - 1]) < oldest;
+        let (mut old, mut new) = ((0..self.len()).filter_map(aged).filter(kept).peekable(), fresh.iter().peekable());
+        std::iter::from_fn(move || match (old.peek(), new.peek()) {
+            (Some(before), Some(after)) if before > *after => new.next().copied(),
+            (None, _) => new.next().copied(),
+            _ => old.next(),
+        })
     }
 }
+
+/// Writes records behind their head.
+fn write(file: &mut File, records: impl Iterator<Item = Record>) -> io::Result<()> {
+    let mut hasher = blake3::Hasher::new();
+    let mut out = io::BufWriter::with_capacity(BUFFER, file);
+    out.write_all(&[0; HEAD])?;
+    let mut piece = Vec::with_capacity(BUFFER);
+    let mut records = records.peekable();
+    while records.peek().is_some() {
+        piece.clear();
+        records.by_ref().take(BUFFER / RECORD).for_each(|record| piece.extend_from_slice(&record));
+        hasher.update(&piece);
+        out.write_all(&piece)?;
+    }
+    out.seek(io::SeekFrom::Start(0))?;
+    out.write_all(MAGIC)?;
+    out.write_all(hasher.finalize().as_bytes())?;
+    out.flush()
+}
+
+/// Bytes of records that are written at once.
+const BUFFER: usize = 128 << 10;
 
 /// What is after the head, where the file is whole.
 fn read(file: &File) -> io::Result<Option<Vec<u8>>> {

@@ -23,6 +23,7 @@
 mod blob_store;
 mod chunks;
 mod file_hashes;
+mod fresh_hashes;
 mod record;
 mod temporary;
 mod upkeep;

@@ -9,6 +9,7 @@ pub mod read;
 pub mod write;
 
 pub use read::{Member, MemberKind, ReadError, Reader};
+pub(crate) use write::ordered;
 pub use write::{Observer, WriteError, read_contents, read_tree, tar_length, write_tree, write_tree_ahead};
 
 /// The one time that every entry of a layer has: 1980-01-02T00:00:00Z, in seconds. It is neither 0 nor, in any time zone,

@@ -182,7 +182,7 @@ pub fn tar_length(tree: &FileTree) -> u64 {
 
 /// The entries in the order of a layer: byte order of the path, where a deletion stands under the name that it has in the
 /// layer. Hard links stand behind their targets, since those come first in byte order.
-fn ordered(tree: &FileTree) -> Vec<(&TreePath, &Entry)> {
+pub(crate) fn ordered(tree: &FileTree) -> Vec<(&TreePath, &Entry)> {
     // Deletions sort by another name than the path they delete.
     let mut entries: Vec<(&TreePath, &Entry)> = tree.iter().collect();
     if entries.iter().any(|(_, entry)| matches!(entry.kind, Kind::Whiteout)) {

@@ -1,8 +1,8 @@
 //! The tree of one layer: what it adds, changes and deletes.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
+use super::sorted::Sorted;
 use super::{Capabilities, Entry, Kind, Node, NodeKind, Origin, PathError, Rootfs, TreePath, known};
 
 /// The entries of a layer in byte order of path, each path once, parents before what they hold.
@@ -10,7 +10,7 @@ use super::{Capabilities, Entry, Kind, Node, NodeKind, Origin, PathError, Rootfs
 /// The order of insertion decides nothing but which of two sources gives a parent that nobody named its owner (the first).
 #[derive(Clone, Debug, Default)]
 pub struct FileTree {
-    entries: BTreeMap<TreePath, Placed>,
+    entries: Sorted<Placed>,
     /// About how many bytes of memory the entries take, without contents.
     weight: u64,
     /// A directory of this tree, that of the last entry: entries of one directory mostly come together.
@@ -151,7 +151,7 @@ impl FileTree {
         let mut parent = path.parent();
         while let Some(directory) = parent.filter(|directory| !directory.is_root()) {
             // What stands there and is no directory is for `put` to refuse, with both sides named.
-            if self.entries.contains_key(&directory) || below.is_directory(&directory) {
+            if self.entries.contains(&directory) || below.is_directory(&directory) {
                 break;
             }
             self.put(directory.clone(), like.clone(), Weight::Implied)?;
@@ -170,7 +170,7 @@ impl FileTree {
         let origin = Origin::new("the layers below");
         let mut parents: BTreeMap<TreePath, Entry> = BTreeMap::new();
         let mut last: Option<&[u8]> = None;
-        for path in self.entries.keys() {
+        for (path, _) in self.entries.iter() {
             // Its neighbour had the same.
             if last.replace(known::parent(path.as_bytes())) == Some(known::parent(path.as_bytes())) {
                 continue;
@@ -178,7 +178,7 @@ impl FileTree {
             // What is in the tree has its own turn for what is above it.
             let mut parent = path.parent();
             while let Some(directory) = parent.filter(|directory| {
-                !directory.is_root() && !self.entries.contains_key(directory) && !parents.contains_key(directory)
+                !directory.is_root() && !self.entries.contains(directory) && !parents.contains_key(directory)
             }) {
                 parent = directory.parent();
                 if let Some(Node { kind: NodeKind::Directory, mode, owner }) = below.get(&directory) {
@@ -254,18 +254,14 @@ impl FileTree {
 
     /// Whether it is plain that nothing is at or below that path: what is would begin as it does, and come next.
     fn is_free(&self, path: &TreePath) -> bool {
-        let next = self.entries.range::<[u8], _>((Bound::Included(path.as_bytes()), Bound::Unbounded)).next();
+        let next = self.entries.from(path.as_bytes()).next();
         next.is_none_or(|(next, _)| !next.as_bytes().starts_with(path.as_bytes()))
     }
 
     /// What lies below that path.
     fn below(&self, path: &TreePath) -> impl Iterator<Item = (&TreePath, &Placed)> {
         let prefix = [path.as_bytes(), b"/"].concat();
-        let from = self.entries.range::<[u8], _>((Bound::Included(&prefix[..]), Bound::Unbounded));
-        from.take_while({
-            let prefix = prefix.clone();
-            move |(candidate, _)| candidate.as_bytes().starts_with(&prefix)
-        })
+        self.entries.from(&prefix).take_while(move |(candidate, _)| candidate.as_bytes().starts_with(&prefix))
     }
 
     /// Whether anything lies below that path.
@@ -278,7 +274,7 @@ impl FileTree {
     pub fn part<'a>(&self, paths: impl IntoIterator<Item = &'a TreePath>) -> FileTree {
         let mut part = FileTree { weight: self.weight, ..FileTree::default() };
         for path in paths {
-            let above = path.ancestors().filter(|above| !part.entries.contains_key(above)).collect::<Vec<_>>();
+            let above = path.ancestors().filter(|above| !part.entries.contains(above)).collect::<Vec<_>>();
             for path in above.into_iter().chain([path.clone()]) {
                 if let Some(placed) = self.entries.get(&path) {
                     part.entries.insert(path, placed.clone());

@@ -11,6 +11,7 @@ mod origin;
 mod path;
 mod place;
 mod rootfs;
+mod sorted;
 mod underlay;
 
 pub use capabilities::{CAPABILITY_NAMES, Capabilities};

@@ -122,6 +122,25 @@ impl<'a> Placer<'a> {
         self.insert(target, entry, false)
     }
 
+    /// [`Placer::put`] for those who need not know where it landed.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub fn lay(&mut self, path: TreePath, entry: Entry) -> Result<(), PlaceError> {
+        match &self.last {
+            // No symlink is on the way, and the last path was in the same directory.
+            Some((given, resolved))
+                if !matches!(entry.kind, Kind::Directory)
+                    && !path.is_root()
+                    && given == resolved
+                    && given.as_bytes() == known::parent(path.as_bytes()) =>
+            {
+                self.set(path, entry, false)
+            }
+            _ => self.put(&path, entry).map(drop),
+        }
+    }
+
     /// Puts a directory that came along with a copy, an archive or a package, and tells where it landed. One that the
     /// base has is not written.
     ///
@@ -212,6 +231,11 @@ impl<'a> Placer<'a> {
     }
 
     fn insert(&mut self, target: TreePath, entry: Entry, named: bool) -> Result<TreePath, PlaceError> {
+        self.set(target.clone(), entry, named)?;
+        Ok(target)
+    }
+
+    fn set(&mut self, target: TreePath, entry: Entry, named: bool) -> Result<(), PlaceError> {
         self.refuse_replacing(&target, &entry)?;
         self.tree.insert_parents(&target, self.below, &self.parents)?;
         if matches!(entry.kind, Kind::Directory) {
@@ -219,10 +243,10 @@ impl<'a> Placer<'a> {
             self.last = None;
         }
         match named {
-            true => self.tree.insert_named(target.clone(), entry)?,
-            false => self.tree.insert(target.clone(), entry)?,
+            true => self.tree.insert_named(target, entry)?,
+            false => self.tree.insert(target, entry)?,
         }
-        Ok(target)
+        Ok(())
     }
 
     fn refuse_root(&self, path: &TreePath, action: &'static str, entry: &Entry) -> Result<(), PlaceError> {

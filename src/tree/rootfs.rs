@@ -353,7 +353,13 @@ impl Rootfs {
                 continue;
             }
             let next = here.child(&component).map_err(|_: PathError| ResolveError::Loop { path: path.clone() })?;
-            let below = if on_top.get(&next).is_some() { None } else { self.get(&next) };
+            let below = match self.under {
+                // Directories lead nowhere else, whatever the layer has there.
+                None => self.get(&next).filter(|node| node.kind != NodeKind::Directory && on_top.get(&next).is_none()),
+                // It is noted what is asked: no more than is needed.
+                Some(_) if on_top.get(&next).is_some() => None,
+                Some(_) => self.get(&next),
+            };
             match below.map(|node| &node.kind) {
                 Some(NodeKind::Symlink(target)) if follow_last || !todo.is_empty() => {
                     links += 1;

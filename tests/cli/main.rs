@@ -31,6 +31,7 @@ mod reproducible;
 mod resolve;
 mod second_builds;
 mod semantics;
+mod side_by_side;
 mod split;
 mod support;
 mod unchanged;

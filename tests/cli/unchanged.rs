@@ -76,6 +76,47 @@ fn a_build_that_finds_nothing_new_opens_no_file_and_looks_at_each_once() {
 }
 
 #[test]
+fn what_several_images_copy_is_looked_at_once() {
+    let project = project();
+    let mut recipe = String::new();
+    for name in ["one", "two", "three"] {
+        recipe += &format!("[images.{name}]\nfrom = \"scratch\"\nowner = \"{0}:{0}\"\n", name.len());
+        recipe += &format!("[[images.{name}.layers]]\ncopy = [\"src\"]\nto = \"/app\"\n");
+    }
+    project.recipe(&recipe);
+    let first = asked(&project, &[]);
+    assert_eq!(first.looked, FILES);
+    assert_eq!(asked(&project, &[]), Asked { opened: vec![], ..first });
+}
+
+/// How often a build waits for a disk.
+fn waits(project: &Project) -> usize {
+    let trace = project.path("trace");
+    let calls = "trace=fsync,fdatasync,sync,syncfs,sync_file_range,msync";
+    let before = ["-f", "-qq", "-e", calls, "-o", trace.to_str().unwrap(), super::support::BINARY];
+    project.end(project.wrapped("strace", &before, &["build", "-o", "oci:out"])).ok();
+    fs::read_to_string(&trace).unwrap().lines().filter(|line| line.contains("sync")).count()
+}
+
+#[test]
+fn a_build_waits_for_the_disk_where_it_must_and_no_more() {
+    let project = project();
+    // What was written in the tick of the index is looked at once more, and the index written again.
+    let settled = || {
+        waits(&project);
+        settle();
+        waits(&project);
+        assert_eq!(waits(&project), 0, "nothing is new");
+    };
+    settled();
+    fs::write(project.path("ctx/src/d3/sub/unit_77"), "changed").unwrap();
+    settle();
+    // The layer in the cache; in the layout the layer, the config and the manifest, their names, the index, its name.
+    assert_eq!(waits(&project), 1 + 3 + 1 + 1 + 1);
+    settled();
+}
+
+#[test]
 fn directories_that_are_left_out_are_not_entered_and_their_files_not_looked_at() {
     let project = project();
     project.write("ctx/.dockerignore", "src/d1\n**/unit_3??\n");

@@ -64,6 +64,8 @@ impl Coded for KnowledgeError {
 impl Coded for BuildError {
     fn code(&self) -> ErrorCode {
         match self {
+            // Told to nobody: the image that failed is.
+            BuildError::Stopped => ErrorCode::NotBuilt,
             BuildError::Recipe(diagnostic) | BuildError::Unresolvable(diagnostic) => diagnostic.code(),
             BuildError::Untrue { .. } => ErrorCode::Untrue,
             BuildError::Outside { source, .. } | BuildError::Packages { source, .. } => source.code(),

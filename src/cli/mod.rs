@@ -46,7 +46,9 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     signals::listen();
-    match dispatch(&cli) {
+    let outcome = dispatch(&cli);
+    signals::ended();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = writeln!(io::stderr(), "{}", failure.render());

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::blob_store::{note_use, replace_file};
+use super::blob_store::note_use;
 use super::{BlobStore, StoreError};
 use crate::oci::Digest;
 
@@ -27,7 +27,7 @@ pub fn read_record(store: &BlobStore, bucket: &str, name: &str) -> Option<Vec<u8
 pub fn write_record(store: &BlobStore, bucket: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let mut record = Digest::of(bytes).raw().to_vec();
     record.extend_from_slice(bytes);
-    replace_file(&store.bucket(bucket)?.join(name), &record)
+    store.replace(&store.bucket(bucket)?.join(name), &record)
 }
 
 /// Whether anything is remembered in a bucket.

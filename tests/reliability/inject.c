@@ -122,6 +122,11 @@ static void descriptor(pid_t pid, long number, char *text, size_t room) {
     text[length < 0 ? 0 : length] = 0;
 }
 
+static int is_file(const char *path) {
+    int is_device = !strncmp(path, "/dev/", 5) && strncmp(path, "/dev/shm/", 9);
+    return path[0] == '/' && !is_device && strncmp(path, "/proc/", 6) && strncmp(path, "/sys/", 5);
+}
+
 /* What the call is about, as an absolute path. */
 static void find_path(pid_t pid, const struct call *call, const unsigned long *arguments, char *path, size_t room) {
     if (call->where == FD) {
@@ -257,8 +262,7 @@ int main(int count, char **arguments) {
             char path[8300] = "";
             if (class && strchr(classes, class))
                 find_path(pid, call, values, path, sizeof path);
-            int counts = path[0] == '/' && strncmp(path, "/proc/", 6) && strncmp(path, "/sys/", 5) && strncmp(path, "/dev/", 5);
-            if (counts) {
+            if (is_file(path)) {
                 seen++;
                 if (log) {
                     char old[8300];

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lapstrake::build::{Builder, Locking, Outside, OutsideImage};
-use lapstrake::layer::Reuse;
 use lapstrake::host::open_regular;
+use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
 use lapstrake::place::{self, FilePlace, ImageSource, Place};
 use lapstrake::recipe::{self, Recipe};

@@ -35,7 +35,6 @@ use crate::report::Task;
 use crate::shown::Shown;
 use crate::unfinished;
 
-
 /// A layout directory, read.
 #[derive(Debug)]
 pub struct Layout {

@@ -113,7 +113,7 @@ def interrupts(shop, scenarios, rounds, jobs=None, tell=print):
         elif child.returncode not in (0, -which):
             wrong.append(f"exit code {child.returncode}: {err.decode()}")
         for output, there in states(work, scenario.outputs).items():
-            if there not in (scenario.before[output], scenario.after[output]):
+            if there != scenario.before[output] and not is_intact(there, scenario.after[output]):
                 wrong.append(f"{output} is neither what it was nor what it should be")
         if leftovers(work):
             wrong.append(f"{leftovers(work)} are left")

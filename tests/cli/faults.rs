@@ -123,7 +123,7 @@ fn a_file_that_changes_while_it_is_read_is_one_state_or_an_error_that_names_it()
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for round in 0_u8.. {
+            for round in (0..=u8::MAX).cycle() {
                 if over.load(Ordering::Relaxed) {
                     break;
                 }

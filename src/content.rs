@@ -465,6 +465,30 @@ mod tests {
         std::os::unix::fs::symlink("g", &path).unwrap();
         assert!(content.open().is_err());
 
+        // Becomes a FIFO, which nobody waits for.
+        std::fs::remove_file(&path).unwrap();
+        make();
+        let content = found(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(content.open().err().unwrap().to_string().contains("another file took its name"));
+
+        // Grows between two reads; vanishes between two reads.
+        for change in [
+            (|path| std::fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"!").unwrap()) as fn(&Path),
+            |path| std::fs::remove_file(path).unwrap(),
+        ] {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, vec![7; 100_000]).unwrap();
+            let mut reader = found(&path).open().unwrap();
+            reader.read_exact(&mut [0; 10]).unwrap();
+            change(&path);
+            let mut rest = Vec::new();
+            let error = reader.read_to_end(&mut rest).unwrap_err();
+            assert!(error.to_string().contains("changed while it was read"), "{error}");
+            std::fs::write(&path, b"").unwrap();
+        }
+
         // Shrinks between two reads.
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, vec![7; 100_000]).unwrap();

@@ -72,6 +72,14 @@ impl HostRoot {
     }
 }
 
+/// Opens what lies at `path` below a directory, where no symlink is on the way.
+///
+/// # Errors
+/// `ELOOP` or `ENOTDIR` where one is; else as `openat`.
+pub(crate) fn open_below(at: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    step(at, path, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+}
+
 /// One open below a directory, through no symlink.
 fn step(at: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;

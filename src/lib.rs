@@ -37,4 +37,5 @@ pub mod store;
 pub mod supply;
 pub mod tar;
 pub mod tree;
+pub mod unfinished;
 pub mod validate;

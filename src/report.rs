@@ -80,6 +80,11 @@ pub enum Event<'a> {
 pub trait Report: Send + Sync {
     /// Takes in one event.
     fn event(&self, event: Event<'_>);
+
+    /// Whether somebody wants the end: asked where stopping leaves something to be tidied up.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// Hears nothing.
@@ -178,6 +183,11 @@ impl Task {
     /// Went through that many more bytes.
     pub fn advance(&self, bytes: u64) {
         self.reporter.0.event(Event::Advanced { id: self.id, bytes });
+    }
+
+    /// Whether somebody wants the end ([`Report::is_interrupted`]).
+    pub fn is_interrupted(&self) -> bool {
+        self.reporter.0.is_interrupted()
     }
 
     /// Ended, with a word on how.

@@ -35,7 +35,7 @@ impl Making<'_> {
         let unpacked = pins.as_ref().map(|pins| {
             let directory = &directory;
             move || {
-                compiler::unpack(directory, &pins.seal(), || {
+                compiler::unpack(directory, &self.builder.store.tmp(), &pins.seal(), || {
                     let Builder { recipe, supply, .. } = self.builder;
                     let files = debian::fetch(&pins.packages, &pins.archives, &recipe.debian, &recipe.context, *supply)
                         .map_err(|error| CompilersError::Packages { version, source: error.into() })?;

@@ -17,6 +17,7 @@ use lapstrake::remote::RegistryImage;
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 use lapstrake::supply::{Machine, Settings};
+use lapstrake::unfinished;
 
 use super::args::{Global, RegistryArgs};
 use super::exit::{Code, Failure, OrFail, Outcome};
@@ -71,7 +72,10 @@ pub(crate) fn open_store(global: &Global, reporter: &Reporter) -> Outcome<BlobSt
     let wanted = cache_directory(global);
     let why = match &wanted {
         Some(directory) => match BlobStore::open(directory, || reporter.note("waiting while the cache is pruned")) {
-            Ok(store) => return Ok(store),
+            Ok(store) => {
+                super::signals::cache_at(store.tmp());
+                return Ok(store);
+            }
             // Whoever names a directory wants that one.
             Err(error) if named_cache(global).is_some() => return Err(Failure::new(Code::Failed, error)),
             Err(error) => {
@@ -290,17 +294,13 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Outcome {
     // What a link names is written, and the link stays.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let path = target.as_path();
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile_in(directory).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            failed(error).hint(format!("there is no directory {}: make it first", directory.display()))
-        }
+    let mut file = unfinished::begin(path, 0o644).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => failed(error)
+            .hint(format!("there is no directory {}: make it first", unfinished::directory_of(path).display())),
         _ => failed(error),
     })?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    unfinished::finish(file, path).map_err(|(_, error)| failed(error))
 }
 
 /// Whether a file must stay the one that it is: /dev/stdout, whatever it leads to, /dev/termination-log, which is a file that is
@@ -308,14 +308,6 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Outcome {
 fn stays_in_place(path: &Path) -> bool {
     path.starts_with("/dev") && !path.starts_with("/dev/shm")
         || std::fs::metadata(path).is_ok_and(|found| !found.is_file())
-}
-
-fn tempfile_in(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new()
-        .prefix(".lapstrake-")
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(directory)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! `lapstrake lock`, and the lock as `build` finds and leaves it.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use lapstrake::build::{Builder, Locking};
 use lapstrake::code::{Coded, ErrorCode};
+use lapstrake::host::open_regular;
 use lapstrake::lock::{Lock, MAX_LOCK, Update, changes};
 use lapstrake::nearest::nearest;
 use lapstrake::recipe::Recipe;
@@ -101,7 +101,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Option<Lock>> {
     let failed = |error: io::Error| {
         Failure::told(Code::Lock, ErrorCode::LockDamaged, format!("reading the lock {}: {error}", path.display()))
     };
-    let mut file = match File::open(path) {
+    let mut file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),

@@ -42,7 +42,9 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => return help::refused(&error),
     };
     signals::listen();
-    match dispatch(&cli) {
+    let outcome = dispatch(&cli);
+    signals::ended();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = writeln!(io::stderr(), "{}", failure.render());

@@ -157,6 +157,10 @@ fn dress(bar: &ProgressBar, task: &Task) {
 }
 
 impl Report for Progress {
+    fn is_interrupted(&self) -> bool {
+        super::signals::came()
+    }
+
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Started { id, phase, subject, total } => {

@@ -8,9 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lapstrake::build::{Builder, Locking, Outside, OutsideImage};
 use lapstrake::code::{Cause, ErrorCode};
+use lapstrake::host::open_regular;
 use lapstrake::layer::Reuse;
 use lapstrake::lock::Lock;
-use lapstrake::place::{self, ImageSource, Place};
+use lapstrake::place::{self, FilePlace, ImageSource, Place};
 use lapstrake::recipe::{self, Recipe};
 use lapstrake::remote::{RegistryImage, StoredImage};
 use lapstrake::report::Reporter;
@@ -124,6 +125,13 @@ impl Outside for Places<'_, '_> {
             });
         }
         let local = Place::parse(&place.to_string())?.relative_to(&self.recipe.context);
+        // A base is read again by the next build: what comes through a pipe is gone by then, and nobody waits for it.
+        if let Place::Archive { file: FilePlace::Path(path), .. } = &local
+            && path.symlink_metadata().is_ok()
+        {
+            open_regular(path)
+                .map_err(|error| Cause::told(ErrorCode::PlaceClosed, format!("opening {}: {error}", path.display())))?;
+        }
         Ok(OutsideImage {
             source: place::open(&local, &self.workshop.store.tmp())?,
             pick: local.pick().cloned(),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::ZlibDecoder;
 
 use super::GitError;
+use crate::host::open_regular;
 
 /// More than any commit or annotated tag is long.
 const MAX_OBJECT: u64 = 16 << 20;
@@ -78,7 +79,7 @@ fn alternates(objects: &Path) -> Result<Vec<PathBuf>, GitError> {
 /// All of a file, where it is no longer than that.
 pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes")));
     }

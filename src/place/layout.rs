@@ -13,7 +13,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,16 +26,16 @@ use super::kept::Kept;
 use super::listing::{self, BLOBS, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, Listing};
 use super::output::OutputError;
 use super::source::{BlobSource, ImageSource, Root, SourceError};
+use super::undo::Undo;
 use super::{Artifact, Place};
 use crate::content::{Content, FileIdentity};
+use crate::host::open_below;
 use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, Hasher};
 use crate::parallel;
 use crate::report::Task;
 use crate::shown::Shown;
-
-/// How unfinished files are called.
-const UNFINISHED: &str = ".lapstrake-";
+use crate::unfinished;
 
 /// A layout directory, read.
 #[derive(Debug)]
@@ -78,13 +79,15 @@ fn open_directory(directory: &Path) -> io::Result<File> {
     Ok(rustix::fs::open(directory, flags, Mode::empty())?.into())
 }
 
-/// Opens a regular file of a layout: a link leads nowhere, and a FIFO hangs nobody.
+/// Opens a regular file of a layout: no link on the way to it leads anywhere, and a FIFO hangs nobody.
 fn open_regular(handle: &File, directory: &Path, name: &str) -> Result<(File, u64), SourceError> {
     let path = directory.join(name);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file: File = rustix::fs::openat(handle, name, flags, Mode::empty())
+    let file: File = open_below(handle.as_fd(), name.as_bytes(), flags)
         .map_err(|error| match error {
-            rustix::io::Errno::LOOP => SourceError::io("opening", &path)(io::Error::other("it is a symlink")),
+            rustix::io::Errno::LOOP => {
+                SourceError::io("opening", &path)(io::Error::other("it is a symlink, or lies behind one"))
+            }
             error => SourceError::io("opening", &path)(error.into()),
         })?
         .into();
@@ -139,23 +142,16 @@ impl ImageSource for Layout {
 /// write to one directory wait for each other.
 pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, task: &Task) -> Result<(), OutputError> {
     let index = listing::write(artifacts, true)?;
-    let made = !directory.exists();
-    make_directory(directory)?;
-    if made && let Some(parent) = directory.parent() {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        sync(parent)?;
-    }
-    let handle = open_directory(directory).map_err(OutputError::io("opening", directory))?;
-    // Where the file system has no locks on directories (NFS), there is nobody to wait for.
-    if let Err(error @ rustix::io::Errno::INTR) = flock(&handle, FlockOperation::LockExclusive) {
-        return Err(OutputError::io("locking", directory)(error.into()));
-    }
+    // In this order: what is taken back is taken back under the lock.
+    let (handle, mut undo) = open_locked(directory)?;
     let before = survey(directory)?;
-    let blobs = directory.join(BLOBS);
-    make_directory(&blobs)?;
+    // First what says whose directory it is: wherever this ends, the next build knows it again.
     if !before.has_layout_file {
+        undo.file(&directory.join(LAYOUT_FILE));
         put(directory, &directory.join(LAYOUT_FILE), &mut |file| write_all(file, LAYOUT_TEXT))?;
     }
+    let blobs = directory.join(BLOBS);
+    undo.make_directory(&blobs)?;
     let mut unfinished = Unfinished::default();
     let known = kept.written(directory);
     let is_known = |path: &Path, descriptor: &Descriptor| {
@@ -182,9 +178,15 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
         if is_there && holds(&path, descriptor, task) {
             continue;
         }
+        if !is_there {
+            undo.file(&path);
+        }
         let content = artifact.content(descriptor)?;
         unfinished.write(directory, &path, &mut |file| {
             copy(descriptor, &content, &mut |bytes| {
+                if task.is_interrupted() {
+                    return Err(OutputError::Interrupted);
+                }
                 file.write_all(bytes).map_err(OutputError::io("writing", &path))?;
                 task.advance(bytes.len() as u64);
                 Ok(())
@@ -208,6 +210,7 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
         sync(directory)?;
     }
     put(directory, &directory.join(INDEX_FILE), &mut |file| write_all(file, &index))?;
+    undo.keep();
     sync(directory)?;
     for hex in unused {
         let path = blobs.join(hex);
@@ -221,6 +224,27 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
         kept.note(directory, &files);
     }
     Ok(())
+}
+
+/// Makes the directory where it is not there, and waits until nobody else writes to it.
+fn open_locked(directory: &Path) -> Result<(File, Undo), OutputError> {
+    loop {
+        let mut undo = Undo::default();
+        let made = !directory.exists();
+        undo.make_directory(directory)?;
+        if made {
+            sync(unfinished::directory_of(directory))?;
+        }
+        let handle = open_directory(directory).map_err(OutputError::io("opening", directory))?;
+        // Where the file system has no locks on directories (NFS), there is nobody to wait for.
+        if let Err(error @ rustix::io::Errno::INTR) = flock(&handle, FlockOperation::LockExclusive) {
+            return Err(OutputError::io("locking", directory)(error.into()));
+        }
+        // Who was waited for may have failed, and taken away what it had made.
+        if unfinished::leads_to(directory, &handle) {
+            return Ok((handle, undo));
+        }
+    }
 }
 
 fn identity(path: &Path) -> Option<FileIdentity> {
@@ -248,7 +272,7 @@ fn survey(directory: &Path) -> Result<Survey, OutputError> {
             Some(LAYOUT_FILE) if kind.is_file() => found.has_layout_file = true,
             Some(INDEX_FILE) if kind.is_file() => found.has_index = true,
             Some("blobs") if kind.is_dir() => has_blobs = true,
-            Some(name) if name.starts_with(UNFINISHED) && kind.is_file() => {
+            Some(name) if name.starts_with(unfinished::MARK) && kind.is_file() => {
                 fs::remove_file(entry.path()).map_err(OutputError::io("removing", &entry.path()))?;
             }
             _ => return Err(not_ours(shown(&name))),
@@ -324,7 +348,7 @@ impl Unfinished {
         write: &mut dyn FnMut(&mut dyn Write) -> Result<(), OutputError>,
     ) -> Result<(), OutputError> {
         let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
+            .prefix(unfinished::MARK)
             .permissions(fs::Permissions::from_mode(0o644))
             .tempfile_in(directory)
             .map_err(OutputError::io("making a file in", directory))?;
@@ -356,14 +380,6 @@ fn put(
     let mut file = Unfinished::default();
     file.write(directory, path, write)?;
     file.finish()
-}
-
-fn make_directory(path: &Path) -> Result<(), OutputError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .map_err(OutputError::io("making the directory", path))
 }
 
 fn sync(directory: &Path) -> Result<(), OutputError> {

@@ -37,6 +37,7 @@ mod select;
 mod source;
 #[cfg(test)]
 pub(crate) mod testing;
+mod undo;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

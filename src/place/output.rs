@@ -1,18 +1,16 @@
 //! Putting images into places.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
 
 use super::source::SourceError;
 use super::{ArchiveKind, Artifact, FilePlace, Kept, Pick, Place, archive, docker_archive, layout, oci_archive};
 use crate::oci::{Digest, JsonError};
 use crate::report::{Phase, Reporter, Task};
 use crate::shown::Shown;
+use crate::unfinished;
 
 /// Why images could not be put into a place.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +28,9 @@ pub enum OutputError {
     /// The output could not be written.
     #[error("writing the output")]
     Stream(#[source] io::Error),
+    /// Somebody wants the end.
+    #[error("interrupted")]
+    Interrupted,
     /// A blob could not be copied, or is not what its descriptor says.
     #[error("copying {digest}")]
     Blob {
@@ -225,7 +226,7 @@ fn rename(place: &Place, pick: &Pick, artifacts: &[Artifact]) -> Result<Vec<Arti
 /// [`OutputError::NoDirectory`].
 pub fn check(place: &Place) -> Result<(), OutputError> {
     let Place::Archive { file: FilePlace::Path(path), .. } = place else { return Ok(()) };
-    let directory = directory_of(path);
+    let directory = unfinished::directory_of(path);
     match fs::metadata(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(OutputError::NoDirectory { path: path.clone(), directory: directory.to_owned() })
@@ -233,14 +234,6 @@ pub fn check(place: &Place) -> Result<(), OutputError> {
         _ => Ok(()),
     }
 }
-
-/// The directory that a file is in.
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// How unfinished archives are called, after a dot and the name of the file that they become.
-const UNFINISHED: &str = ".lapstrake-";
 
 /// Writes a file so that it is complete or as it was. What is no regular file (a FIFO, `/dev/stdout`) is written as a
 /// stream; a symlink's target is replaced, not the link.
@@ -254,48 +247,25 @@ fn to_file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<(), Outp
         Ok(_) => fs::canonicalize(path).map_err(OutputError::io("reading", path))?,
         Err(_) => path.to_owned(),
     };
-    let name = path.file_name().ok_or_else(|| OutputError::IsDirectory { path: path.clone() })?;
-    let parent = directory_of(&path);
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
-    prefix.push(UNFINISHED);
-    collect_abandoned(parent, &prefix);
-    let mut file = tempfile::Builder::new()
-        .prefix(&prefix)
-        .permissions(fs::Permissions::from_mode(0o644))
-        .tempfile_in(parent)
-        .map_err(OutputError::io("making a file in", parent))?;
-    // Tells others that somebody is still writing; a file system without locks has nobody to tell.
-    let _ = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
+    let mut file = match unfinished::begin(&path, 0o644) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Err(OutputError::IsDirectory { path }),
+        Err(error) => return Err(OutputError::io("making a file in", unfinished::directory_of(&path))(error)),
+    };
     {
         let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
         write(&mut out)?;
         out.flush().map_err(OutputError::io("writing", &path))?;
     }
-    file.as_file().sync_all().map_err(OutputError::io("syncing", &path))?;
-    file.persist(&path).map_err(|error| OutputError::io("renaming to", &path)(error.error))?;
-    let directory = File::open(parent).map_err(OutputError::io("opening", parent))?;
-    directory.sync_all().map_err(OutputError::io("syncing", parent))
-}
-
-/// Removes what builds of the same file left behind that were killed: what nobody holds a lock on.
-fn collect_abandoned(directory: &Path, prefix: &std::ffi::OsStr) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        let ours = entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes());
-        if !ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            continue;
-        }
-        let Ok(file) = File::open(entry.path()) else { continue };
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+    unfinished::finish(file, &path).map_err(|(action, error)| OutputError::io(action, &path)(error))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::unix::fs::MetadataExt;
+
+    use rustix::fs::{FlockOperation, flock};
 
     use super::super::testing::base_and_service;
     use super::super::{open, read_artifacts};

@@ -35,7 +35,6 @@ pub mod value;
 pub mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -56,6 +55,7 @@ pub use user::User;
 pub use value::{FileMode, Mode, NameOrId, OwnerSpec, Port};
 
 use crate::code::ErrorCode;
+use crate::host::open_regular;
 use crate::nearest::nearest;
 use crate::shown::Shown;
 use packages::DebianSettings;
@@ -110,7 +110,7 @@ pub enum RecipeError {
 pub fn load(path: &Path, inputs: &Inputs) -> Result<Recipe, RecipeError> {
     let failed = |source| RecipeError::Read { path: Shown::new(path.as_os_str().as_encoded_bytes()), source };
     let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(MAX_RECIPE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    open_regular(path).map_err(failed)?.take(MAX_RECIPE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_RECIPE {
         return Err(failed(io::Error::new(
             io::ErrorKind::InvalidData,

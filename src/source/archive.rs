@@ -115,6 +115,7 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
     // Everything, whether it is left out or not: hard links may lead to what is.
     let mut all = Members::default();
     let mut newest = None;
+    let mut with_attributes = 0_u64;
     while let Some(member) = reader.next_member().map_err(refused)? {
         if member.path.is_root() {
             continue;
@@ -122,6 +123,7 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
         let owner = request.owner.unwrap_or(member.owner);
         let (mode, origin) = (member.mode, origin.clone());
         newest = newest.max(Some(member.mtime));
+        with_attributes += u64::from(member.has_attributes && !(request.excludes)(&member.path));
         let entry = match member.kind {
             MemberKind::Directory => Entry::directory(mode, owner, origin),
             MemberKind::File => {
@@ -139,6 +141,12 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
             MemberKind::Special => return Err(ArchiveError::Special { path: shown(), member: member.path }),
         };
         all.put(member.path, entry);
+    }
+    if with_attributes > 0 {
+        reporter.warn(format!(
+            "{with_attributes} of the members of the archive {} have extended attributes, which are left out; capabilities are set by a layer of `caps`",
+            shown()
+        ));
     }
     Ok(ArchiveMembers { entries: all.settle(request.excludes), newest })
 }

@@ -21,6 +21,7 @@ use crate::debian::deb::{Deb, DebError, Limits};
 use crate::python::PythonVersion;
 use crate::python::bytecode::Program;
 use crate::shown::Shown;
+use crate::store::TemporaryDirectory;
 use crate::tar::{Member, MemberKind};
 use crate::tree::TreePath;
 
@@ -78,13 +79,14 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Unpack
 }
 
 /// The directory of the interpreter whose packages come to that seal ([`crate::lock::DebianPins::seal`]), below
-/// `directory`. Where it is not there yet, `packages` gives the names and bytes of the packages, and it is made; two
+/// `directory`. It is made in `tmp`, on the same file system, where what is left of builds that were killed is removed. Where it is not there yet, `packages` gives the names and bytes of the packages, and it is made; two
 /// builds may do that at the same time.
 ///
 /// # Errors
 /// [`UnpackError`], and what `packages` says.
 pub fn unpack<E: From<UnpackError>>(
     directory: &Path,
+    tmp: &Path,
     seal: &str,
     packages: impl FnOnce() -> Result<Vec<(String, Content)>, E>,
 ) -> Result<PathBuf, E> {
@@ -93,13 +95,9 @@ pub fn unpack<E: From<UnpackError>>(
         return Ok(target);
     }
     let packages = packages()?;
-    let fresh = make(directory, &packages)?;
-    match fs::rename(fresh.path(), &target) {
-        Ok(()) => {
-            // It has another name now.
-            let _ = fresh.keep();
-            Ok(target)
-        }
+    let fresh = make(tmp, &packages)?;
+    match fresh.rename(&target) {
+        Ok(()) => Ok(target),
         // Somebody else was faster.
         Err(_) if target.is_dir() => Ok(target),
         Err(error) => Err(failed("naming", &target)(error).into()),
@@ -111,13 +109,12 @@ pub fn forget(directory: &Path, seal: &str) -> bool {
     fs::remove_dir_all(directory.join(format!("python-{seal}"))).is_ok()
 }
 
-fn make(directory: &Path, packages: &[(String, Content)]) -> Result<tempfile::TempDir, UnpackError> {
-    let fresh = tempfile::Builder::new().prefix("unfinished-").tempdir_in(directory);
-    let fresh = fresh.map_err(failed("making a directory in", directory))?;
+fn make(tmp: &Path, packages: &[(String, Content)]) -> Result<TemporaryDirectory, UnpackError> {
+    let fresh = TemporaryDirectory::new(tmp).map_err(failed("making a directory in", tmp))?;
     let mut debs = Vec::new();
     for (name, content) in packages {
         let input = content.open().map_err(|source| UnpackError::Content { package: name.clone(), source })?;
-        let spool = Arc::new(tempfile::tempfile_in(directory).map_err(failed("making a file in", directory))?);
+        let spool = Arc::new(tempfile::tempfile_in(tmp).map_err(failed("making a file in", tmp))?);
         let deb = Deb::read(input, &spool, name, Limits::default());
         debs.push(deb.map_err(|source| UnpackError::Package { package: name.clone(), source })?);
     }
@@ -273,7 +270,8 @@ mod tests {
     #[test]
     fn regular_files_below_usr_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let made = unpack(directory.path(), "abc", || Ok::<_, UnpackError>(packages())).unwrap();
+        let tmp = tempfile::tempdir().unwrap();
+        let made = unpack(directory.path(), tmp.path(), "abc", || Ok::<_, UnpackError>(packages())).unwrap();
         assert_eq!(made, directory.path().join("python-abc"));
         let mut found: Vec<String> = walkdir::WalkDir::new(&made)
             .into_iter()
@@ -299,12 +297,13 @@ mod tests {
         // A link out of the packages' root leads to their own root, as in an image.
         assert_eq!(fs::read_to_string(made.join("usr/lib/x86_64-linux-gnu/out.so")).unwrap(), "no");
         // The second time nobody asks for packages.
-        let again: Result<_, UnpackError> = unpack(directory.path(), "abc", || panic!("asked again"));
+        let again: Result<_, UnpackError> = unpack(directory.path(), tmp.path(), "abc", || panic!("asked again"));
         assert_eq!(again.unwrap(), made);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let bad = vec![("x.deb".to_owned(), Content::inline(*b"no package"))];
-        let error = unpack(directory.path(), "bad", || Ok::<_, UnpackError>(bad)).unwrap_err();
+        let error = unpack(directory.path(), tmp.path(), "bad", || Ok::<_, UnpackError>(bad)).unwrap_err();
         assert!(error.to_string().contains("x.deb"), "{error}");
+        assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 0);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
@@ -312,7 +311,8 @@ mod tests {
     fn it_is_started_through_its_own_loader() {
         let directory = tempfile::tempdir().unwrap();
         let version: PythonVersion = "3.99.5".parse().unwrap();
-        let made = || unpack::<CompilersError>(directory.path(), "abc", || Ok(packages()));
+        let tmp = tempfile::tempdir().unwrap();
+        let made = || unpack::<CompilersError>(directory.path(), tmp.path(), "abc", || Ok(packages()));
         let found = find_compilers(version, None, None, 1, Some(&made)).unwrap();
         assert_eq!(found.version(), version);
         let other: PythonVersion = "3.99.6".parse().unwrap();

@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::BlobWriter;
 use crate::content::Content;
 use crate::oci::{Descriptor, Digest};
+use crate::unfinished;
 
 /// A directory of blobs, shared by all builds that use it at the same time.
 ///
@@ -87,6 +88,9 @@ pub(super) const TMP: &str = "tmp";
 
 pub(super) const TAG_FILE: &str = "CACHEDIR.TAG";
 
+/// How it is called while it is written.
+const UNFINISHED_TAG: &[u8] = b".CACHEDIR.TAG.lapstrake-";
+
 /// What backup programs look for (the Cache Directory Tagging Specification).
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache made by lapstrake.\n";
 
@@ -131,7 +135,7 @@ impl BlobStore {
         // Under the lock: what clears the cache removes directories too.
         let tag = root.join(TAG_FILE);
         if !tag.exists() {
-            replace_file(&tag, TAG.as_bytes())?;
+            write_tag(&tag)?;
         }
         for below in [BLOBS, TMP] {
             make_directory(&root.join(below))?;
@@ -249,8 +253,18 @@ impl BlobStore {
         Ok(())
     }
 
+    /// Writes a whole file of a bucket, or leaves what was there. Mode 0600. As for blobs, nobody waits for the directory.
+    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut file = super::writer::locked_file(self)?;
+        io::Write::write_all(&mut file, bytes).map_err(StoreError::io("writing", file.path()))?;
+        file.as_file().sync_all().map_err(StoreError::io("syncing", file.path()))?;
+        file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
+        Ok(())
+    }
+
     /// Removes what builds that were killed left behind: files and directories under `tmp/` that nobody holds a lock on.
     fn collect_abandoned(&self) {
+        unfinished::collect(self.root(), UNFINISHED_TAG);
         let Ok(entries) = fs::read_dir(self.tmp()) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
@@ -275,7 +289,9 @@ fn collect_temporary(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
-        if !entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) || !is_ours(&path).unwrap_or(false) {
+        // One that never got its tag holds nothing yet.
+        let is_store = || is_ours(&path).unwrap_or(false) || is_empty(&path).unwrap_or(false);
+        if !entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) || !is_store() {
             continue;
         }
         let Ok(lock) = lock_file(&path) else { continue };
@@ -295,12 +311,12 @@ pub(super) fn is_ours(root: &Path) -> Result<bool, StoreError> {
 }
 
 /// Whether nothing is in the directory but what another build that opens it at this moment may have made.
-fn is_empty(root: &Path) -> Result<bool, StoreError> {
+pub(super) fn is_empty(root: &Path) -> Result<bool, StoreError> {
     let mut entries = fs::read_dir(root).map_err(StoreError::io("reading", root))?;
     Ok(!entries.any(|entry| {
         entry.is_ok_and(|entry| {
             let name = entry.file_name();
-            name != "lock" && !name.as_encoded_bytes().starts_with(b".lapstrake-")
+            name != "lock" && !name.as_encoded_bytes().starts_with(UNFINISHED_TAG)
         })
     }))
 }
@@ -321,32 +337,11 @@ pub(super) fn lock_file(root: &Path) -> Result<File, StoreError> {
         .map_err(StoreError::io("opening", &path))
 }
 
-/// Writes a whole file, or leaves what was there: beside the target, synced, renamed, directory synced. Mode 0600.
-///
-/// # Errors
-/// Where any of that fails.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let file = unfinished(path, bytes)?;
-    file.as_file().sync_all().map_err(StoreError::io("syncing", file.path()))?;
-    file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
-    sync_directory(path.parent().unwrap_or(path))
-}
-
-/// The same without waiting for the disk, for what is found out where it is not whole, and then made again.
-pub(super) fn replace_record(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let file = unfinished(path, bytes)?;
-    file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
-    Ok(())
-}
-
-fn unfinished(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
-    let directory = path.parent().unwrap_or(path);
-    let mut file = tempfile::Builder::new()
-        .prefix(".lapstrake-")
-        .tempfile_in(directory)
-        .map_err(StoreError::io("making a file in", directory))?;
-    io::Write::write_all(&mut file, bytes).map_err(StoreError::io("writing", file.path()))?;
-    Ok(file)
+/// Writes the tag of a new cache.
+fn write_tag(tag: &Path) -> Result<(), StoreError> {
+    let mut file = unfinished::begin(tag, 0o600).map_err(StoreError::io("making", tag))?;
+    io::Write::write_all(&mut file, TAG.as_bytes()).map_err(StoreError::io("writing", tag))?;
+    unfinished::finish(file, tag).map_err(|(action, error)| StoreError::io(action, tag)(error))
 }
 
 /// Notes that a file was used, for [`super::Upkeep::prune`], at most once an hour. A read-only cache stays as it is.
@@ -356,12 +351,6 @@ pub(super) fn note_use(file: &File, metadata: &fs::Metadata) {
     if age.is_some_and(|age| age.as_secs() > 3600) {
         let _ = file.set_modified(now);
     }
-}
-
-/// Makes a rename in a directory last.
-pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
-    let directory = File::open(path).map_err(StoreError::io("opening", path))?;
-    directory.sync_all().map_err(StoreError::io("syncing", path))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::blob_store::note_use;
+use super::writer::locked_file;
 use super::{BlobStore, StoreError};
 use crate::compress::{ChunkId, KnownChunks};
 use crate::oci::Digest;
@@ -83,7 +84,7 @@ impl ChunkIndex {
             let Some(directory) = path.parent() else { continue };
             // Written elsewhere and renamed: another build never reads half a record.
             let written = fs::create_dir_all(directory).and_then(|()| {
-                let file = tempfile::Builder::new().prefix("chunk-").tempfile_in(self.store.tmp())?;
+                let file = locked_file(&self.store).map_err(std::io::Error::other)?;
                 file.as_file().write_all_at(&record, 0)?;
                 file.persist(&path).map_err(|error| error.error)
             });

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::blob_store::{note_use, replace_record};
+use super::blob_store::note_use;
 use super::{BlobStore, StoreError};
 use crate::oci::Digest;
 
@@ -20,15 +20,14 @@ pub fn read_record(store: &BlobStore, bucket: &str, name: &str) -> Option<Vec<u8
     is_whole(&bytes).then(|| bytes.split_off(32))
 }
 
-/// Remembers something under a name. Half of a record is found out by its digest, and then there is none: nobody waits for
-/// the disk.
+/// Remembers something under a name. A name that is lost with the power is that of nothing remembered.
 ///
 /// # Errors
 /// Where it cannot be written.
 pub fn write_record(store: &BlobStore, bucket: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let mut record = Digest::of(bytes).raw().to_vec();
     record.extend_from_slice(bytes);
-    replace_record(&store.bucket(bucket)?.join(name), &record)
+    store.replace(&store.bucket(bucket)?.join(name), &record)
 }
 
 /// Whether anything is remembered in a bucket.

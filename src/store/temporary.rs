@@ -44,6 +44,16 @@ impl TemporaryDirectory {
         self.directory.path()
     }
 
+    /// Gives it a name of its own, on the same file system: then it is no longer temporary.
+    ///
+    /// # Errors
+    /// Where something is called so already; then it is removed.
+    pub fn rename(self, to: &Path) -> io::Result<()> {
+        fs::rename(self.path(), to)?;
+        let _ = self.directory.keep();
+        Ok(())
+    }
+
     /// Makes a directory in it.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use walkdir::WalkDir;
 
 use super::StoreError;
-use super::blob_store::{BLOBS, OTHERS, RECORDS, TMP, is_ours, lock_file};
+use super::blob_store::{BLOBS, OTHERS, RECORDS, TMP, is_empty, is_ours, lock_file};
 use super::file_hashes::{self, check_file_hashes};
 use super::record::check_record;
 use crate::oci::{Digest, Hasher};
@@ -164,11 +164,11 @@ fn cache_is_there(root: &Path) -> Result<bool, StoreError> {
     if is_ours(root)? {
         return Ok(true);
     }
-    match fs::read_dir(root).map(|mut entries| entries.next().is_none()) {
+    match is_empty(root) {
         Ok(true) => Ok(false),
         Ok(false) => Err(StoreError::Foreign(root.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(StoreError::io("reading", root)(error)),
+        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

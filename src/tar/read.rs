@@ -32,6 +32,8 @@ pub struct Member {
     pub offset: u64,
     /// The `security.capability` attribute, where there is one. Other attributes are passed over.
     pub capabilities: Option<Capabilities>,
+    /// Whether it has extended attributes (capabilities are some) or an access control list.
+    pub has_attributes: bool,
 }
 
 /// Kinds of members.
@@ -98,6 +100,9 @@ pub const MAX_MEMBERS: u64 = 2_000_000;
 /// The most bytes that all names of one archive, link targets included, may have together.
 pub const MAX_NAMES: u64 = 256 << 20;
 
+/// What PAX records of extended attributes and of access control lists begin with: those of GNU tar, star and libarchive.
+const ATTRIBUTES: [&str; 3] = ["SCHILY.xattr.", "SCHILY.acl.", "LIBARCHIVE.xattr."];
+
 /// The most bytes of one PAX header, and of one long name.
 const MAX_EXTENSION: u64 = 1 << 20;
 
@@ -127,6 +132,7 @@ struct Extensions {
     gid: Option<u64>,
     mtime: Option<i64>,
     capabilities: Option<Capabilities>,
+    has_attributes: bool,
     seen: BTreeSet<&'static str>,
 }
 
@@ -375,7 +381,9 @@ impl<R: Read> Reader<R> {
                         return Err(wrong("more than 64 bytes"));
                     }
                     extensions.capabilities = Some(Capabilities(value.to_vec()));
+                    extensions.has_attributes = true;
                 }
+                key if ATTRIBUTES.iter().any(|prefix| key.starts_with(prefix)) => extensions.has_attributes = true,
                 key if key.starts_with("GNU.sparse.") => return Err(wrong("a sparse file")),
                 _ => {}
             }
@@ -471,6 +479,7 @@ impl<R: Read> Reader<R> {
             size,
             offset: self.position,
             capabilities: extensions.capabilities,
+            has_attributes: extensions.has_attributes,
         })
     }
 }

@@ -13,6 +13,7 @@ mod diff;
 mod dry_run;
 mod errors;
 mod explain;
+mod faults;
 mod fetch;
 mod fixtures;
 mod flags;

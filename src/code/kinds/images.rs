@@ -93,6 +93,7 @@ impl Coded for OutputError {
         match self {
             OutputError::Io { source, .. } | OutputError::Stream(source) => io_or(source, ErrorCode::OutputUnwritable),
             OutputError::NoDirectory { .. } => ErrorCode::OutputUnwritable,
+            OutputError::Interrupted => ErrorCode::Interrupted,
             OutputError::Blob { source, .. } => io_or(source, ErrorCode::PlaceDamaged),
             OutputError::Source(error) => error.code(),
             OutputError::Json(error) => error.code(),

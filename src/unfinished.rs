@@ -1,0 +1,145 @@
+//! Files that are not finished: beside the file that they become, under names that say so, locked as long as somebody
+//! writes. What nobody holds a lock on was left by a process that is gone, and is removed by whoever writes there next.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::NamedTempFile;
+
+/// What the names of unfinished files have in them, before some random letters.
+pub(crate) const MARK: &str = ".lapstrake-";
+
+/// The directory that a file is in.
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Begins a file that is to be called `target`, with that mode less the umask. Those that were begun for the same target and
+/// left are removed.
+///
+/// # Errors
+/// Where `target` has no name, or no file can be made beside it.
+pub fn begin(target: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    let name = target.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    let directory = directory_of(target);
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(MARK);
+    collect(directory, prefix.as_bytes());
+    let file = tempfile::Builder::new()
+        .prefix(&prefix)
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(directory)?;
+    // A file system without locks has nobody to tell.
+    let _ = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
+    Ok(file)
+}
+
+/// Gives a file its name when it is on the disk, and sees to it that the name is, too.
+///
+/// # Errors
+/// What was done when it failed, and why. A sync that failed is never done again: the kernel tells of lost bytes once.
+pub fn finish(file: NamedTempFile, target: &Path) -> Result<(), (&'static str, io::Error)> {
+    file.as_file().sync_all().map_err(|error| ("syncing", error))?;
+    file.persist(target).map_err(|error| ("renaming to", error.error))?;
+    let directory = File::open(directory_of(target)).map_err(|error| ("opening the directory of", error))?;
+    directory.sync_all().map_err(|error| ("syncing the directory of", error))
+}
+
+/// Removes files of a directory whose names begin so and that nobody holds a lock on.
+pub(crate) fn collect(directory: &Path, prefix: &[u8]) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().as_bytes().starts_with(prefix) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Removes every unfinished file that this process holds open, and what it has in `tmp` (a cache's, or none): for a process
+/// that is about to end, and cannot wait for its threads. Tells whether there was any.
+pub fn abandon(tmp: Option<&Path>) -> bool {
+    let tmp = tmp.and_then(|tmp| fs::canonicalize(tmp).ok());
+    let mut found = false;
+    for path in open_paths() {
+        let is_named = path.file_name().is_some_and(|name| {
+            let name = name.as_bytes();
+            name.windows(MARK.len()).any(|part| part == MARK.as_bytes())
+        });
+        if !is_named && path.parent() != tmp.as_deref() {
+            continue;
+        }
+        // The name may be another file's by now: then it is no longer unfinished, or not ours.
+        found |= match fs::symlink_metadata(&path) {
+            Ok(there) if there.is_dir() => fs::remove_dir_all(&path).is_ok(),
+            Ok(there) if there.is_file() => fs::remove_file(&path).is_ok(),
+            _ => false,
+        };
+    }
+    found
+}
+
+/// The paths of all files and directories that this process has open.
+fn open_paths() -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).filter(|path| path.is_absolute()).collect()
+}
+
+/// Whether a path still leads to an open file or directory.
+pub(crate) fn leads_to(path: &Path, open: impl AsFd) -> bool {
+    let Ok(stat) = rustix::fs::fstat(open) else { return false };
+    fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (stat.st_dev, stat.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_was_left_goes_and_what_is_being_written_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("x");
+        for left in [".x.lapstrake-1", ".y.lapstrake-1", "x.lapstrake-"] {
+            fs::write(directory.path().join(left), "half").unwrap();
+        }
+        let first = begin(&target, 0o644).unwrap();
+        let second = begin(&target, 0o644).unwrap();
+        assert!(first.path().exists() && second.path().exists());
+        drop(first);
+        finish(second, &target).unwrap();
+        assert_eq!(names(directory.path()), [".y.lapstrake-1", "x", "x.lapstrake-"]);
+    }
+
+    #[test]
+    fn what_this_process_has_not_finished_can_be_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let tmp = directory.path().join("tmp");
+        fs::create_dir(&tmp).unwrap();
+        let file = begin(&directory.path().join("x"), 0o644).unwrap();
+        let spool = NamedTempFile::new_in(&tmp).unwrap();
+        let below = crate::store::TemporaryDirectory::new(&tmp).unwrap();
+        below.write("inner", b"").unwrap();
+        let kept = NamedTempFile::new_in(directory.path()).unwrap();
+        assert!(abandon(Some(&tmp)));
+        assert!(!file.path().exists() && !spool.path().exists() && !below.path().exists());
+        assert!(kept.path().exists());
+        assert_eq!(names(&tmp), [""; 0]);
+    }
+}

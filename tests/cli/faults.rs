@@ -1,0 +1,201 @@
+//! What goes wrong on a machine: system calls that fail, kills, closed outputs, files that are no files or change while they
+//! are read, a damaged cache.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::support::{BINARY, Project};
+
+const COPY: &str = "[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\ncopy = [\"src\"]\nto = \"/app\"\n";
+
+fn project() -> Project {
+    let project = Project::new(COPY);
+    project.write("ctx/src/file", "text");
+    project
+}
+
+/// A sample of what `tests/reliability/run` tries at length.
+#[test]
+fn what_fails_or_is_killed_leaves_nothing_wrong_behind() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reliability/run");
+    let run = Command::new("python3").arg(program).args(["--short", "--lapstrake", BINARY]).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{out}{err}");
+    assert_eq!(out.lines().filter(|line| line.ends_with(": 0 wrong")).count(), 6, "{out}{err}");
+}
+
+#[test]
+fn output_that_is_closed_full_or_not_read_is_an_error() {
+    let project = project();
+    for redirection in [">&-", ">/dev/full", "<&- >&-", "| exec head -c 0"] {
+        for arguments in ["build", "build -o -", "schema", "--help", "inspect oci:lapstrake-out", "cache size"] {
+            let script = format!("set -o pipefail; \"$0\" {arguments} {redirection}");
+            let run = project.end(project.wrapped("bash", &["-c", &script, BINARY], &[]));
+            // What fits into a pipe may be written before the reader is gone.
+            if run.code != Some(0) || !redirection.starts_with('|') {
+                assert_eq!(run.code, Some(1), "{script}: {}", run.stderr);
+            }
+            assert!(!run.stderr.contains("panicked"), "{script}: {}", run.stderr);
+        }
+    }
+    // Nothing to say, nothing lost.
+    let run = project.end(project.wrapped("bash", &["-c", "\"$0\" lock >&-", BINARY], &[]));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+}
+
+fn fifo(path: &Path) {
+    let _ = fs::remove_file(path);
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn nobody_waits_for_a_fifo() {
+    let project = project();
+    let told = |arguments: &[&str]| {
+        let mut limited = vec!["20", BINARY];
+        limited.extend(arguments);
+        let run = project.end(project.wrapped("timeout", &limited, &[]));
+        assert!(![Some(0), Some(124)].contains(&run.code), "{arguments:?}: {:?} {}", run.code, run.stderr);
+        assert!(run.stderr.contains("it is no regular file"), "{}", run.stderr);
+        run.told()
+    };
+    fifo(&project.path("pipe.toml"));
+    assert!(told(&["build", "-f", "pipe.toml"]).contains("pipe.toml"));
+    fifo(&project.path("lapstrake.lock"));
+    assert!(told(&["build"]).contains("lapstrake.lock"));
+    fs::remove_file(project.path("lapstrake.lock")).unwrap();
+    fifo(&project.path("ctx/base.tar"));
+    project.recipe("[images.app]\nfrom = \"archive:base.tar\"\n");
+    assert!(told(&["build"]).contains("base.tar"));
+    project.recipe(&COPY.replace("copy = [\"src\"]", "archive = \"base.tar\""));
+    assert!(told(&["build"]).contains("base.tar"));
+    project.recipe(COPY);
+    fifo(&project.path("ctx/.dockerignore"));
+    assert!(told(&["build"]).contains(".dockerignore"));
+}
+
+#[test]
+fn a_layout_does_not_lead_elsewhere() {
+    let project = project();
+    let layout = project.build();
+    assert_eq!(layout.index["schemaVersion"], 2);
+    for link in ["out/blobs/sha256", "out/blobs"] {
+        fs::rename(project.path(link), project.path("elsewhere")).unwrap();
+        symlink(project.path("elsewhere"), project.path(link)).unwrap();
+        let told = project.run(&["copy", "oci:out", "archive:copy.tar"]).fails(1);
+        assert!(told.contains("it is a symlink, or lies behind one"), "{told}");
+        fs::remove_file(project.path(link)).unwrap();
+        fs::rename(project.path("elsewhere"), project.path(link)).unwrap();
+    }
+    project.run(&["copy", "oci:out", "archive:copy.tar"]).ok();
+}
+
+#[test]
+fn a_layout_that_cannot_be_written_is_not_begun() {
+    let project = project();
+    project.write("ctx/src/large", vec![7; 1 << 20]);
+    project.run(&["build", "-o", "archive:image.tar"]).ok();
+    // Files of a few blocks may be written, and the layer may not.
+    let script = "ulimit -f 200; \"$0\" copy archive:image.tar oci:deep/out";
+    let mut noise = vec![0; 1 << 20];
+    let mut state = 1_u32;
+    for byte in &mut noise {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *byte = (state >> 24) as u8;
+    }
+    project.write("ctx/src/large", noise);
+    project.run(&["build", "-o", "archive:image.tar"]).ok();
+    let run = project.end(project.wrapped("bash", &["-c", script, BINARY], &[]));
+    let told = run.fails(1);
+    assert!(told.contains("File too large") && told.contains("deep/out"), "{told}");
+    assert!(!project.path("deep").exists());
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_one_state_or_an_error_that_names_it() {
+    let project = project();
+    let path = project.path("ctx/src/file");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in (0..=u8::MAX).cycle() {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let letter = b'a' + round % 26;
+                let _ = fs::remove_file(&path);
+                match round % 5 {
+                    0 => symlink("/etc/passwd", &path).unwrap(),
+                    1 => fifo(&path),
+                    _ => {
+                        // Grows in steps, is cut, and grows again: whatever is read of it at one moment is one letter.
+                        let mut file = fs::File::create(&path).unwrap();
+                        for _ in 0..40 {
+                            file.write_all(&[letter; 40_000]).unwrap();
+                        }
+                        file.set_len(100_000).unwrap();
+                    }
+                }
+            }
+        });
+        for _ in 0..25 {
+            let run = project.run(&["build", "-o", "oci:out", "--no-cache"]);
+            match run.code {
+                Some(0) => {
+                    let image = project.layout("out").image("app");
+                    let found = image.top();
+                    if found.contains("app/file") && !found.contains("passwd") {
+                        let letters: BTreeSet<u8> = image.file("app/file").into_bytes().into_iter().collect();
+                        assert!(letters.len() <= 1, "{letters:?}");
+                    }
+                }
+                Some(1 | 3) => assert!(run.stderr.contains("src/file"), "{}", run.stderr),
+                code => panic!("{code:?}: {}", run.stderr),
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_damaged_blob_of_the_cache_is_dropped_made_again_and_told() {
+    let project = project();
+    let before = project.run(&["build", "-o", "oci:out", "--cache-dir", "cache"]).ok();
+    let blobs: Vec<_> = walkdir::WalkDir::new(project.path("cache/blobs-v1"))
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    let [layer] = &blobs[..] else { panic!("{blobs:?}") };
+    let whole = fs::read(layer).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for (damaged, is_told) in [(&flipped[..], true), (&whole[..whole.len() - 1], false), (b"", false)] {
+        fs::write(layer, damaged).unwrap();
+        let after = project.run(&["build", "-o", "archive:out.tar", "--cache-dir", "cache"]).ok();
+        assert_eq!(after.digests(), before.digests());
+        assert_eq!(after.stderr.contains("was damaged: it is dropped and made again"), is_told, "{}", after.stderr);
+        assert_eq!(fs::read(layer).unwrap(), whole);
+        project.sound(&format!("archive:{}", project.path("out.tar").display()));
+    }
+}
+
+#[test]
+fn attributes_that_no_layer_takes_over_are_told() {
+    let project = project();
+    project.write("ctx/tree/a", "a").write("ctx/tree/b", "b");
+    let script = "cd ctx && tar --format=posix --pax-option='SCHILY.xattr.user.note:=x' -cf data.tar tree";
+    let made = Command::new("sh").args(["-c", script]).current_dir(project.root()).stderr(Stdio::inherit()).status();
+    assert!(made.unwrap().success());
+    project.recipe(&COPY.replace("copy = [\"src\"]", "archive = \"data.tar\""));
+    let run = project.run(&["build"]).ok();
+    assert!(run.stderr.contains("3 of the members of the archive"), "{}", run.stderr);
+    project.recipe(&COPY.replace("copy = [\"src\"]", "archive = \"data.tar\"\nexclude = [\"tree/b\"]"));
+    assert!(project.run(&["build"]).ok().stderr.contains("2 of the members"));
+}

@@ -469,8 +469,9 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         make();
         let content = found(&path);
-        std::fs::remove_file(&path).unwrap();
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let fifo = directory.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        std::fs::rename(&fifo, &path).unwrap();
         assert!(content.open().err().unwrap().to_string().contains("another file took its name"));
 
         // Grows between two reads; vanishes between two reads.

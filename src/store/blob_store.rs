@@ -109,12 +109,22 @@ impl BlobStore {
     /// # Errors
     /// Where it cannot be made.
     pub fn temporary(parent: &Path) -> Result<Self, StoreError> {
+        /// More builds than that do not begin at once between two steps of one.
+        const TRIES: u32 = 5;
         collect_temporary(parent);
-        let directory = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .tempdir_in(parent)
-            .map_err(StoreError::io("making a temporary cache in", parent))?;
-        Self::with(directory.path().to_owned(), Some(directory), || {})
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            let directory = tempfile::Builder::new()
+                .prefix(TEMPORARY)
+                .tempdir_in(parent)
+                .map_err(StoreError::io("making a temporary cache in", parent))?;
+            match Self::with(directory.path().to_owned(), Some(directory), || {}) {
+                // Another build took it for one that nobody holds, before it was locked.
+                Err(StoreError::Io { source, .. }) if left > 0 && source.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened,
+            }
+        }
     }
 
     fn with(root: PathBuf, temporary: Option<tempfile::TempDir>, waiting: impl FnOnce()) -> Result<Self, StoreError> {
@@ -410,6 +420,7 @@ mod tests {
         fs::create_dir(&copy).unwrap();
         fs::copy(live.root().join(TAG_FILE), copy.join(TAG_FILE)).unwrap();
         fs::create_dir(parent.path().join("lapstrake-cache-foreign")).unwrap();
+        fs::write(parent.path().join("lapstrake-cache-foreign/notes"), "mine").unwrap();
         BlobStore::temporary(parent.path()).unwrap();
         assert!(!copy.exists());
         assert!(parent.path().join("lapstrake-cache-foreign").exists());

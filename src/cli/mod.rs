@@ -8,10 +8,12 @@ mod exit;
 mod explain;
 mod init;
 mod inspect;
+mod load;
 mod lock;
 mod progress;
 mod signals;
 mod transfer;
+mod watch;
 mod workshop;
 
 use std::io::{self, Write};

@@ -5,6 +5,7 @@
 mod bases;
 mod ca;
 mod debian;
+mod dev_loop;
 mod errors;
 mod explain;
 mod fetch;

@@ -201,6 +201,12 @@ pub(crate) struct BuildArgs {
     /// Push to the repositories that the recipe names
     #[arg(long)]
     pub(crate) push: bool,
+    /// Hand the images to the Docker or podman of this machine, or to PROGRAM
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) load: Option<String>,
+    /// Build again whenever something changes, until interrupted
+    #[arg(long, conflicts_with_all = ["dry_run", "no_cache"])]
+    pub(crate) watch: bool,
     /// Tag in place of the recipe's: a bare tag, or a full reference where one image is built; may be given several times
     #[arg(short, long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,

@@ -22,9 +22,11 @@ use super::args::{BuildArgs, Global};
 use super::dry_run::{self, LockChange, Shadow};
 use super::environment::{LazyRegistries, epoch, load_recipe, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::load::Loader;
 use super::lock;
 use super::progress::Progress;
 use super::transfer::{push_all, references_of};
+use super::watch;
 use super::workshop::Workshop;
 
 /// Where images go when nothing is said.
@@ -33,6 +35,13 @@ pub(super) const DEFAULT_OUTPUT: &str = "oci:./lapstrake-out";
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
+    match args.watch {
+        true => watch::forever(global, args, &reporter, &mut || once(global, args, &reporter)),
+        false => once(global, args, &reporter),
+    }
+}
+
+fn once(global: &Global, args: &BuildArgs, reporter: &Reporter) -> Outcome {
     let (recipe, inputs) = load_recipe(global, &args.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
@@ -58,7 +67,7 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let path = lock::lock_path(&recipe);
     let before = lock::read(&path)?;
     let nothing = Lock::default();
-    let workshop = Workshop::new(global, args.offline, &reporter)?;
+    let workshop = Workshop::new(global, args.offline, reporter)?;
     let outside = workshop.outside(&recipe);
     let warn = |text: String| reporter.warn(text);
     let candidates = if args.no_cache { Vec::new() } else { candidates(args, &recipe, &plan, &outputs, &workshop)? };
@@ -89,7 +98,7 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     }
     let kept = |lock: &Lock| match args.locked {
         true => Ok(()),
-        false => lock::keep(&path, before.as_ref(), lock, &reporter),
+        false => lock::keep(&path, before.as_ref(), lock, reporter),
     };
     let done =
         build_and_put(&builder, &wanted, &outputs, registries, &kept, &pushed_layers).map_err(|failure| match before {
@@ -116,6 +125,10 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
         },
         done => done?,
     };
+    if let Some(program) = &args.load {
+        let artifacts: Vec<Artifact> = built.iter().map(|image| image.artifact.clone()).collect();
+        Loader::find(Some(program))?.load(&artifacts, store, reporter)?;
+    }
     report(args, global, &built, &pushed, &outputs)
 }
 
@@ -414,7 +427,7 @@ fn outputs(args: &BuildArgs, inputs: &Inputs, wanted: &BTreeSet<ImageName>) -> O
     if args.push && !outputs.contains(&Place::OwnNames) {
         outputs.push(Place::OwnNames);
     }
-    if outputs.is_empty() {
+    if outputs.is_empty() && args.load.is_none() {
         outputs.push(Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)?);
     }
     if outputs.iter().filter(|output| output.is_standard()).count() > 1 {

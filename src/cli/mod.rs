@@ -14,6 +14,7 @@ mod help;
 mod init;
 mod inspect;
 mod known_digests;
+mod load;
 mod lock;
 mod progress;
 mod report;
@@ -22,6 +23,7 @@ mod selection;
 mod signals;
 mod transfer;
 mod verify;
+mod watch;
 mod workshop;
 
 use std::io::{self, Write};

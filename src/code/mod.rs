@@ -118,6 +118,7 @@ codes! {
     OutputTaken = 505 => place::OUTPUT_TAKEN;
     OutputUnwritable = 506 => place::OUTPUT_UNWRITABLE;
     OutputForm = 507 => place::OUTPUT_FORM;
+    NotLoaded = 508 => place::NOT_LOADED;
 
     NoSuite = 601 => debian::NO_SUITE;
     NoPackage = 602 => debian::NO_PACKAGE;
@@ -176,6 +177,7 @@ codes! {
     CacheForeign = 1004 => machine::CACHE_FOREIGN;
     CacheDamaged = 1005 => machine::CACHE_DAMAGED;
     Internal = 1006 => machine::INTERNAL;
+    NotWatched = 1007 => machine::NOT_WATCHED;
 
     Untrue = 1101 => machine::UNTRUE;
     Differs = 1102 => machine::DIFFERS;

@@ -9,6 +9,7 @@ mod codes;
 mod completions;
 mod database;
 mod debian;
+mod dev_loop;
 mod diff;
 mod dry_run;
 mod errors;

@@ -50,6 +50,14 @@ pub(crate) const INTERNAL: Page = Page {
     example: "$ lapstrake --version",
 };
 
+pub(crate) const NOT_WATCHED: Page = Page {
+    title: "changes cannot be watched for",
+    meaning: "`build --watch` asks the kernel to tell of changes in the context, and it does not.",
+    why: "There are more directories than `fs.inotify.max_user_watches` lets one user watch, or the file system tells nobody.",
+    remedy: "Raise that limit, or move large directories out of the context; without --watch, `build` needs none of it.",
+    example: "$ sysctl fs.inotify.max_user_watches=1048576",
+};
+
 pub(crate) const UNTRUE: Page = Page {
     title: "a layer that was found is not what is made of the same things",
     meaning: "`--verify-cache` built a layer that a cache or a registry has under the same key, and its bytes are others.",

@@ -57,3 +57,11 @@ pub(crate) const OUTPUT_FORM: Page = Page {
     remedy: "Use `archive:` or `oci:`, or choose one platform.",
     example: "$ lapstrake copy oci:lapstrake-out archive:all.tar",
 };
+
+pub(crate) const NOT_LOADED: Page = Page {
+    title: "no Docker or podman took the images",
+    meaning: "`--load` hands what was built to the Docker or podman of this machine, and there is none, or it refused.",
+    why: "No daemon is running, this user may not speak to it, its disk is full, or the image is for another machine.",
+    remedy: "Start it, name the program (`--load=podman`), or write a file and load that: `-o docker-archive:FILE`.",
+    example: "$ lapstrake build web --load=podman",
+};

@@ -1,0 +1,170 @@
+//! `build --watch`: builds again whenever something changes that a build reads.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use lapstrake::code::ErrorCode;
+use lapstrake::place::{FilePlace, Place};
+use lapstrake::recipe::{self, Base, Recipe};
+use lapstrake::report::Reporter;
+use notify::event::EventKind;
+use notify::{ErrorKind, RecursiveMode, Watcher};
+
+use super::args::{BuildArgs, Global};
+use super::build::DEFAULT_OUTPUT;
+use super::environment::{cache_directory, load_recipe};
+use super::exit::{Code, Failure, Outcome};
+
+/// Editors and checkouts write several files at a time: a build waits until nothing changed for so long.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// What files that are not finished yet start with; see `store::blob_store`.
+const UNFINISHED: &str = ".lapstrake-";
+
+/// Builds, and builds again after each change, until a signal ends the process. A build that fails is told, and the next
+/// change tried.
+///
+/// # Errors
+/// Where nothing can be watched.
+pub(super) fn forever(
+    global: &Global,
+    args: &BuildArgs,
+    reporter: &Reporter,
+    once: &mut dyn FnMut() -> Outcome,
+) -> Outcome {
+    let (sender, changes) = mpsc::channel();
+    let mut watcher = notify::recommended_watcher(sender).map_err(|error| failure(&error))?;
+    let mut watched = BTreeSet::new();
+    loop {
+        // Watched first, so that no change falls between the build and the watching.
+        let (wanted, own) = directories(global, args);
+        for (directory, mode) in wanted {
+            if watched.insert(directory.clone()) {
+                watcher.watch(&directory, mode).map_err(|error| failure(&error))?;
+            }
+        }
+        match once() {
+            Ok(()) => {}
+            Err(failure) if failure.code == Code::Usage => return Err(failure),
+            Err(failure) => drop(writeln!(io::stderr(), "{}", failure.render())),
+        }
+        reporter.note("waiting for changes");
+        wait(&changes, &own)?;
+    }
+}
+
+/// Waits for a change that no build made, and for quiet after it.
+fn wait(changes: &Receiver<notify::Result<notify::Event>>, own: &Own) -> Outcome {
+    loop {
+        let event = changes.recv().map_err(|error| ended(&error))?.map_err(|error| failure(&error))?;
+        if own.may_matter(&event) {
+            break;
+        }
+    }
+    loop {
+        match changes.recv_timeout(QUIET) {
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(error @ RecvTimeoutError::Disconnected) => return Err(ended(&error)),
+        }
+    }
+}
+
+/// Paths that builds write to.
+struct Own(Vec<PathBuf>);
+
+impl Own {
+    fn may_matter(&self, event: &notify::Event) -> bool {
+        // Where events were lost, something may have changed.
+        !matches!(event.kind, EventKind::Access(_))
+            && (event.need_rescan() || event.paths.iter().any(|path| self.is_input(path)))
+    }
+
+    fn is_input(&self, path: &Path) -> bool {
+        let unfinished =
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()));
+        !unfinished && !self.0.iter().any(|own| path.starts_with(own)) && !is_inside_git(path)
+    }
+}
+
+/// Whether a path is something of git's that says nothing of commits and branches.
+fn is_inside_git(path: &Path) -> bool {
+    let mut parts = path.components().skip_while(|part| *part != Component::Normal(OsStr::new(".git")));
+    parts.next().is_some()
+        && match parts.next() {
+            Some(Component::Normal(name)) => {
+                !["HEAD", "refs", "packed-refs"].iter().any(|known| name == *known)
+                    || path.extension().is_some_and(|extension| extension == "lock")
+            }
+            _ => true,
+        }
+}
+
+/// What a build reads, as far as the recipe can be read, and what it writes.
+fn directories(global: &Global, args: &BuildArgs) -> (Vec<(PathBuf, RecursiveMode)>, Own) {
+    let mut read = vec![(parent(&global.file), RecursiveMode::NonRecursive)];
+    let files = [&args.metadata_file, &args.iidfile, &args.digest_file, &args.image_refs];
+    let mut written: Vec<PathBuf> = files.into_iter().flatten().cloned().collect();
+    written.extend(std::env::var_os("GITHUB_OUTPUT").map(PathBuf::from));
+    written.extend(cache_directory(global));
+    let default = (args.output.is_empty() && !args.push && args.load.is_none()).then(|| DEFAULT_OUTPUT.to_owned());
+    if let Ok((recipe, inputs)) = load_recipe(global, &args.set) {
+        read.push((recipe.context.clone(), RecursiveMode::Recursive));
+        read.extend(recipe.images.iter().flat_map(|image| bases(&recipe, image)));
+        // Names with placeholders are those of one image, and known when it is built.
+        let outputs = args.output.iter().filter_map(|text| recipe::fill(text, &inputs, None).ok());
+        let places = outputs.chain(default).filter_map(|text| Place::parse(&text).ok());
+        written.extend(places.filter_map(|place| match place {
+            Place::Layout { directory, .. } => Some(directory),
+            Place::Archive { file: FilePlace::Path(path), .. } => Some(path),
+            _ => None,
+        }));
+    }
+    let read = read.into_iter().filter_map(|(path, mode)| Some((path.canonicalize().ok()?, mode))).collect();
+    (read, Own(written.iter().filter_map(|path| whole(path)).collect()))
+}
+
+/// Where the base of an image is, where that is on this machine.
+fn bases(recipe: &Recipe, image: &recipe::Image) -> Vec<(PathBuf, RecursiveMode)> {
+    let Base::Place(place) = &image.from.value else { return Vec::new() };
+    let platforms = lapstrake::build::platforms(recipe, image, None);
+    let places = platforms.iter().filter_map(|platform| place.resolve(&platform.architecture).ok());
+    let path = |place| match place {
+        recipe::Place::Registry(_) => None,
+        recipe::Place::Oci(path) => Some((recipe.context.join(path), RecursiveMode::Recursive)),
+        recipe::Place::OciArchive(path) | recipe::Place::DockerArchive(path) | recipe::Place::Archive(path) => {
+            Some((parent(&recipe.context.join(path)), RecursiveMode::NonRecursive))
+        }
+    };
+    places.filter_map(path).collect()
+}
+
+/// A path as the kernel knows it, also where the last part is not there yet.
+fn whole(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok().or_else(|| Some(parent(path).canonicalize().ok()?.join(path.file_name()?)))
+}
+
+fn parent(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn ended(error: &dyn std::error::Error) -> Failure {
+    Failure::told(Code::Failed, ErrorCode::NotWatched, format!("watching for changes ended: {error}"))
+}
+
+fn failure(error: &notify::Error) -> Failure {
+    let paths: Vec<String> = error.paths.iter().map(|path| format!("{path:?}")).collect();
+    let failure =
+        Failure::told(Code::Failed, ErrorCode::NotWatched, format!("watching {}: {:?}", paths.join(", "), error.kind));
+    match error.kind {
+        ErrorKind::MaxFilesWatch => failure.hint("raise fs.inotify.max_user_watches, or move large directories out"),
+        _ => failure,
+    }
+}

@@ -1,0 +1,107 @@
+//! `build --watch` and `build --load`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::Project;
+
+const RECIPE: &str = "
+[images.web]
+from = \"scratch\"
+[[images.web.layers]]
+copy = [\"app\"]
+to = \"/app\"
+";
+
+/// How long a test waits for a line; it takes no part in what the line says.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A build that watches, and the lines that it writes to standard output.
+struct Watching {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Watching {
+    fn start(project: &Project, arguments: &[&str]) -> Self {
+        let mut command = project.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Watching { child, lines }
+    }
+
+    /// The digest that the next line tells.
+    fn digest(&self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE).expect("a build that ends");
+        line.split('\t').nth(2).expect("a digest").to_owned()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_change_is_built_and_what_a_build_writes_is_none() {
+    let project = Project::new(RECIPE);
+    project.write("ctx/app/main.py", "one");
+    // What it writes lies where it reads: that must not make it build again.
+    let watching =
+        Watching::start(&project, &["build", "--watch", "-o", "oci:ctx/out", "--metadata-file", "ctx/meta.json"]);
+    let first = watching.digest();
+    project.write("ctx/app/main.py", "two!");
+    let second = watching.digest();
+    assert_ne!(first, second);
+    // A mistake is told, and the next change built.
+    project.recipe("[images.web]\nfrom = \"nowhere\"\n");
+    project.recipe(RECIPE);
+    fs::remove_file(project.path("ctx/app/main.py")).unwrap();
+    project.write("ctx/app/main.py", "one");
+    let third = loop {
+        let digest = watching.digest();
+        if digest != second {
+            break digest;
+        }
+    };
+    assert_eq!(first, third);
+    assert!(watching.lines.recv_timeout(Duration::from_millis(500)).is_err(), "it built again by itself");
+}
+
+/// A program that takes images as Docker does, into a file.
+fn program(project: &Project, name: &str, body: &str) {
+    project.write(&format!("bin/{name}"), format!("#!/bin/sh\n{body}\n")).chmod(&format!("bin/{name}"), 0o755);
+}
+
+#[test]
+fn images_are_handed_to_the_program_that_is_there() {
+    let project = Project::new(RECIPE);
+    project.write("ctx/app/main.py", "one");
+    program(&project, "docker", "exit 1");
+    program(&project, "podman", "[ \"$1\" = version ] || cat > loaded.tar");
+    let path = format!("{}:/usr/bin:/bin", project.path("bin").display());
+    let done = project.command(&["build", "--load"]).env("PATH", &path).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let listed = project.command(&["inspect", "docker-archive:loaded.tar", "--files"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("app/main.py"));
+    assert!(!project.path("lapstrake-out").exists(), "nothing else was asked for");
+
+    program(&project, "podman", "cat > /dev/null; echo 'no space left' >&2; exit 3");
+    let done = project.command(&["build", "--load=podman"]).env("PATH", &path).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("podman load did not take the images") && said.contains("no space left"), "{said}");
+
+    let done = project.command(&["build", "--load"]).env("PATH", project.path("nothing")).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("neither a Docker daemon nor podman"), "{said}");
+}

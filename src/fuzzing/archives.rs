@@ -64,8 +64,11 @@ fn is_plain(path: &TreePath) {
     assert!(path.components().all(fine) && !path.as_bytes().contains(&0), "a path that is none: {path}");
 }
 
-/// Where the `tar` crate takes the archive, it sees the same members.
+/// Where the `tar` crate takes the archive, it sees the same members. Of a PAX record it reads the first line alone.
 fn read_by_others(bytes: &[u8], ours: &[(Member, Vec<u8>)]) {
+    if ours.iter().any(|(member, _)| member.path.as_bytes().contains(&b'\n')) {
+        return;
+    }
     let mut archive = tar::Archive::new(bytes);
     let Ok(entries) = archive.entries() else { return };
     let mut theirs = Vec::new();

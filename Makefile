@@ -6,7 +6,7 @@ export LAPSTRAKE_UV ?= $(CURDIR)/testdata/build/uv/bin/uv
 
 LAPSTRAKE := target/x86_64-unknown-linux-gnu/release/lapstrake
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint fuzz clean
 
 # Builds lapstrake, and every recipe into ./lapstrake-out, as it is locked; what has left the mirror since is locked again.
 demo:
@@ -33,6 +33,11 @@ testdata/build/hello/hello: testdata/hello/hello.c
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+# A short run of every fuzzer; `fuzz/run SECONDS` makes longer ones of what was built. Wants cargo-fuzz and a nightly toolchain.
+fuzz:
+	cd fuzz && cargo +nightly fuzz build --sanitizer none
+	fuzz/run 20
 
 clean:
 	rm -rf lapstrake-out testdata/build

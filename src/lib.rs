@@ -11,6 +11,8 @@ pub mod difference;
 pub mod dockerfile;
 pub mod elf;
 pub mod explain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod git;
 pub mod host;
 pub mod image;

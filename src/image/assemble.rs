@@ -6,6 +6,7 @@ use crate::oci::{
     Compression, Descriptor, DiffId, Digest, Encoded, Family, History, ImageConfig, Index, JsonError, Manifest,
     MediaType, Platform, annotation,
 };
+use crate::shown::Shown;
 
 use super::Settings;
 
@@ -78,7 +79,7 @@ pub enum ImageError {
         base: usize,
     },
     /// The base contradicts itself.
-    #[error("the base's config does not fit its manifest: {0}")]
+    #[error("the base's config is wrong: {0}")]
     Base(String),
     /// A layer cannot be told in Docker's words.
     #[error(
@@ -202,6 +203,24 @@ fn check_base(base: &ImageBase, config: &ImageConfig) -> Result<(), ImageError> 
     if !config.history.is_empty() && lines != layers {
         return Err(ImageError::Base(format!("it has {layers} layers, and its history tells of {lines}")));
     }
+    if config.rootfs.kind != "layers" {
+        let kind = Shown::new(config.rootfs.kind.as_bytes());
+        return Err(ImageError::Base(format!("its root is made of {kind}, and only `layers` are known")));
+    }
+    // What stands there is handed to a process: no name, no `=` or a NUL means one thing here and another there.
+    let wrong = |line: &&String| line.contains('\0') || !line.find('=').is_some_and(|at| at > 0);
+    if let Some(line) = config.config.env.iter().find(wrong) {
+        // The value may be a secret.
+        let name = Shown::new(line.split('=').next().unwrap_or_default().as_bytes());
+        return Err(ImageError::Base(format!("its environment holds {name} in a form that is not NAME=value")));
+    }
+    let settings = &config.config;
+    let lists = [&settings.entrypoint, &settings.cmd, &settings.shell];
+    let words = lists.into_iter().flatten().flatten().chain(&settings.user).chain(&settings.working_dir);
+    if let Some(word) = words.into_iter().find(|word| word.contains('\0')) {
+        let word = Shown::new(word.as_bytes());
+        return Err(ImageError::Base(format!("it holds {word}, and nothing with a NUL can be executed or entered")));
+    }
     Ok(())
 }
 
@@ -263,6 +282,18 @@ mod tests {
         base.config.history = vec![History::default(), History::default()];
         assert!(matches!(build(&base, &[], Family::Oci), Err(ImageError::Base(_))));
         base.config.history.pop();
+        for line in ["PATH", "=x", "", "A=\0"] {
+            base.config.config.env = vec!["GOOD=".to_owned(), line.to_owned()];
+            let error = build(&base, &[], Family::Oci).unwrap_err().to_string();
+            assert!(error.contains("not NAME=value") && !error.contains("GOOD"), "{error}");
+        }
+        base.config.config.env = vec!["A=b=c".to_owned(), "B=".to_owned()];
+        base.config.config.cmd = Some(vec!["a\0b".to_owned()]);
+        assert!(matches!(build(&base, &[], Family::Oci), Err(ImageError::Base(_))));
+        base.config.config.cmd = None;
+        base.config.rootfs.kind = "snapshots".to_owned();
+        assert!(matches!(build(&base, &[], Family::Oci), Err(ImageError::Base(_))));
+        base.config.rootfs.kind = "layers".to_owned();
         let tower = |count| vec![layer("l"); count];
         assert!(build(&base, &tower(126), Family::Oci).is_ok());
         assert!(matches!(

@@ -149,15 +149,15 @@ impl Place {
         }
         let looks_like_file = is_archive(text);
         if text.starts_with(['/', '.', '~']) || looks_like_file {
-            let directory = format!("`oci:{text}` (a directory)");
-            let file = format!("`archive:{text}` (a file)");
+            let directory = format!("{} (a directory)", suggested("oci:", text));
+            let file = format!("{} (a file)", suggested("archive:", text));
             let suggestion = if looks_like_file { file } else { format!("{directory} or {file}") };
             return Err(PlaceError::Bare { text: shown(), suggestion });
         }
         if !text.contains(['/', ':', '@']) {
-            let suggestion = format!(
-                "`oci:{text}` (a directory), `archive:{text}` (a file) or `docker.io/library/{text}` (a registry)"
-            );
+            let [directory, file, registry] =
+                ["oci:", "archive:", "docker.io/library/"].map(|kind| suggested(kind, text));
+            let suggestion = format!("{directory} (a directory), {file} (a file) or {registry} (a registry)");
             return Err(PlaceError::Bare { text: shown(), suggestion });
         }
         parse_reference(text, text)
@@ -175,6 +175,11 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, PlaceError> {
         Place::parse(text)
     }
+}
+
+/// What may be meant, as it is shown.
+fn suggested(kind: &str, text: &str) -> Shown {
+    Shown::new(format!("{kind}{text}").as_bytes())
 }
 
 fn parse_reference(text: &str, reference: &str) -> Result<Place, PlaceError> {
@@ -297,7 +302,10 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
         None => Ok(None),
         Some("true" | "1") => Ok(Some(true)),
         Some("false" | "0") => Ok(Some(false)),
-        Some(other) => Err(bad(format!("has `{key}={other}`, which is neither true nor false"))),
+        Some(other) => {
+            let given = Shown::new(format!("{key}={other}").as_bytes());
+            Err(bad(format!("has {given}, which is neither true nor false")))
+        }
     };
     let (push, tar) = (flag("push", push)?, flag("tar", tar)?);
     let kind = kind.ok_or_else(|| bad("has no `type=`".to_owned()))?;
@@ -479,7 +487,11 @@ mod tests {
         }
         let secret = error("user:hunter2@r.example.com/a");
         assert!(!secret.contains("hunter2"), "{secret}");
-        assert!(!error("oci:x:\u{1b}[31m").contains('\u{1b}'));
+        for hostile in
+            ["oci:x:\u{1b}[31m", "\u{1b}[31m", "./\u{1b}", "\u{1b}.tar", "type=oci,tar=\u{1b},dest=x", "a/\u{1b}:x"]
+        {
+            assert!(!error(hostile).contains('\u{1b}'), "{hostile:?}");
+        }
     }
 
     proptest! {

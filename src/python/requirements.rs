@@ -183,7 +183,7 @@ impl Requirements {
     pub fn read(file: &str, variables: Variables<'_>, read: ReadFile<'_>) -> Result<Self, RequirementsError> {
         let mut reader =
             Reader { result: Requirements::default(), seen: BTreeSet::new(), stack: Vec::new(), variables, read };
-        reader.file(file, None, false)?;
+        reader.file(file, file, None, false)?;
         Ok(reader.result)
     }
 
@@ -340,6 +340,21 @@ mod tests {
         for bad in ["a==${TOKEN}=", "--what=${TOKEN}", "-r ${TOKEN}", "a --hash=${TOKEN}", "a ; ${TOKEN}"] {
             let error = read(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        }
+        // Files that they name are read, and called by what is written.
+        let nested = |text| {
+            let root = "-r ${TOKEN}/x.txt\n";
+            read_files(&[("requirements.txt", root), ("s3cret/x.txt", "-r y.txt"), ("s3cret/y.txt", text)])
+        };
+        let found = nested("w/a-1-py3-none-any.whl").unwrap();
+        assert_eq!(packages(&found.entries), ["s3cret/w/a-1-py3-none-any.whl"]);
+        assert_eq!(found.entries[0].place, Place { file: "${TOKEN}/y.txt".into(), line: 1 });
+        for (bad, told) in
+            [("a==", "line 1 of `${TOKEN}/y.txt`"), ("-r z", "`${TOKEN}/z` of line 1 of `${TOKEN}/y.txt`")]
+        {
+            let error = nested(bad).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(said.contains(told) && !said.contains("s3cret"), "{said}");
         }
     }
 

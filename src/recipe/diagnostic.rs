@@ -27,7 +27,7 @@ pub struct Sources(Arc<[Source]>);
 impl Sources {
     /// The texts by name, the recipe's file first.
     pub(crate) fn new(texts: Vec<(String, String)>) -> Self {
-        Sources(texts.into_iter().map(|(name, text)| Source { name, text }).collect())
+        Sources(texts.into_iter().map(|(name, text)| Source { name: printable(name), text }).collect())
     }
 
     /// How many texts there are.
@@ -150,7 +150,7 @@ impl Diagnostic {
         Diagnostic {
             code: None,
             severity,
-            message: message.into(),
+            message: printable(message),
             sources: sources.clone(),
             primary: Some(Label { span, text: String::new() }),
             others: Vec::new(),
@@ -163,7 +163,7 @@ impl Diagnostic {
     #[must_use]
     pub fn label(mut self, text: impl Into<String>) -> Self {
         if let Some(primary) = &mut self.primary {
-            primary.text = text.into();
+            primary.text = printable(text);
         }
         self
     }
@@ -171,21 +171,21 @@ impl Diagnostic {
     /// A second place that the message is about.
     #[must_use]
     pub fn also(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.others.push(Label { span, text: text.into() });
+        self.others.push(Label { span, text: printable(text) });
         self
     }
 
     /// A fact that helps to understand.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
-        self.notes.push((Note::Note, text.into()));
+        self.notes.push((Note::Note, printable(text)));
         self
     }
 
     /// What to do about it.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {
-        self.notes.push((Note::Help, text.into()));
+        self.notes.push((Note::Help, printable(text)));
         self
     }
 
@@ -323,6 +323,17 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// The text with control characters by number: what a message quotes may come from anywhere, and goes to a terminal.
+fn printable(text: impl Into<String>) -> String {
+    let text = text.into();
+    let unfit = |c: char| c.is_control() && c != '\n';
+    if !text.contains(unfit) {
+        return text;
+    }
+    let shown = |c: char| if unfit(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
 /// Moves both ends to where characters begin, inside the text.
 fn on_boundaries(text: &str, range: Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(range.start.min(text.len()));
@@ -338,8 +349,9 @@ fn star(text: &mut String, range: Range<usize>) {
 }
 
 /// Puts stars over what looks like a user name and password in front of an `@`: all between `://` and the last `@` of a word,
-/// and all of `user:secret` in front of one. A digest (`@sha256:`) is none; an `@` that is written as an escape has no other
-/// purpose. Rather too much is hidden than too little. The number of bytes stays.
+/// and all of `user:secret` in front of one; and over what follows the `?` of an address, which may be a token. A digest
+/// (`@sha256:`) is none; an `@` that is written as an escape has no other purpose. Rather too much is hidden than too little.
+/// The number of bytes stays.
 pub(crate) fn hide_credentials(text: &str) -> String {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '<' | '>');
     let mut shown = String::with_capacity(text.len());
@@ -356,9 +368,15 @@ pub(crate) fn hide_credentials(text: &str) -> String {
             },
             (None, None) => 0..0,
         };
-        shown.push_str(&word[..secret.start]);
-        shown.extend(word[secret.clone()].bytes().map(|_| '*'));
-        shown.push_str(&word[secret.end..]);
+        let address = word.trim_end_matches(ends);
+        let query = match address.find("://").map(|scheme| scheme.max(secret.end).min(address.len())) {
+            Some(from) => address[from..].find('?').map_or(address.len(), |at| from + at + 1),
+            None => address.len(),
+        };
+        let mut hidden = word.to_owned();
+        star(&mut hidden, query..address.len());
+        star(&mut hidden, secret);
+        shown.push_str(&hidden);
     }
     shown
 }
@@ -469,6 +487,8 @@ mod tests {
             ("u = 'me:pw@r.example.com/x:1'", "u = '*****@r.example.com/x:1'"),
             ("u = \"r.example.com:5000/x:1@sha256:ab\"", "u = \"r.example.com:5000/x:1@sha256:ab\""),
             ("u = \"me:pw\\u0040h/x\"", "u = \"*****\\u0040h/x\""),
+            ("u = \"https://h/x?token=s3&b=ö\"", "u = \"https://h/x?*************\""),
+            ("u = \"https://me:p?w@h/x?t\", \"a?b\"", "u = \"https://******@h/x?*\", \"a?b\""),
             ("u = \"jane@example.com\"", "u = \"jane@example.com\""),
         ] {
             assert_eq!(hide_credentials(text), shown);
@@ -478,6 +498,20 @@ mod tests {
             .hide(Span::new(0, 4..18))
             .to_string();
         assert!(hidden.contains("u = **************"), "{hidden}");
+    }
+
+    #[test]
+    fn what_is_quoted_is_fit_for_a_terminal() {
+        let sources = Sources::new(vec![("r\u{1b}.toml".to_owned(), "a\u{1b} = 1\u{9b}\n".to_owned())]);
+        let text = "x\u{1b}[31m\u{7}";
+        let shown = Diagnostic::error(&sources, Span::new(0, 0..2), text).label(text).note(text).help(text);
+        for style in [Style::PLAIN, Style { color: true, ..Style::PLAIN }] {
+            let shown = shown.clone().also(Span::new(0, 5..6), text).render(style);
+            let bare = shown.replace("\u{1b}[", "");
+            assert!(!bare.contains(['\u{1b}', '\u{7}', '\u{9b}']) && !shown.contains("\u{1b}[31m\u{7}"), "{shown:?}");
+            assert!(shown.contains("x\\u{1b}[31m\\u{7}"), "{shown:?}");
+        }
+        assert!(!shown.position().is_some_and(|position| position.contains('\u{1b}')));
     }
 
     proptest! {

@@ -4,8 +4,8 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// One challenge: a scheme and its parameters, both in small letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
-    pub(super) scheme: String,
+pub(crate) struct Challenge {
+    pub(crate) scheme: String,
     parameters: Vec<(String, String)>,
 }
 
@@ -15,7 +15,7 @@ const MAX_CHALLENGES: usize = 16;
 
 impl Challenge {
     /// A parameter's value. One that stands there twice is none: two readers could read two.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.parameters.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
         values.next().filter(|first| values.all(|other| other == *first))
     }
@@ -34,7 +34,7 @@ impl Challenge {
 }
 
 /// Reads a list of challenges. A comma separates parameters as well as challenges, and may stand inside quotes.
-pub(super) fn parse(text: &str) -> Vec<Challenge> {
+pub(crate) fn parse(text: &str) -> Vec<Challenge> {
     let mut found: Vec<Challenge> = Vec::new();
     if text.len() > MAX_HEADER {
         return found;

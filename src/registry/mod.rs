@@ -4,9 +4,9 @@
 //! `client`, the one place that follows redirects and adds credentials.
 
 mod auth;
-mod challenge;
+pub(crate) mod challenge;
 mod client;
-mod credentials;
+pub(crate) mod credentials;
 mod endpoint;
 mod error;
 mod options;

@@ -5,6 +5,8 @@
 
 mod ahead;
 mod pax;
+#[cfg(test)]
+mod properties;
 pub mod read;
 pub mod write;
 

@@ -400,6 +400,10 @@ impl<R: Read> Reader<R> {
     ) -> Result<Member, ReadError> {
         let block = header.as_bytes();
         let ustar = &block[257..263] == b"ustar\0";
+        if ustar && extensions.path.is_none() && block[345] != 0 && &block[263..265] != b"00" {
+            let reason = "a prefix in a ustar header of an unknown version, which some readers pass over".to_owned();
+            return Err(ReadError::Header { offset, reason });
+        }
         let mut name = extensions.path.unwrap_or_else(|| {
             let mut name = until_nul(&block[345..500]).to_vec();
             if !ustar || name.is_empty() {
@@ -704,14 +708,17 @@ mod tests {
         broken[0] = b'g';
         let mut junk = good.clone();
         junk.extend_from_slice(&file);
-        let mut negative = member("f", b'0', 0, b"");
-        negative[124..136].copy_from_slice(&[0xff; 12]);
-        let sum: u32 = negative[..512]
-            .iter()
-            .enumerate()
-            .map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) })
-            .sum();
-        negative[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let changed = |at: usize, bytes: &[u8], version: &[u8]| {
+            let mut header = member("f", b'0', 0, b"");
+            header[at..at + bytes.len()].copy_from_slice(bytes);
+            header[263..265].copy_from_slice(version);
+            header[148..156].fill(b' ');
+            let sum: u32 = header[..512].iter().map(|byte| u32::from(*byte)).sum();
+            header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            header
+        };
+        assert_eq!(all(&archive(&[changed(345, b"p", b"00")])).unwrap()[0].0.path.to_string(), "/p/f");
+        assert_eq!(all(&archive(&[changed(345, b"", b"\0\0")])).unwrap()[0].0.path.to_string(), "/f");
         let cases: Vec<(&str, Vec<u8>)> = vec![
             ("checksum", broken),
             ("second archive", junk),
@@ -737,7 +744,8 @@ mod tests {
             ("empty symlink", archive(&[member("f", b'2', 0, b"")])),
             ("climbs", archive(&[member("a/../../f", b'0', 3, b"abc")])),
             ("root is a file", archive(&[member("./", b'2', 0, b"")])),
-            ("negative size", archive(&[negative])),
+            ("negative size", archive(&[changed(124, &[0xff; 12], b"00")])),
+            ("prefix of another version", archive(&[changed(345, b"p", b"\0\0")])),
             ("uid -1", archive(&[pax(&[("uid", "-1")]), file.clone()])),
             ("uid 2^32", archive(&[pax(&[("uid", "4294967296")]), file.clone()])),
             ("uid 2^32-1", archive(&[pax(&[("uid", "4294967295")]), file.clone()])),

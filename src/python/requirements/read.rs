@@ -20,9 +20,11 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Reads a file; `name` is what messages call it, without the values of variables.
     pub(super) fn file(
         &mut self,
         file: &str,
+        name: &str,
         from: Option<&Place>,
         constraints: bool,
     ) -> Result<(), RequirementsError> {
@@ -42,7 +44,7 @@ impl Reader<'_> {
         if !self.seen.insert((file.to_owned(), constraints)) {
             return Ok(());
         }
-        let failed = |source| RequirementsError::Read { file: file.to_owned(), from: from.cloned(), source };
+        let failed = |source| RequirementsError::Read { file: name.to_owned(), from: from.cloned(), source };
         let bytes = (self.read)(file).map_err(failed)?;
         if bytes.len() > MAX_FILE {
             return Err(failed(std::io::Error::other(format!("it has more than {MAX_FILE} bytes"))));
@@ -52,7 +54,7 @@ impl Reader<'_> {
         self.result.files.push(file.to_owned());
         self.stack.push(file.to_owned());
         for (line, text) in logical_lines(text) {
-            self.line(&text, Place { file: file.to_owned(), line }, constraints)?;
+            self.line(&text, Place { file: name.to_owned(), line }, constraints)?;
         }
         self.stack.pop();
         Ok(())
@@ -61,11 +63,11 @@ impl Reader<'_> {
     fn line(&mut self, text: &str, place: Place, constraints: bool) -> Result<(), RequirementsError> {
         let filled = filled(text, self.variables);
         if filled == text {
-            return self.plain_line(text, None, place, constraints);
+            return self.plain_line(text, text, None, place, constraints);
         }
         let outside = without_users(text);
         let written = (super::text::filled(&outside, self.variables) != outside).then_some(outside);
-        let result = self.plain_line(&filled, written, place.clone(), constraints);
+        let result = self.plain_line(&filled, text, written, place.clone(), constraints);
         // What is said of a line may quote it.
         result.map_err(|error| match error {
             RequirementsError::Line { place: at, .. } | RequirementsError::Requirement { place: at, .. }
@@ -81,15 +83,17 @@ impl Reader<'_> {
         })
     }
 
+    /// Reads a line whose variables are filled in; `raw` is the line without.
     fn plain_line(
         &mut self,
         text: &str,
+        raw: &str,
         filled: Option<String>,
         place: Place,
         constraints: bool,
     ) -> Result<(), RequirementsError> {
         if text.starts_with('-') {
-            return self.option(text, place, constraints);
+            return self.option(text, raw, place, constraints);
         }
         let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
         // Options follow the requirement after a blank; everything before the first is the requirement.
@@ -162,7 +166,7 @@ impl Reader<'_> {
                 place: place.clone(),
                 source: RequirementError::Marker { requirement: Shown::new(path.as_bytes()), source },
             })?;
-            let path = if is_url { path.to_owned() } else { beside(&place.file, path) };
+            let path = if is_url { path.to_owned() } else { beside(self.current(), path) };
             return Ok(Item::Wheel(path, marker));
         }
         what.parse()
@@ -170,7 +174,12 @@ impl Reader<'_> {
             .map_err(|source| RequirementsError::Requirement { place: place.clone(), source })
     }
 
-    fn option(&mut self, text: &str, place: Place, constraints: bool) -> Result<(), RequirementsError> {
+    /// The file that is read, as it is found.
+    fn current(&self) -> &str {
+        self.stack.last().map_or("", String::as_str)
+    }
+
+    fn option(&mut self, text: &str, raw: &str, place: Place, constraints: bool) -> Result<(), RequirementsError> {
         let refuse = |reason: String| RequirementsError::Line { place: place.clone(), reason };
         let (name, value) = split_option(text);
         let value = value.map(unquoted);
@@ -183,19 +192,21 @@ impl Reader<'_> {
         match name {
             "-r" | "--requirement" => {
                 let file = wanted()?;
-                let file = if file.contains("://") { file } else { beside(&place.file, &file) };
-                self.file(&file, Some(&place), constraints)?;
+                let file = if file.contains("://") { file } else { beside(self.current(), &file) };
+                let name = beside(&place.file, &split_option(raw).1.map(unquoted).unwrap_or_default());
+                self.file(&file, &name, Some(&place), constraints)?;
             }
             "-c" | "--constraint" => {
                 let file = wanted()?;
-                let file = if file.contains("://") { file } else { beside(&place.file, &file) };
-                self.file(&file, Some(&place), true)?;
+                let file = if file.contains("://") { file } else { beside(self.current(), &file) };
+                let name = beside(&place.file, &split_option(raw).1.map(unquoted).unwrap_or_default());
+                self.file(&file, &name, Some(&place), true)?;
             }
             "-i" | "--index-url" | "--pypi-url" => self.result.indexes.index = Some(wanted()?),
             "--extra-index-url" => self.result.indexes.extra.push(wanted()?),
             "-f" | "--find-links" => {
                 let links = wanted()?;
-                let links = if links.contains("://") { links } else { beside(&place.file, &links) };
+                let links = if links.contains("://") { links } else { beside(self.current(), &links) };
                 self.result.indexes.find_links.push(links);
             }
             "--no-index" => self.result.indexes.none = true,

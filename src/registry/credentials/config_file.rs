@@ -240,6 +240,24 @@ fn host_of(key: &str) -> String {
     normal.split('/').next().unwrap_or_default().to_owned()
 }
 
+/// For [`crate::fuzzing`]: reads a file, and looks up what it has for some repositories.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) -> Result<(), String> {
+    let file = ConfigFile::parse(bytes)?;
+    for (registry, repository) in [("registry.example.com", "a/b"), ("localhost:5000", "a"), ("docker.io", "library/a")]
+    {
+        let found = lookup(&file.auths, registry, repository).map(|(key, _)| key);
+        let helper = lookup(&file.helpers, registry, repository).map(|(key, _)| key);
+        for key in found.into_iter().chain(helper) {
+            assert_eq!(host_of(key), registry, "a login of {key:?} for another host");
+        }
+        if let Some((_, entry)) = lookup(&file.auths, registry, repository) {
+            entry.login()?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

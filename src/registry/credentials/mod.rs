@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::net::Secret;
 use config_file::ConfigFile;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use config_file::fuzz;
 pub use helper::HelperError;
 
 /// A place where credentials may be.

@@ -195,7 +195,7 @@ pub fn deb(data: &[u8]) {
         Ok(files) => files.iter().for_each(|file| is_plain(&file.path)),
         Err(error) => said(&error),
     }
-    let _ = scripts::judge(&package);
+    let _ = scripts::judge(&package, scripts::Origin::Elsewhere);
 }
 
 /// A zip file: names are plain, members have the bytes that they say, and nothing lies in two of them.

@@ -121,8 +121,10 @@ pub fn relations(data: &[u8]) {
 /// A maintainer script, alone and as the `postinst` of a package.
 pub fn maintainer_script(data: &[u8]) {
     let Some(text) = text(data) else { return };
-    if let Err(error) = shell::parse(text) {
-        said(&error);
+    for dialect in [shell::Dialect::Sh, shell::Dialect::Bash] {
+        if let Err(error) = shell::parse(text, dialect) {
+            said(&error);
+        }
     }
     let _ = shell::split(text);
     let control = b"Package: a\nVersion: 1-1\nArchitecture: amd64\nMaintainer: x\nDescription: y\n";
@@ -130,9 +132,12 @@ pub fn maintainer_script(data: &[u8]) {
     let package = ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &[0; 1024])]);
     let limits = Limits { control: 1 << 20, data: 1 << 20, members: 10 };
     let Ok(package) = Deb::read(&package[..], &Arc::new(file_of(b"")), "fuzz", limits) else { return };
-    let judged = scripts::judge(&package);
-    assert_eq!(judged, scripts::judge(&package), "judged otherwise the second time");
-    let _ = (accounts::read_scripts(&package), alternatives::choices(&package), judged.to_string());
+    for origin in [scripts::Origin::Debian, scripts::Origin::Elsewhere] {
+        let judged = scripts::judge(&package, origin);
+        assert_eq!(judged, scripts::judge(&package, origin), "judged otherwise the second time");
+        let _ = judged.to_string();
+    }
+    let _ = (accounts::read_scripts(&package), alternatives::choices(&package));
 }
 
 /// An ELF file, and the loader's cache.

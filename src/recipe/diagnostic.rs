@@ -504,7 +504,10 @@ mod tests {
     fn what_is_quoted_is_fit_for_a_terminal() {
         let sources = Sources::new(vec![("r\u{1b}.toml".to_owned(), "a\u{1b} = 1\u{9b}\n".to_owned())]);
         let text = "x\u{1b}[31m\u{7}";
-        let shown = Diagnostic::error(&sources, Span::new(0, 0..2), text).label(text).note(text).help(text);
+        let shown = Diagnostic::error(ErrorCode::WrongValue, &sources, Span::new(0, 0..2), text)
+            .label(text)
+            .note(text)
+            .help(text);
         for style in [Style::PLAIN, Style { color: true, ..Style::PLAIN }] {
             let shown = shown.clone().also(Span::new(0, 5..6), text).render(style);
             let bare = shown.replace("\u{1b}[", "");

@@ -20,6 +20,11 @@ pub fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Whether a file is called as unfinished ones are.
+pub fn is_called(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().windows(MARK.len()).any(|part| part == MARK.as_bytes()))
+}
+
 /// Begins a file that is to be called `target`, with that mode less the umask. Those that were begun for the same target and
 /// left are removed.
 ///
@@ -72,11 +77,7 @@ pub fn abandon(tmp: Option<&Path>) -> bool {
     let tmp = tmp.and_then(|tmp| fs::canonicalize(tmp).ok());
     let mut found = false;
     for path in open_paths() {
-        let is_named = path.file_name().is_some_and(|name| {
-            let name = name.as_bytes();
-            name.windows(MARK.len()).any(|part| part == MARK.as_bytes())
-        });
-        if !is_named && path.parent() != tmp.as_deref() {
+        if !is_called(&path) && path.parent() != tmp.as_deref() {
             continue;
         }
         // The name may be another file's by now: then it is no longer unfinished, or not ours.

@@ -118,21 +118,27 @@ impl Schedule<'_> {
 }
 
 /// Lets things be told in the order of their numbers, each as soon as all before it were.
-pub(super) struct InOrder<T>(Mutex<(usize, Vec<Option<(T, bool)>>)>);
+pub(super) struct InOrder<T>(Mutex<Waiting<T>>);
+
+/// What is to be told next, and what has come, with whether it was good.
+struct Waiting<T> {
+    next: usize,
+    come: Vec<Option<(T, bool)>>,
+}
 
 impl<T> InOrder<T> {
     pub(super) fn new(count: usize) -> Self {
-        InOrder(Mutex::new((0, (0..count).map(|_| None).collect())))
+        InOrder(Mutex::new(Waiting { next: 0, come: (0..count).map(|_| None).collect() }))
     }
 
     /// That number came to this. After one that is not good, none is told.
     pub(super) fn put(&self, number: usize, what: T, is_good: bool, tell: impl Fn(T)) {
         let mut state = lock(&self.0);
-        let (next, all) = &mut *state;
-        if let Some(place) = all.get_mut(number) {
+        let Waiting { next, come } = &mut *state;
+        if let Some(place) = come.get_mut(number) {
             *place = Some((what, is_good));
         }
-        while let Some((what, is_good)) = all.get_mut(*next).and_then(Option::take) {
+        while let Some((what, is_good)) = come.get_mut(*next).and_then(Option::take) {
             tell(what);
             *next = if is_good { *next + 1 } else { usize::MAX };
         }

@@ -61,7 +61,7 @@ fn once(global: &Global, args: &BuildArgs, reporter: &Reporter) -> Outcome {
             path.display()
         ));
     }
-    let shadow = if args.dry_run { Some(Shadow::of(global, &reporter)?) } else { None };
+    let shadow = if args.dry_run { Some(Shadow::of(global, reporter)?) } else { None };
     let global = shadow.as_ref().map_or(global, Shadow::global);
 
     let path = lock::lock_path(&recipe);

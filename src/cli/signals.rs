@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use lapstrake::unfinished;
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 /// How long the run may go on to tidy up after itself.
@@ -76,7 +76,10 @@ pub(crate) fn ended() {
 /// The run is told, and given a moment to take back what it has put under final names; programs that it started are ended;
 /// then unfinished files are removed. What is left nevertheless (after SIGKILL everything is) has a name of its own and no
 /// lock, and the next run that uses the same cache or output removes it. Nothing under a final name is ever half-written.
+///
+/// A file that grows beyond `ulimit -f` is an error like a full disk, and no reason to be ended by a signal.
 pub(crate) fn listen() {
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {

@@ -11,6 +11,7 @@ use lapstrake::code::ErrorCode;
 use lapstrake::place::{FilePlace, Place};
 use lapstrake::recipe::{self, Base, Recipe};
 use lapstrake::report::Reporter;
+use lapstrake::unfinished;
 use notify::event::EventKind;
 use notify::{ErrorKind, RecursiveMode, Watcher};
 
@@ -21,9 +22,6 @@ use super::exit::{Code, Failure, Outcome};
 
 /// Editors and checkouts write several files at a time: a build waits until nothing changed for so long.
 const QUIET: Duration = Duration::from_millis(50);
-
-/// What files that are not finished yet start with; see `store::blob_store`.
-const UNFINISHED: &str = ".lapstrake-";
 
 /// Builds, and builds again after each change, until a signal ends the process. A build that fails is told, and the next
 /// change tried.
@@ -85,9 +83,7 @@ impl Own {
     }
 
     fn is_input(&self, path: &Path) -> bool {
-        let unfinished =
-            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()));
-        !unfinished && !self.0.iter().any(|own| path.starts_with(own)) && !is_inside_git(path)
+        !unfinished::is_called(path) && !self.0.iter().any(|own| path.starts_with(own)) && !is_inside_git(path)
     }
 }
 

@@ -208,7 +208,7 @@ fn check_base(base: &ImageBase, config: &ImageConfig) -> Result<(), ImageError> 
         return Err(ImageError::Base(format!("its root is made of {kind}, and only `layers` are known")));
     }
     // What stands there is handed to a process: no name, no `=` or a NUL means one thing here and another there.
-    let wrong = |line: &&String| line.contains('\0') || !line.find('=').is_some_and(|at| at > 0);
+    let wrong = |line: &&String| line.contains('\0') || matches!(line.find('='), None | Some(0));
     if let Some(line) = config.config.env.iter().find(wrong) {
         // The value may be a secret.
         let name = Shown::new(line.split('=').next().unwrap_or_default().as_bytes());

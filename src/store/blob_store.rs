@@ -1,16 +1,18 @@
 //! Blobs by digest.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::BlobWriter;
 use crate::content::Content;
 use crate::oci::{Descriptor, Digest};
+use crate::parallel;
 use crate::unfinished;
 
 /// A directory of blobs, shared by all builds that use it at the same time.
@@ -28,6 +30,33 @@ struct Inner {
     _lock: File,
     /// Where the store is a temporary directory, what removes it at the end.
     _temporary: Option<tempfile::TempDir>,
+    /// Directories with new names that may not be on the disk yet.
+    renamed: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// How many directories are waited for at once.
+const WAITING: usize = 8;
+
+impl Inner {
+    /// Waits until the names of all that is new are on the disk, side by side.
+    fn settle(&self) -> Result<(), StoreError> {
+        let renamed = std::mem::take(&mut *self.renamed.lock().unwrap_or_else(PoisonError::into_inner));
+        let directories: Vec<PathBuf> = renamed.into_iter().collect();
+        let synced = parallel::map(&directories, WAITING, |directory| {
+            let handle = File::open(directory).map_err(StoreError::io("opening", directory))?;
+            handle.sync_all().map_err(StoreError::io("syncing", directory))
+        });
+        synced.into_iter().collect()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A name that is lost with the power is that of a file that is made again. What is temporary is lost anyway.
+        if self._temporary.is_none() {
+            let _ = self.settle();
+        }
+    }
 }
 
 /// Why the store could not do what it was asked to.
@@ -150,7 +179,9 @@ impl BlobStore {
         for below in [BLOBS, TMP] {
             make_directory(&root.join(below))?;
         }
-        let store = BlobStore { inner: Arc::new(Inner { root, _lock: lock, _temporary: temporary }) };
+        let store = BlobStore {
+            inner: Arc::new(Inner { root, _lock: lock, _temporary: temporary, renamed: Mutex::default() }),
+        };
         store.collect_abandoned();
         Ok(store)
     }
@@ -253,23 +284,35 @@ impl BlobStore {
         Ok(writer.finish()?.0)
     }
 
-    /// Puts a finished, synced file under its final name. A name that is lost with the power is that of a blob that is made
-    /// again: nobody waits for the directory.
+    /// Waits until the names of all that is new are on the disk; the store's end does so too, and tells nobody of errors.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.inner.settle()
+    }
+
+    /// Puts a finished, synced file under its final name.
     pub(super) fn publish(&self, file: tempfile::NamedTempFile, digest: &Digest) -> Result<(), StoreError> {
         let path = self.path(digest);
         let directory = path.parent().unwrap_or(&path).to_owned();
         make_directory(&directory)?;
-        file.persist(&path).map_err(|error| StoreError::io("renaming to", &path)(error.error))?;
+        self.rename(file, &path)
+    }
+
+    fn rename(&self, file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreError> {
+        file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
+        let directory = path.parent().unwrap_or(path).to_owned();
+        self.inner.renamed.lock().unwrap_or_else(PoisonError::into_inner).insert(directory);
         Ok(())
     }
 
-    /// Writes a whole file of a bucket, or leaves what was there. Mode 0600. As for blobs, nobody waits for the directory.
+    /// Writes a whole file of a bucket, or leaves what was there. Mode 0600.
     pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let mut file = super::writer::locked_file(self)?;
         io::Write::write_all(&mut file, bytes).map_err(StoreError::io("writing", file.path()))?;
         file.as_file().sync_all().map_err(StoreError::io("syncing", file.path()))?;
-        file.persist(path).map_err(|error| StoreError::io("renaming to", path)(error.error))?;
-        Ok(())
+        self.rename(file, path)
     }
 
     /// Removes what builds that were killed left behind: files and directories under `tmp/` that nobody holds a lock on.

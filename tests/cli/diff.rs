@@ -68,7 +68,7 @@ fn settings_layers_and_files_that_differ_are_named() {
     let project = project();
     changed(&project);
     let run = project.run(&["diff", "oci:one", "oci:two"]).code(6);
-    assert_eq!(run.told(), "error: oci:one and oci:two differ in 12 things\n");
+    assert_eq!(run.told(), "error[L1102]: oci:one and oci:two differ in 12 things\n");
     insta::assert_snapshot!(told(run), @r#"
     - oci:one  [DIGEST]
     + oci:two  [DIGEST]

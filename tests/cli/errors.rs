@@ -59,7 +59,7 @@ fn recipes_that_cannot_be_read() {
     ");
     insta::assert_snapshot!(project.run(&["build", "-f", "ctx"]).fails(3), @"
         error[L0101]: cannot read the recipe `ctx`
-          caused by: Is a directory (os error 21)
+          caused by: it is no regular file
     ");
     project.write("long.toml", vec![b'#'; (1 << 20) + 1]);
     insta::assert_snapshot!(project.run(&["build", "-f", "long.toml"]).fails(3), @"

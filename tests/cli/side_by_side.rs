@@ -70,7 +70,9 @@ fn a_layer_that_several_images_have_is_made_once() {
         let told = project.run(&["build", "-j", jobs, "--cache-dir", &cache, "--progress", "json"]).ok().stderr;
         let made = |title: &str| {
             let end = format!(": {title}\"");
-            told.lines().filter(|line| line.contains("\"compress\"") && line.contains(&end)).count()
+            told.lines()
+                .filter(|line| line.contains("\"started\"") && line.contains("\"compress\"") && line.contains(&end))
+                .count()
         };
         assert_eq!((made("shared"), made("own")), (1, 8), "{told}");
     }

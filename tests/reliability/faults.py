@@ -112,7 +112,7 @@ def judge(shop, scenario, fault, number, name):
 def message(err, fault, outputs):
     """One message that names the cause and a path."""
     lines = err.splitlines()
-    errors = [line for line in lines if line.startswith("error:")]
+    errors = [line for line in lines if line.startswith("error[")]
     text = "\n".join(lines[lines.index(errors[0]):]) if errors else err
     wrong = []
     if len(errors) != 1:

@@ -95,7 +95,7 @@ fn every_line_is_held_by_a_test() {
     }
 }
 
-fn read_sources(directory: &Path, all: &mut String) {
+pub(super) fn read_sources(directory: &Path, all: &mut String) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

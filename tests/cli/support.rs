@@ -140,7 +140,7 @@ platforms = ["linux/amd64"]
 
 /// How a command ended.
 pub(crate) struct Run {
-    shown: String,
+    pub(crate) shown: String,
     root: String,
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,

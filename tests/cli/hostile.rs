@@ -19,7 +19,7 @@ fn unfit(project: &Project, place: &str) -> Option<String> {
         Some(1 | 3 | 4 | 5) => match () {
             () if project.path("out").exists() => "it leaves an output",
             () if left("tmp") => "it leaves a temporary file",
-            () if !told.contains("error: ") || told.contains("panicked") => "it says no error",
+            () if !told.contains("error[L") || told.contains("panicked") => "it says no error",
             () if !told.contains(place) => "it does not say where",
             () if told.contains(|c: char| c.is_control() && c != '\n') => "a control character is shown",
             () => return None,

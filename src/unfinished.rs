@@ -71,29 +71,40 @@ pub(crate) fn collect(directory: &Path, prefix: &[u8]) {
     }
 }
 
-/// Removes every unfinished file that this process holds open, and what it has in `tmp` (a cache's, or none): for a process
+/// Removes every unfinished file that this process writes, and what it has in `tmp` (a cache's, or none): for a process
 /// that is about to end, and cannot wait for its threads. Tells whether there was any.
+///
+/// What is its own is told by the lock that it holds: neither a name nor an open file says that.
 pub fn abandon(tmp: Option<&Path>) -> bool {
+    remove(locked_paths(), tmp)
+}
+
+fn remove(paths: Vec<PathBuf>, tmp: Option<&Path>) -> bool {
     let tmp = tmp.and_then(|tmp| fs::canonicalize(tmp).ok());
     let mut found = false;
-    for path in open_paths() {
-        if !is_called(&path) && path.parent() != tmp.as_deref() {
-            continue;
-        }
+    for path in paths {
+        let is_in_tmp = tmp.is_some() && path.parent() == tmp.as_deref();
         // The name may be another file's by now: then it is no longer unfinished, or not ours.
         found |= match fs::symlink_metadata(&path) {
-            Ok(there) if there.is_dir() => fs::remove_dir_all(&path).is_ok(),
-            Ok(there) if there.is_file() => fs::remove_file(&path).is_ok(),
+            Ok(there) if there.is_dir() => is_in_tmp && fs::remove_dir_all(&path).is_ok(),
+            Ok(there) if there.is_file() => (is_in_tmp || is_called(&path)) && fs::remove_file(&path).is_ok(),
             _ => false,
         };
     }
     found
 }
 
-/// The paths of all files and directories that this process has open.
-fn open_paths() -> Vec<PathBuf> {
+/// The paths of all files and directories on which this process holds a lock (`flock`), as the kernel tells (proc(5),
+/// `/proc/pid/fdinfo`).
+fn locked_paths() -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).filter(|path| path.is_absolute()).collect()
+    let is_locked = |number: &OsString| {
+        let told = fs::read_to_string(Path::new("/proc/self/fdinfo").join(number)).unwrap_or_default();
+        told.lines().any(|line| line.starts_with("lock:") && line.contains("FLOCK"))
+    };
+    let numbers = entries.flatten().map(|entry| entry.file_name()).filter(is_locked);
+    let paths = numbers.filter_map(|number| fs::read_link(Path::new("/proc/self/fd").join(number)).ok());
+    paths.filter(|path| path.is_absolute()).collect()
 }
 
 /// Whether a path still leads to an open file or directory.
@@ -135,12 +146,30 @@ mod tests {
         fs::create_dir(&tmp).unwrap();
         let file = begin(&directory.path().join("x"), 0o644).unwrap();
         let spool = NamedTempFile::new_in(&tmp).unwrap();
+        flock(spool.as_file(), FlockOperation::NonBlockingLockExclusive).unwrap();
         let below = crate::store::TemporaryDirectory::new(&tmp).unwrap();
         below.write("inner", b"").unwrap();
+        // Open, and called so, and nobody's unfinished file: the context, a layout, a file that is read, another build's.
+        let context = directory.path().join("my.lapstrake-demo");
+        fs::create_dir(&context).unwrap();
+        let _context = File::open(&context).unwrap();
+        let layout = directory.path().join(".lapstrake-out");
+        fs::create_dir(&layout).unwrap();
+        let _layout = File::open(&layout).inspect(|layout| flock(layout, FlockOperation::LockExclusive).unwrap());
+        let input = directory.path().join("notes.lapstrake-1");
+        fs::write(&input, "").unwrap();
+        let _input = fs::OpenOptions::new().read(true).write(true).open(&input).unwrap();
+        let other = tmp.join("other");
+        fs::write(&other, "").unwrap();
+        let _other = File::open(&other).unwrap();
         let kept = NamedTempFile::new_in(directory.path()).unwrap();
-        assert!(abandon(Some(&tmp)));
+        // Other tests of this process have files of their own.
+        let whole = fs::canonicalize(directory.path()).unwrap();
+        let paths = locked_paths().into_iter().filter(|path| path.starts_with(&whole)).collect();
+        assert!(remove(paths, Some(&tmp)));
+        assert!(context.exists() && layout.exists() && input.exists() && other.exists());
         assert!(!file.path().exists() && !spool.path().exists() && !below.path().exists());
         assert!(kept.path().exists());
-        assert_eq!(names(&tmp), [""; 0]);
+        assert_eq!(names(&tmp), ["other"]);
     }
 }

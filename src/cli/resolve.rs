@@ -9,6 +9,8 @@ use clap_complete::ArgValueCompleter;
 use lapstrake::code::ErrorCode;
 use lapstrake::manifests::{Manifest, ManifestError, Pinned, Tags};
 use lapstrake::report::Reporter;
+use lapstrake::shown::Shown;
+use lapstrake::unfinished;
 use walkdir::WalkDir;
 
 use super::args::Global;
@@ -111,13 +113,18 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
     }
 }
 
+/// Text of a file, or its name, on one line and harmless to a terminal.
+fn shown(text: &str) -> String {
+    Shown::new(text.as_bytes()).as_str().trim_matches('`').to_owned()
+}
+
 fn different(text: &str) -> Failure {
     Failure::told(Code::Different, ErrorCode::Differs, text).hint("`lapstrake resolve --in-place` writes the digests")
 }
 
 fn wrong(text: &Text, error: &ManifestError) -> Failure {
     let failure =
-        Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", text.name, error.position));
+        Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", shown(&text.name), error.position));
     match text.text.contains("{{") {
         true => failure.hint("a template is no YAML: resolve the values, or what `helm template` makes of it"),
         false => failure,
@@ -129,10 +136,12 @@ fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome 
     let mut failed = Vec::new();
     for (text, pinned) in done {
         for change in &pinned.changes {
-            reporter.note(format!("{}:{}: {} is now {}", text.name, change.position, change.from, change.to));
+            let (from, to) = (shown(&change.from), shown(&change.to));
+            reporter.note(format!("{}:{}: {from} is now {to}", shown(&text.name), change.position));
         }
         for left in &pinned.left {
-            let told = format!("{}:{}: {} is left: {}", text.name, left.position, left.reference, left.why);
+            let (name, reference) = (shown(&text.name), shown(&left.reference));
+            let told = format!("{name}:{}: {reference} is left: {}", left.position, left.why);
             match strict || left.is_own() {
                 true => failed.push(told),
                 false => reporter.note(told),
@@ -187,7 +196,7 @@ fn read_all(args: &ResolveArgs) -> Outcome<Vec<Text>> {
 }
 
 fn failed_to(what: &str, name: &str, error: io::Error) -> Failure {
-    Failure::told(Code::Failed, ErrorCode::Unreadable, format!("{what} {name}: {error}"))
+    Failure::told(Code::Failed, ErrorCode::Unreadable, format!("{what} {}: {error}", shown(name)))
 }
 
 fn read(name: &str, from: impl Read) -> Outcome<String> {
@@ -223,18 +232,23 @@ fn manifests_in(directory: &Path) -> Outcome<Vec<PathBuf>> {
     }
 }
 
-/// Writes the files that change: each whole, or none where one cannot be written.
+/// Writes the files that change: each whole. None is written where one cannot be, or is no longer what was read.
 fn replace_all(done: &[(&Text, Pinned)]) -> Outcome {
     let mut staged = Vec::new();
     for (text, pinned) in done.iter().filter(|(_, pinned)| !pinned.changes.is_empty()) {
         let Some(path) = &text.path else { continue };
         let failed = |error| failed_to("writing", &text.name, error);
-        staged.push((&text.name, stage(path, &pinned.text).map_err(failed)?));
+        staged.push((*text, stage(path, &pinned.text).map_err(failed)?));
     }
-    for (name, (file, path)) in staged {
-        file.persist(&path).map_err(|error| failed_to("writing", name, error.error))?;
-        // The file is there; a directory that cannot be synced is no reason to say otherwise.
-        drop(path.parent().map(|directory| fs::File::open(directory).and_then(|directory| directory.sync_all())));
+    // Building took its time, and somebody may have gone on editing.
+    for (text, (_, path)) in &staged {
+        if fs::read(path).map_err(|error| failed_to("reading", &text.name, error))? != text.text.as_bytes() {
+            let told = format!("{} was changed since it was read", shown(&text.name));
+            return Err(Failure::told(Code::Failed, ErrorCode::Changed, told).hint("run `lapstrake resolve` again"));
+        }
+    }
+    for (text, (file, path)) in staged {
+        unfinished::finish(file, &path).map_err(|(action, error)| failed_to(action, &text.name, error))?;
     }
     Ok(())
 }
@@ -242,10 +256,8 @@ fn replace_all(done: &[(&Text, Pinned)]) -> Outcome {
 /// A temporary file beside the one that it will be, behind links, with its mode.
 fn stage(path: &Path, text: &str) -> io::Result<(tempfile::NamedTempFile, PathBuf)> {
     let path = fs::canonicalize(path)?;
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().prefix(".lapstrake-").tempfile_in(directory)?;
+    let mut file = unfinished::begin(&path, 0o600)?;
     file.write_all(text.as_bytes())?;
     file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
-    file.as_file().sync_all()?;
     Ok((file, path))
 }

@@ -265,6 +265,7 @@ fn survey(directory: &Path) -> Result<Survey, OutputError> {
     let not_ours = |item: String| OutputError::NotOurs { directory: directory.to_owned(), item };
     let shown = |name: &std::ffi::OsStr| Shown::new(name.as_encoded_bytes()).to_string();
     let mut has_blobs = false;
+    let mut abandoned = Vec::new();
     for entry in list(directory)? {
         let kind = entry.file_type().map_err(OutputError::io("reading", &entry.path()))?;
         let name = entry.file_name();
@@ -272,9 +273,7 @@ fn survey(directory: &Path) -> Result<Survey, OutputError> {
             Some(LAYOUT_FILE) if kind.is_file() => found.has_layout_file = true,
             Some(INDEX_FILE) if kind.is_file() => found.has_index = true,
             Some("blobs") if kind.is_dir() => has_blobs = true,
-            Some(name) if name.starts_with(unfinished::MARK) && kind.is_file() => {
-                fs::remove_file(entry.path()).map_err(OutputError::io("removing", &entry.path()))?;
-            }
+            Some(name) if name.starts_with(unfinished::MARK) && kind.is_file() => abandoned.push(entry.path()),
             _ => return Err(not_ours(shown(&name))),
         }
     }
@@ -289,10 +288,7 @@ fn survey(directory: &Path) -> Result<Survey, OutputError> {
     } else if has_blobs && !found.has_layout_file {
         return Err(not_ours("`blobs`".to_owned()));
     }
-    if !has_blobs {
-        return Ok(found);
-    }
-    for entry in list(&directory.join("blobs"))? {
+    for entry in if has_blobs { list(&directory.join("blobs"))? } else { Vec::new() } {
         let kind = entry.file_type().map_err(OutputError::io("reading", &entry.path()))?;
         if entry.file_name() != "sha256" || !kind.is_dir() {
             return Err(not_ours(format!("blobs/{}", shown(&entry.file_name()).trim_matches('`'))));
@@ -305,6 +301,10 @@ fn survey(directory: &Path) -> Result<Survey, OutputError> {
             }
             found.blobs.insert(name);
         }
+    }
+    // Only now is it known to be ours, all of it.
+    for path in abandoned {
+        fs::remove_file(&path).map_err(OutputError::io("removing", &path))?;
     }
     Ok(found)
 }
@@ -352,6 +352,8 @@ impl Unfinished {
             .permissions(fs::Permissions::from_mode(0o644))
             .tempfile_in(directory)
             .map_err(OutputError::io("making a file in", directory))?;
+        // Says whose it is; see `unfinished`.
+        let _ = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
         write(&mut file)?;
         self.0.push((file, path.to_owned()));
         if self.0.len() < OPEN { Ok(()) } else { self.finish() }

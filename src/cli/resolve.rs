@@ -213,12 +213,14 @@ fn read(name: &str, from: impl Read) -> Outcome<String> {
         .map_err(|_| Failure::told(Code::Failed, ErrorCode::Unreadable, format!("reading {name}: it is not UTF-8")))
 }
 
-/// The manifests in a directory and below it, in order of their names; nothing that is hidden, no link followed.
+/// The manifests in a directory and below it, in order of their names; nothing that is hidden, no layout, no link followed.
 fn manifests_in(directory: &Path) -> Outcome<Vec<PathBuf>> {
     let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
     let mut found = Vec::new();
     let walk = WalkDir::new(directory).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
+    let is_layout = |path: &Path| path.join("oci-layout").is_file();
+    let goes_in = |entry: &walkdir::DirEntry| !is_hidden(entry.file_name()) && !is_layout(entry.path());
+    for entry in walk.filter_entry(|entry| entry.depth() == 0 || goes_in(entry)) {
         let entry = entry.map_err(|error| Failure::told(Code::Failed, ErrorCode::Unreadable, error))?;
         let extension = entry.path().extension().and_then(|extension| extension.to_str());
         let is_manifest = matches!(extension, Some("yaml" | "yml" | "json")) || entry.file_name() == "Kustomization";

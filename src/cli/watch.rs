@@ -39,9 +39,13 @@ pub(super) fn forever(
     let mut watched = BTreeSet::new();
     loop {
         // Watched first, so that no change falls between the build and the watching.
-        let (wanted, own) = directories(global, args);
+        let (mut wanted, own) = directories(global, args);
+        // Of two ways to watch one directory, the one that sees more.
+        wanted.sort_by_key(|(_, mode)| *mode != RecursiveMode::Recursive);
         for (directory, mode) in wanted {
-            if watched.insert(directory.clone()) {
+            if watched.insert((directory.clone(), mode == RecursiveMode::Recursive))
+                && (mode == RecursiveMode::Recursive || !watched.contains(&(directory.clone(), true)))
+            {
                 watcher.watch(&directory, mode).map_err(|error| failure(&error))?;
             }
         }

@@ -2,7 +2,9 @@
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Duration;
 
 use lapstrake::code::ErrorCode;
 use lapstrake::oci::Platform;
@@ -17,6 +19,9 @@ const PROGRAMS: [&str; 2] = ["docker", "podman"];
 
 /// What a program says of why it failed is shown up to this length, in bytes.
 const SAID: u64 = 4096;
+
+/// How long its last words are waited for when it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A program that takes images from `load`.
 #[derive(Debug)]
@@ -82,7 +87,8 @@ impl Loader {
             None => Ok(()),
         };
         let status = child.wait().or_fail(Code::Failed)?;
-        let said = said.and_then(|listener| listener.join().ok()).unwrap_or_default();
+        // What it started may hold the pipe for as long as it likes.
+        let said = said.and_then(|said| said.recv_timeout(LAST_WORDS).ok()).unwrap_or_default();
         if !status.success() {
             // Why it ended says more than that the pipe broke.
             let said: String = said.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -97,14 +103,16 @@ impl Loader {
 }
 
 /// What a program says on standard error, the start of it; all is read, so that it never waits.
-fn listen(child: &mut Child) -> Option<thread::JoinHandle<String>> {
+fn listen(child: &mut Child) -> Option<Receiver<String>> {
     let mut pipe = child.stderr.take()?;
-    Some(thread::spawn(move || {
+    let (sender, said) = mpsc::channel();
+    thread::spawn(move || {
         let mut start = Vec::new();
         let _ = (&mut pipe).take(SAID).read_to_end(&mut start);
+        let _ = sender.send(String::from_utf8_lossy(&start).into_owned());
         let _ = std::io::copy(&mut pipe, &mut std::io::sink());
-        String::from_utf8_lossy(&start).into_owned()
-    }))
+    });
+    Some(said)
 }
 
 /// What containers on this machine run.

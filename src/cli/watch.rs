@@ -111,6 +111,8 @@ fn directories(global: &Global, args: &BuildArgs) -> (Vec<(PathBuf, RecursiveMod
     let mut written: Vec<PathBuf> = files.into_iter().flatten().cloned().collect();
     written.extend(std::env::var_os("GITHUB_OUTPUT").map(PathBuf::from));
     written.extend(cache_directory(global));
+    // What is said may go to files, too.
+    written.extend([1, 2].iter().filter_map(|stream| std::fs::read_link(format!("/proc/self/fd/{stream}")).ok()));
     let default = (args.output.is_empty() && !args.push && args.load.is_none()).then(|| DEFAULT_OUTPUT.to_owned());
     if let Ok((recipe, inputs)) = load_recipe(global, &args.set) {
         read.push((recipe.context.clone(), RecursiveMode::Recursive));

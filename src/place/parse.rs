@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::{ArchiveKind, FilePlace, Pick, Place};
 use crate::nearest::nearest;
 use crate::oci::{Digest, DigestError, ReferenceError};
+use crate::recipe::hide_credentials;
 use crate::shown::Shown;
 
 /// Why a text is no place.
@@ -114,7 +115,7 @@ impl Place {
     /// # Errors
     /// [`PlaceError`] says what is wrong, and what to write.
     pub fn parse(text: &str) -> Result<Place, PlaceError> {
-        let shown = || Shown::new(text.as_bytes());
+        let shown = || shown_text(text);
         if text.is_empty() {
             return Err(PlaceError::Empty);
         }
@@ -179,7 +180,7 @@ impl FromStr for Place {
 
 /// What may be meant, as it is shown.
 fn suggested(kind: &str, text: &str) -> Shown {
-    Shown::new(format!("{kind}{text}").as_bytes())
+    shown_text(&format!("{kind}{text}"))
 }
 
 fn parse_reference(text: &str, reference: &str) -> Result<Place, PlaceError> {
@@ -189,12 +190,12 @@ fn parse_reference(text: &str, reference: &str) -> Result<Place, PlaceError> {
         Err(source @ ReferenceError::Credentials) => {
             Err(PlaceError::Reference { text: Shown::new(b"the reference"), source })
         }
-        Err(source) => Err(PlaceError::Reference { text: Shown::new(text.as_bytes()), source }),
+        Err(source) => Err(PlaceError::Reference { text: shown_text(text), source }),
     }
 }
 
 fn parse_kind(text: &str, kind: &str, rest: &str) -> Result<Place, PlaceError> {
-    let shown = || Shown::new(text.as_bytes());
+    let shown = || shown_text(text);
     if rest.starts_with("//") && kind == "oci" {
         let advice = "`oci:` is followed by a directory; a registry is written without a scheme".to_owned();
         return Err(PlaceError::Unsupported { text: shown(), advice });
@@ -215,7 +216,7 @@ fn parse_kind(text: &str, kind: &str, rest: &str) -> Result<Place, PlaceError> {
 fn layout_place(text: &str, path: &str, pick: Option<Pick>) -> Result<Place, PlaceError> {
     match path {
         "" => Err(PlaceError::NoPath {
-            text: Shown::new(text.as_bytes()),
+            text: shown_text(text),
             what: "directory",
             kind: "oci",
             example: "./lapstrake-out",
@@ -229,7 +230,7 @@ fn archive_place(text: &str, kind: ArchiveKind, path: &str, pick: Option<Pick>) 
     let file = match path {
         "" => {
             return Err(PlaceError::NoPath {
-                text: Shown::new(text.as_bytes()),
+                text: shown_text(text),
                 what: "file",
                 kind: kind.word(),
                 example: "image.tar",
@@ -242,15 +243,14 @@ fn archive_place(text: &str, kind: ArchiveKind, path: &str, pick: Option<Pick>) 
 }
 
 fn parse_pick(text: &str, pick: &str) -> Result<Pick, PlaceError> {
-    let bad =
-        |reason| PlaceError::Name { text: Shown::new(text.as_bytes()), name: Shown::new(pick.as_bytes()), reason };
+    let bad = |reason| PlaceError::Name { text: shown_text(text), name: shown_text(pick), reason };
     if let Some(rest) = pick.strip_prefix('@') {
         if !rest.is_empty() && rest.len() <= 6 && rest.bytes().all(|byte| byte.is_ascii_digit()) {
             return rest.parse().map(Pick::Position).map_err(|_| bad("is no position"));
         }
         return match rest.parse::<Digest>() {
             Ok(digest) => Ok(Pick::Digest(digest)),
-            Err(source) => Err(PlaceError::Digest { text: Shown::new(text.as_bytes()), source }),
+            Err(source) => Err(PlaceError::Digest { text: shown_text(text), source }),
         };
     }
     if pick.is_empty() {
@@ -274,7 +274,7 @@ pub(super) fn valid_name(name: &str) -> bool {
 
 /// Reads the form that buildx knows: fields of a CSV line.
 fn parse_form(text: &str) -> Result<Place, PlaceError> {
-    let bad = |reason: String| PlaceError::Form { text: Shown::new(text.as_bytes()), reason };
+    let bad = |reason: String| PlaceError::Form { text: shown_text(text), reason };
     let (mut kind, mut dest, mut name, mut push, mut tar) = (None, None, None, None, None);
     for field in fields(text).ok_or_else(|| bad("has a quote that does not end".to_owned()))? {
         let Some((key, value)) = field.split_once('=') else {
@@ -397,6 +397,11 @@ pub(super) fn field(key: &str, value: &str) -> String {
     }
 }
 
+/// What was written, fit for a message: logins in it are hidden.
+fn shown_text(text: &str) -> Shown {
+    Shown::new(hide_credentials(text).as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -485,8 +490,10 @@ mod tests {
             let shown = error(text);
             assert!(shown.contains(said), "{text}: {shown}");
         }
-        let secret = error("user:hunter2@r.example.com/a");
-        assert!(!secret.contains("hunter2"), "{secret}");
+        for text in ["user:hunter2@r.example.com/a", "http://u:hunter2@h/x:1", "oci:http://u:hunter2@h/x:y z"] {
+            let secret = error(text);
+            assert!(!secret.contains("hunter2"), "{secret}");
+        }
         for hostile in
             ["oci:x:\u{1b}[31m", "\u{1b}[31m", "./\u{1b}", "\u{1b}.tar", "type=oci,tar=\u{1b},dest=x", "a/\u{1b}:x"]
         {

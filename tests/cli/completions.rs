@@ -54,6 +54,14 @@ fn the_recipe_is_the_one_that_the_line_names_and_a_wrong_one_offers_nothing() {
 }
 
 #[test]
+fn a_file_name_is_one_word_and_no_command() {
+    let p = Project::new(RECIPE);
+    p.write("x$(touch pwned) *.toml", "recipe = 1\n");
+    assert_eq!(offered(&p, "lapstrake -f x"), ["x\\$\\(touch\\ pwned\\)\\ \\*.toml"]);
+    assert!(!p.path("pwned").exists());
+}
+
+#[test]
 fn every_shell_has_a_script_that_asks_the_program() {
     let p = Project::new(RECIPE);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

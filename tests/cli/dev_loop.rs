@@ -78,6 +78,17 @@ fn a_change_is_built_and_what_a_build_writes_is_none() {
     assert!(more < 10, "it builds again by itself");
 }
 
+#[test]
+fn changes_below_a_recipe_s_own_directory_are_seen() {
+    let project = Project::empty();
+    project.write("shop/lapstrake.toml", format!("recipe = 1\n{RECIPE}"));
+    project.write("shop/app/deep/main.py", "one");
+    let watching = Watching::start(&project, &["build", "--watch", "-f", "shop/lapstrake.toml"]);
+    let first = watching.digest();
+    project.write("shop/app/deep/main.py", "two!");
+    assert_ne!(watching.digest(), first);
+}
+
 /// A program that takes images as Docker does, into a file.
 fn program(project: &Project, name: &str, body: &str) {
     project.write(&format!("bin/{name}"), format!("#!/bin/sh\n{body}\n")).chmod(&format!("bin/{name}"), 0o755);
@@ -95,6 +106,14 @@ fn images_are_handed_to_the_program_that_is_there() {
     let listed = project.command(&["inspect", "docker-archive:loaded.tar", "--files"]).output().unwrap();
     assert!(String::from_utf8_lossy(&listed.stdout).contains("app/main.py"));
     assert!(!project.path("lapstrake-out").exists(), "nothing else was asked for");
+
+    // What the program leaves running holds its standard error, and is not waited for.
+    program(&project, "podman", "sleep 600 & echo $! > pid; exec cat > /dev/null");
+    let done = project.command(&["build", "--load=podman"]).env("PATH", &path).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let pid = fs::read_to_string(project.path("pid")).unwrap();
+    assert!(fs::metadata(format!("/proc/{}", pid.trim())).is_ok(), "it was waited for");
+    assert!(project.wrapped("kill", &[pid.trim()], &[]).status().unwrap().success());
 
     program(&project, "podman", "cat > /dev/null; echo 'no space left' >&2; exit 3");
     let done = project.command(&["build", "--load=podman"]).env("PATH", &path).output().unwrap();

@@ -5,6 +5,7 @@
 //! says which: `tests/setup test` installs them all. Packages and wheels come from the mirror and the index that this machine is set
 //! up for, by the locks of the recipes; what was downloaded stays in one cache below target/, for the next run.
 
+mod answers;
 mod archon;
 mod browser;
 mod checkouts;

@@ -11,6 +11,7 @@ mod database;
 mod debian;
 mod dev_loop;
 mod diff;
+mod docs;
 mod dry_run;
 mod errors;
 mod explain;

@@ -28,6 +28,7 @@ mod lock;
 mod mirror;
 mod outputs;
 mod pinned_bases;
+mod print_recipe;
 mod python;
 mod python_indexes;
 mod report;

@@ -257,6 +257,9 @@ pub(crate) struct BuildArgs {
     /// With --dry-run: as JSON
     #[arg(long, requires = "dry_run")]
     pub(crate) json: bool,
+    /// Print the recipe as it is resolved for these images, which is a recipe too, and build nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "watch", "push", "load", "output"])]
+    pub(crate) print_recipe: bool,
 }
 
 /// `lapstrake explain`

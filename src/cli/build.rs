@@ -34,6 +34,9 @@ pub(super) const DEFAULT_OUTPUT: &str = "oci:./lapstrake-out";
 
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
+    if args.print_recipe {
+        return super::print_recipe::run(global, args);
+    }
     let reporter = Reporter::new(Progress::new(global));
     match args.watch {
         true => watch::forever(global, args, &reporter, &mut || once(global, args, &reporter)),

@@ -16,6 +16,7 @@ mod inspect;
 mod known_digests;
 mod load;
 mod lock;
+mod print_recipe;
 mod progress;
 mod report;
 mod resolve;

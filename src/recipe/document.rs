@@ -96,6 +96,14 @@ impl Table {
         self.0.iter()
     }
 
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.0.iter_mut().find(|(name, _)| name.value == key).map(|(_, node)| node)
+    }
+
+    pub(super) fn remove(&mut self, key: &str) {
+        self.0.retain(|(name, _)| name.value != key);
+    }
+
     /// Puts a value in the place of the one that is there, or at the end.
     pub(super) fn set(&mut self, key: At<String>, node: Node) {
         match self.0.iter_mut().find(|(name, _)| name.value == key.value) {

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::At;
 use super::problems::{Fault, shown};
-use super::template::{Placeholder, Scope, inside_of, placeholder};
+use super::template::{Placeholder, Scope, escaped, inside_of, placeholder};
 
 /// Variables of an image, by name: what is set, and what is taken away (`None`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,10 +240,43 @@ fn name_of(text: &str) -> &str {
     &text[..text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())]
 }
 
+/// Writes pieces as they were read; `false` where that cannot be.
+fn write(pieces: &[Piece<Ready>], inside: bool, out: &mut String) -> bool {
+    pieces.iter().all(|piece| match piece {
+        Piece::Literal(text) => {
+            out.push_str(&escaped(text).replace('$', "$$"));
+            !inside || !text.contains('}')
+        }
+        Piece::Hole(Ready::Arch) => {
+            out.push_str("{arch}");
+            true
+        }
+        Piece::Variable { name, rule, word } => {
+            let sign = match rule {
+                Rule::Value => "",
+                Rule::Default { empty_counts: false } => ":-",
+                Rule::Default { empty_counts: true } => "-",
+                Rule::Alternative { empty_counts: false } => ":+",
+                Rule::Alternative { empty_counts: true } => "+",
+            };
+            out.push_str(&format!("${{{name}{sign}"));
+            let whole = write(word, true, out);
+            out.push('}');
+            whole
+        }
+    })
+}
+
 impl EnvValue {
     /// A value without expressions.
     pub fn literal(text: impl Into<String>) -> Self {
         EnvValue(vec![Piece::Literal(text.into())])
+    }
+
+    /// The value as a recipe writes it; `None` where an expression holds a brace that would end it.
+    pub(super) fn text(&self) -> Option<String> {
+        let mut out = String::new();
+        write(&self.0, false, &mut out).then_some(out)
     }
 
     /// The value over a base's variables, for an architecture (Go's name).

@@ -21,6 +21,7 @@ mod inputs;
 pub mod layer;
 pub mod packages;
 pub mod path;
+mod print;
 mod problems;
 mod read;
 mod reference;
@@ -46,6 +47,7 @@ pub use image::{Image, Labels, Setting};
 pub use inputs::Inputs;
 pub use layer::{FileRules, Layer, Source};
 pub use path::{FilePath, ImageSelection, PerArch, Selection, Target};
+pub use print::Unprintable;
 pub use problems::Fault;
 pub use reference::reference;
 pub use schema::schema;
@@ -85,6 +87,8 @@ pub struct Recipe {
     /// What is odd, but no error.
     pub warnings: Vec<Diagnostic>,
     sources: Sources,
+    /// What is written, with what `--set` says.
+    document: document::Table,
 }
 
 /// Why there is no recipe.
@@ -232,6 +236,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
         images,
         warnings: problems.into_list(),
         sources,
+        document,
     })
 }
 

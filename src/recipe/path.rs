@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::problems::{Fault, shown};
-use super::template::{Filled, Template};
+use super::template::{Filled, Template, escaped};
 use crate::tree::{PathError, TreePath};
 
 /// A value that may differ from one architecture to another: its text holds `{arch}` (semantics 3).
@@ -58,6 +58,16 @@ impl<T: FromText> PerArch<T> {
         match &self.0 {
             Inner::Same(value) => Ok(value.clone()),
             Inner::Varies(filled) => T::from_text(&filled.with_arch(arch)).map_err(|fault| ArchError(fault.message)),
+        }
+    }
+}
+
+impl<T: fmt::Display> PerArch<T> {
+    /// The value as a recipe writes it.
+    pub(super) fn text(&self) -> String {
+        match &self.0 {
+            Inner::Same(value) => escaped(&value.to_string()),
+            Inner::Varies(filled) => filled.text(),
         }
     }
 }

@@ -14,6 +14,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// Of what is written in no text.
+    pub(super) const NOWHERE: Span = Span { source: 0, start: 0, end: 0 };
+
     /// A span of bytes of a text. Offsets beyond 4 GiB cannot be: texts are bounded long before.
     pub(crate) fn new(source: u16, range: Range<usize>) -> Self {
         let small = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);

@@ -281,6 +281,11 @@ impl Scope<'_> {
     }
 }
 
+/// A text in which no brace begins a placeholder.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('{', "{{")
+}
+
 impl Default for Filled {
     fn default() -> Self {
         Filled { parts: vec![String::new()], from_env: false }
@@ -309,6 +314,12 @@ impl Filled {
             [only] => Some(only),
             _ => None,
         }
+    }
+
+    /// The string as a recipe writes it.
+    pub(super) fn text(&self) -> String {
+        let parts: Vec<String> = self.parts.iter().map(|part| escaped(part)).collect();
+        parts.join("{arch}")
     }
 
     /// Whether some of it came from the environment.

@@ -49,6 +49,18 @@ fn length(known: &Known, path: &TreePath, is_text: impl Fn(&TreePath) -> bool) -
     (is_named && !is_private && !is_text(path) && located.length() <= MAX_FILE).then(|| located.length())
 }
 
+/// Why the contents of a file that was read are not kept.
+pub(super) fn why_not(path: &TreePath, known: &Known) -> &'static str {
+    let plain = path.as_bytes().strip_suffix(b"-").unwrap_or(path.as_bytes());
+    if ACCOUNTS.iter().any(|one| one.as_bytes() == plain) {
+        return "may hold passwords, and no lock does";
+    }
+    match known.nodes().get(path).is_some_and(|node| node.mode & 0o004 == 0) {
+        true => "is not for everybody to read, and a lock is",
+        false => "is more than a lock should hold",
+    }
+}
+
 /// The lines, by path.
 pub(super) fn written(contents: &BTreeMap<TreePath, Content>) -> BTreeMap<String, String> {
     let line = |(path, content): (&TreePath, &Content)| {

@@ -49,6 +49,17 @@ pub struct Knowledge {
     layers: Option<Digest>,
     known: Known,
     digests: BTreeMap<TreePath, Digest>,
+    unsaid: Vec<Unsaid>,
+}
+
+/// Something that is asked of a base and that no lock tells: builds that need it read the base.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path} {why}")]
+pub struct Unsaid {
+    /// Of what path.
+    pub path: TreePath,
+    /// Why.
+    pub why: &'static str,
 }
 
 /// Why lines are no knowledge of a base.
@@ -99,7 +110,18 @@ impl Knowledge {
             };
         }
         let kept = kept_files::kept(&known, |path| is_one_of(path, &TEXTS));
-        Knowledge { layers: Some(of), known: known.with_contents(kept), digests }
+        let is_kept = |path: &TreePath| {
+            let text =
+                matches!(known.nodes().get(path).map(|node| &node.kind), Some(NodeKind::File(Located::Content(_))));
+            text || kept.contains_key(path)
+        };
+        let unkept = known.contents().iter().filter(|(path, content)| !content.is_empty() && !is_kept(path));
+        let unkept = unkept.map(|(path, _)| (path.clone(), kept_files::why_not(path, &known)));
+        let all: BTreeMap<TreePath, &'static str> =
+            known.unsaid().iter().map(|(path, why)| (path.clone(), *why)).chain(unkept).collect();
+        let unsaid = all.into_iter().map(|(path, why)| Unsaid { path, why }).collect();
+        let known = known.with_contents(kept).with_unsaid(BTreeMap::new());
+        Knowledge { layers: Some(of), known, digests, unsaid }
     }
 
     /// Whether it is about these layers. Knowledge of others says nothing about them.
@@ -115,6 +137,11 @@ impl Knowledge {
     /// The digest of a file whose contents are not kept, where it was asked for: dpkg's status.
     pub fn digest(&self, path: &TreePath) -> Option<Digest> {
         self.digests.get(path).copied()
+    }
+
+    /// What was asked and is not told by any line: by path. Nothing where it was read from a lock.
+    pub fn unsaid(&self) -> &[Unsaid] {
+        &self.unsaid
     }
 
     /// Whether nothing is known.
@@ -214,7 +241,7 @@ impl Knowledge {
             line: Shown::new(written_path(&contradiction.path).as_bytes()),
             why: contradiction.why.to_owned(),
         })?;
-        let found = Knowledge { layers, known, digests };
+        let found = Knowledge { layers, known, digests, unsaid: Vec::new() };
         // Whatever is written in another way, twice or in another order is found here.
         let canonical = found.plain_lines();
         if let Some(line) = lines.iter().enumerate().find(|(at, line)| canonical.get(*at).is_none_or(|c| c != *line)) {
@@ -537,6 +564,44 @@ mod tests {
         let base = base(&[(b"etc/passwd", 0o644, text(&long)), (b"etc/group", 0o644, text("x"))]);
         base.get(&path("etc/passwd"));
         assert!(!learned(&base).texts().contains_key("etc/passwd"));
+    }
+
+    /// Fails where a lock is silent about what builds from it will have to read.
+    #[test]
+    fn what_is_not_told_is_named() {
+        let large = "x".repeat(3 << 20);
+        let layered = |length| NodeKind::File(Located::Layer { layer: 0, offset: 512, length });
+        let base = base(&[
+            (b"etc/group", 0o644, text("root:x:0:\n")),
+            (b"etc/shadow", 0o640, text("me:$6$salt$hash:1::::::\n")),
+            (b"etc/key", 0o600, layered(6)),
+            (b"usr/lib/libx.so", 0o644, layered(7)),
+            (b"usr/large", 0o644, layered(3 << 20)),
+            (b"usr/small", 0o644, layered(2)),
+        ]);
+        for (at, bytes) in [
+            ("etc/group", "root:x:0:\n"),
+            ("etc/shadow", "me:$6$salt$hash:1::::::\n"),
+            ("etc/key", "secret"),
+            ("usr/large", &large),
+            ("usr/small", "ok"),
+        ] {
+            base.get(&path(at));
+            base.was_read(&path(at), bytes.as_bytes());
+        }
+        base.was_read_in_part(&path("usr/lib/libx.so"));
+        let knowledge = Knowledge::new(Digest::of(b""), base.learned().unwrap());
+        let unsaid: Vec<String> = knowledge.unsaid().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            unsaid,
+            [
+                "/etc/key is not for everybody to read, and a lock is",
+                "/etc/shadow may hold passwords, and no lock does",
+                "/usr/large is more than a lock should hold",
+                "/usr/lib/libx.so is read in part, and nothing is kept of it",
+            ]
+        );
+        assert!(!knowledge.lines().concat().contains("hash"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod listing;
 mod reader;
 mod stack;
 
-pub use knowledge::{Knowledge, KnowledgeError};
+pub use knowledge::{Knowledge, KnowledgeError, Unsaid};
 pub use listing::{Depth, Listing, ListingError};
 pub(crate) use listing::{Listed, What, tells_packages};
 pub use reader::LayerReader;

@@ -3,16 +3,19 @@
 use std::path::Path;
 
 use super::BuildError;
+use super::base::{KnownPython, find_python};
 use super::layer_tree::Making;
 use super::pins::Search;
-use crate::base::LayerReader;
+use crate::base::{LayerReader, LayerStack};
 use crate::code::ErrorCode;
 use crate::debian::staging::Below;
 use crate::lock::{Asked, DebianPins};
 use crate::pin;
 use crate::pin::debian::{Fault, PinError};
+use crate::python::PythonVersion;
 use crate::recipe::packages::DebianSource;
 use crate::recipe::{At, FilePath, PerArch, Span};
+use crate::source::bytecode::bytecode_directories;
 use crate::source::{ca, debian};
 use crate::tree::{FileTree, Missed, TreePath};
 
@@ -70,27 +73,54 @@ impl Making<'_> {
         self.newest = self.newest.max(layer.newest);
         let mut packages = layer.tree;
         if source.compile && !self.is_locking() {
-            let mut with = view.clone();
-            with.look(&packages);
-            let Some(interpreter) = self.interpreter(&with, None, span)? else {
+            let Some(version) = self.compiled_for(&view, &packages, span)? else {
                 return Err(self.told(
                     ErrorCode::Compile,
                     span,
                     "`compile` needs a Python in the image, and there is none",
                 ));
             };
-            let compilers = self.compilers(interpreter.version, span)?;
+            let compilers = self.compilers(version, span)?;
             compilers
                 .compile_tree(&mut packages, view.rootfs(), &tmp)
                 .map_err(|error| self.packages(span, "compiling Python modules", error))?;
-        } else if source.compile {
-            let mut with = view.clone();
-            with.look(&packages);
-            if let Some(interpreter) = self.interpreter(&with, None, span)? {
-                self.compiler_pins(interpreter.version, span)?;
+        } else if source.compile
+            && let Some(version) = self.compiled_for(&view, &packages, span)?
+        {
+            self.compiler_pins(version, span)?;
+            // What compiling will need to know of the layers below.
+            for directory in bytecode_directories(&packages, version) {
+                let _ = view.rootfs().get(&directory);
             }
         }
         tree.overlay(packages).map_err(|error| self.at(span, error))
+    }
+
+    /// The version of the Python that an image has with these packages on top. Where the lock knows that of the layers below,
+    /// these are not looked into, unless both have one.
+    fn compiled_for(
+        &self,
+        view: &LayerStack,
+        packages: &FileTree,
+        span: Span,
+    ) -> Result<Option<PythonVersion>, BuildError> {
+        let brings_one = packages.iter().any(|(path, _)| tells_of_python(path));
+        match &self.open.python {
+            KnownPython::Found(below) if !brings_one => return Ok(Some(below.version)),
+            KnownPython::None if !brings_one => return Ok(None),
+            KnownPython::None => {
+                let mut own = LayerStack::new();
+                own.look(packages);
+                if let Ok(Some(own)) = find_python(&own, self.builder.store, None) {
+                    return Ok(Some(own.version));
+                }
+            }
+            KnownPython::Found(_) | KnownPython::Unknown => {}
+        }
+        let mut with = view.clone();
+        with.look(packages);
+        let found = find_python(&with, self.builder.store, self.open.stated_python());
+        Ok(found.map_err(|error| self.diagnose(span, &error))?.map(|found| found.version))
     }
 
     fn debian_ask<'s>(&'s self, source: &'s DebianSource) -> pin::debian::Ask<'s> {
@@ -164,4 +194,11 @@ impl Making<'_> {
             }
         }
     }
+}
+
+/// Whether something at that path is called as a Python is, or says of which version it is.
+fn tells_of_python(path: &TreePath) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let is_program = path.parent().is_some_and(|parent| parent.file_name() == Some(b"bin"));
+    name == b"patchlevel.h" || is_program && name.starts_with(b"python3")
 }

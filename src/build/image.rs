@@ -316,7 +316,7 @@ impl<'a> Growing<'a> {
     /// From now on it is watched what is asked of the layers that are there, so that the lock will know it.
     fn watch(&mut self, title: &str) {
         let Some(of) = self.open.chain else { return };
-        if self.builder.recipe.images.iter().flat_map(|image| &image.layers).any(recipe::Layer::has_python) {
+        if self.builder.recipe.images.iter().flat_map(|image| &image.layers).any(recipe::Layer::needs_python) {
             let stated = self.open.stated_python();
             self.open.python = KnownPython::of(super::base::find_python(&self.open.stack, self.builder.store, stated));
         }

@@ -140,7 +140,7 @@ impl Builder<'_> {
                 open.python = KnownPython::of_line(&python);
             }
             let learns = remote && (run.purpose == Purpose::Lock || !fits && !run.pins.is_locked());
-            if learns && self.recipe.images.iter().flat_map(|image| &image.layers).any(recipe::Layer::has_python) {
+            if learns && self.recipe.images.iter().flat_map(|image| &image.layers).any(recipe::Layer::needs_python) {
                 let found = base::find_python(&open.stack, self.store, open.stated_python());
                 python = KnownPython::of(found).line();
             }

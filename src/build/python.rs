@@ -5,12 +5,14 @@ use super::base::KnownPython;
 use super::layer_tree::Making;
 use super::pins::Search;
 use crate::base::{LayerReader, LayerStack};
+use crate::debian::staging::Below;
 use crate::lock::PythonPins;
 use crate::pin::debian::Fault;
 use crate::pin::{self, python::Ask as PythonAsk};
 use crate::python::Interpreter;
 use crate::recipe::Span;
 use crate::recipe::packages::PythonSource;
+use crate::source::debian::foresee;
 use crate::source::python;
 use crate::tree::{FileTree, Located, Owner};
 
@@ -37,6 +39,12 @@ impl Making<'_> {
             let (scheme, _) = python::scheme(&ask).map_err(|error| self.unresolvable(span, &error))?;
             for directory in scheme.directories() {
                 let _ = view.rootfs().children(directory).count();
+            }
+            if pins.wheels.iter().any(|wheel| !wheel.file.ends_with("-any.whl")) {
+                let read = |layer, offset, length| reader.read(layer, offset, length);
+                let below = Below { rootfs: view.rootfs(), read: &read };
+                // What cannot be read is said where it is needed.
+                let _ = foresee(&below, self.platform);
             }
             return Ok(());
         }

@@ -181,7 +181,7 @@ impl Builder<'_> {
         }
         drop_aside(finished);
         let pins = pins.into_inner().unwrap_or_else(PoisonError::into_inner);
-        learn(&shared, &pins, notes.into_iter().flat_map(|notes| notes.views));
+        self.learn(&shared, &pins, notes.into_iter().flat_map(|notes| notes.views));
         let whole = self.platforms.is_none() && self.recipe.images.iter().all(|image| needed.contains_key(&image.name));
         let forecasts = std::mem::take(&mut *shared.forecasts());
         Ok((built, pins.finish(whole), forecasts))
@@ -223,6 +223,27 @@ impl Builder<'_> {
         })
     }
 
+    /// Pins what a run learned of bases that it had to read, and of layers of packages.
+    fn learn(&self, shared: &Shared, pins: &Pins, views: impl Iterator<Item = View>) {
+        for ((_, platform), (name, open)) in shared.opened().iter() {
+            if open.stack.is_watched() {
+                let base = open.stack.layers().get(..open.foreign).unwrap_or_default();
+                let knowledge = open.stack.learned(crate::base::identity(base));
+                pins.add_knowledge(name, platform, &knowledge);
+                if let ([first, more @ ..], Purpose::Lock) = (knowledge.unsaid(), shared.purpose) {
+                    let more = if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
+                    self.reporter.note(format!(
+                        "{name} ({platform}): builds have to read this base, which the lock does not tell all of: {first}{more}"
+                    ));
+                }
+            }
+        }
+        for View { pin, of, stack } in views {
+            let knowledge = stack.learned(of.digest());
+            pins.add_view(ViewPin { knowledge: knowledge.lines(), texts: knowledge.texts(), ..pin });
+        }
+    }
+
     /// Whether it may have to be found out what packages and downloads come to. What one image finds out holds for those
     /// after it, so they are built one after the other then.
     fn may_pin(&self, tasks: &[(&recipe::Image, &Platform)], purpose: Purpose) -> bool {
@@ -244,21 +265,6 @@ fn drop_aside(finished: BTreeMap<Slot, Arc<Finished>>) {
 
 /// How many entries take longer to free than a thread takes to start.
 const LARGE: usize = 20_000;
-
-/// Pins what a run learned of bases that it had to read, and of layers of packages.
-fn learn(shared: &Shared, pins: &Pins, views: impl Iterator<Item = View>) {
-    for ((_, platform), (name, open)) in shared.opened().iter() {
-        if open.stack.is_watched() {
-            let base = open.stack.layers().get(..open.foreign).unwrap_or_default();
-            let knowledge = open.stack.learned(crate::base::identity(base));
-            pins.add_knowledge(name, platform, &knowledge);
-        }
-    }
-    for View { pin, of, stack } in views {
-        let knowledge = stack.learned(of.digest());
-        pins.add_view(ViewPin { knowledge: knowledge.lines(), texts: knowledge.texts(), ..pin });
-    }
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What a panic left half done is never used: the panic goes on.

@@ -30,13 +30,13 @@ pub(super) struct Resolved {
 }
 
 /// The accounts of a base, and the first file of them that is no UTF-8 text: names in it can be looked up, but it cannot be
-/// written again.
-fn account_files(rootfs: &Rootfs) -> Result<(AccountFiles, Option<TreePath>), Told> {
+/// written again. Those with passwords are read only where they are to be written: no lock holds them.
+fn account_files(rootfs: &Rootfs, writes: bool) -> Result<(AccountFiles, Option<TreePath>), Told> {
     let told = |error: &dyn Coded| Told::new(error.code(), error.to_string());
     let mut odd = None;
     let mut read = |path: &str| -> Result<Option<String>, Told> {
         let path = TreePath::parse(path).map_err(|error| told(&error))?;
-        let Some((_, _, located)) = rootfs.file(&path).map_err(|error| told(&error))? else { return Ok(None) };
+        let Some((path, _, located)) = rootfs.file(&path).map_err(|error| told(&error))? else { return Ok(None) };
         if let Located::Unknown { path, .. } = located {
             rootfs.needs_contents(path);
         }
@@ -47,6 +47,7 @@ fn account_files(rootfs: &Rootfs) -> Result<(AccountFiles, Option<TreePath>), To
         let bytes = content.read_all(16 << 20).map_err(|error| {
             Told::new(io_or(&error, ErrorCode::BaseDamaged), format!("reading {path} of the base: {error}"))
         })?;
+        rootfs.was_read(&path, &bytes);
         Ok(Some(String::from_utf8(bytes).unwrap_or_else(|error| {
             odd.get_or_insert(path);
             String::from_utf8_lossy(error.as_bytes()).into_owned()
@@ -55,8 +56,8 @@ fn account_files(rootfs: &Rootfs) -> Result<(AccountFiles, Option<TreePath>), To
     let files = AccountFiles {
         passwd: read("etc/passwd")?,
         group: read("etc/group")?,
-        shadow: read("etc/shadow")?,
-        gshadow: read("etc/gshadow")?,
+        shadow: if writes { read("etc/shadow")? } else { None },
+        gshadow: if writes { read("etc/gshadow")? } else { None },
     };
     Ok((files, odd))
 }
@@ -68,7 +69,8 @@ pub(super) fn resolve(
     open: &OpenBase,
     platform: &Platform,
 ) -> Result<Resolved, BuildError> {
-    let (before, odd) = account_files(open.stack.rootfs()).map_err(|error| builder.at(image.from.span, error))?;
+    let files = account_files(open.stack.rootfs(), !image.users.is_empty());
+    let (before, odd) = files.map_err(|error| builder.at(image.from.span, error))?;
     let mut accounts = Accounts::read(&before);
     let mut users = Vec::new();
     let mut homes = Vec::new();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lapstrake::build::{Builder, Locking};
 use lapstrake::code::{Coded, ErrorCode};
 use lapstrake::host::open_regular;
-use lapstrake::lock::{Lock, MAX_LOCK, Update, changes};
+use lapstrake::lock::{Lock, LockError, MAX_LOCK, Salvage, Update, changes, salvage};
 use lapstrake::nearest::nearest;
 use lapstrake::recipe::Recipe;
 use lapstrake::report::Reporter;
@@ -27,20 +27,13 @@ pub(crate) fn run(global: &Global, args: &LockArgs) -> Outcome {
         reporter.warn(warning.render(style()).trim_end());
     }
     let path = lock_path(&recipe);
-    let before = match read(&path) {
-        Ok(before) => before.unwrap_or_default(),
-        // Making it anew is what was asked for.
-        Err(failure) => {
-            reporter.warn(format!("{}: everything is locked anew", failure.error));
-            Lock::default()
-        }
-    };
+    let (before, told) = before(&path, &reporter);
     let update = update(&before, &recipe, args)?;
     let workshop = Workshop::new(global, args.offline, &reporter)?;
     let outside = workshop.outside(&recipe);
     let builder = Builder { locking: Locking::Again(update), ..workshop.builder(&recipe, &outside, &before) };
     let now = builder.lock().map_err(failure)?;
-    let changed = changes(&before, &now);
+    let changed = changes(&told, &now);
     for change in &changed {
         super::print(&format!("{change}\n"))?;
     }
@@ -61,6 +54,27 @@ pub(crate) fn run(global: &Global, args: &LockArgs) -> Outcome {
     };
     reporter.note(format!("{}: {told}", path.display()));
     Ok(())
+}
+
+/// The lock that is there, as far as it is what was written, and as it stands. Making anew what is not is what was asked for.
+fn before(path: &Path, reporter: &Reporter) -> (Lock, Lock) {
+    let salvaged = match text(path) {
+        Ok(None) => return Default::default(),
+        Ok(Some(text)) => salvage(&text).map_err(|error| refused(path, &error)),
+        Err(failure) => Err(failure),
+    };
+    match salvaged {
+        Ok(Salvage { lock, told, refused }) => {
+            for error in refused {
+                reporter.warn(format!("{}: {error}: this entry is locked anew, and the others stay", path.display()));
+            }
+            (lock, told)
+        }
+        Err(failure) => {
+            reporter.warn(format!("{}: everything is locked anew", failure.error));
+            Default::default()
+        }
+    }
 }
 
 /// What `--update` names: everything where it names nothing.
@@ -98,6 +112,16 @@ pub(crate) fn lock_path(recipe: &Recipe) -> PathBuf {
 
 /// The lock that is there.
 pub(crate) fn read(path: &Path) -> Outcome<Option<Lock>> {
+    let Some(text) = text(path)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|error| refused(path, &error))
+}
+
+fn refused(path: &Path, error: &LockError) -> Failure {
+    Failure::told(Code::Lock, error.code(), format!("{}: {error}", path.display()))
+}
+
+/// The text of the lock that is there.
+fn text(path: &Path) -> Outcome<Option<String>> {
     let failed = |error: io::Error| {
         Failure::told(Code::Lock, ErrorCode::LockDamaged, format!("reading the lock {}: {error}", path.display()))
     };
@@ -111,10 +135,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Option<Lock>> {
     if length as u64 > MAX_LOCK {
         return Err(failed(io::Error::other(format!("it has more than {MAX_LOCK} bytes"))));
     }
-    match text.parse() {
-        Ok(lock) => Ok(Some(lock)),
-        Err(error) => Err(Failure::told(Code::Lock, error.code(), format!("{}: {error}", path.display()))),
-    }
+    Ok(Some(text))
 }
 
 /// Keeps what a build had to pin; in a read-only checkout it stays in memory.

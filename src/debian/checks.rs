@@ -7,7 +7,7 @@ use super::staging::{Staging, StagingError};
 use crate::elf::{self, Elf, ElfError};
 use crate::machine;
 use crate::shown::Shown;
-use crate::tree::{Located, NodeKind, TreePath};
+use crate::tree::{Located, Node, NodeKind, TreePath};
 
 /// Something that a file needs and the image does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<
     let text = |path: &str| Ok::<_, StagingError>(staging.text(path).unwrap_or(None));
     // Asked only where a program needs a library.
     let directories = std::cell::OnceCell::new();
-    let names = std::cell::OnceCell::new();
+    let (own, all) = (std::cell::OnceCell::new(), std::cell::OnceCell::new());
     let mut missing = Vec::new();
     for (path, node) in staging.view().on_top() {
         let NodeKind::File(located @ Located::Content(_)) = &node.kind else { continue };
@@ -164,7 +164,10 @@ pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<
                     }
                 };
                 if !found(staging, path, &elf, library, directories) {
-                    let elsewhere = names.get_or_init(|| libraries(staging)).get(library).cloned();
+                    // Wheels bring libraries that find each other: a base is looked through for others alone.
+                    let own = own.get_or_init(|| libraries(staging.view().on_top().filter(is_own))).get(library);
+                    let all = || all.get_or_init(|| libraries(staging.view().iter())).get(library);
+                    let elsewhere = own.or_else(all).cloned();
                     missing.push(Missing::Library { file: path.clone(), library: Shown::new(library), elsewhere });
                 }
             }
@@ -173,10 +176,10 @@ pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<
     Ok(missing)
 }
 
-/// Files that are called like libraries, by name, wherever they are.
-fn libraries(staging: &Staging<'_>) -> BTreeMap<Vec<u8>, TreePath> {
+/// Those of these nodes that are called like libraries, by name: the first of each.
+fn libraries<'v>(nodes: impl Iterator<Item = (&'v TreePath, &'v Node)>) -> BTreeMap<Vec<u8>, TreePath> {
     let mut names: BTreeMap<Vec<u8>, TreePath> = BTreeMap::new();
-    for (path, node) in staging.view().iter() {
+    for (path, node) in nodes {
         if let (Some(name), NodeKind::File(_) | NodeKind::Symlink(_)) = (path.file_name(), &node.kind)
             && name.windows(3).any(|part| part == b".so")
         {
@@ -184,6 +187,11 @@ fn libraries(staging: &Staging<'_>) -> BTreeMap<Vec<u8>, TreePath> {
         }
     }
     names
+}
+
+/// Whether a node is a file of a layer that this build makes.
+fn is_own((_, node): &(&TreePath, &Node)) -> bool {
+    matches!(node.kind, NodeKind::File(Located::Content(_)))
 }
 
 fn read(staging: &Staging<'_>, path: &TreePath, located: &Located) -> Result<Option<Elf>, StagingError> {

@@ -195,6 +195,7 @@ impl<'a> Staging<'a> {
                 }),
             Located::Layer { length: whole, .. } if part(*whole) == 0 => Ok(Vec::new()),
             Located::Layer { layer, offset: start, length: whole } => {
+                self.view.was_read_in_part(path);
                 (self.read_base)(*layer, start.saturating_add(offset), part(*whole))
             }
             Located::Unknown { path, length: whole } => self.unknown(path, part(*whole)),

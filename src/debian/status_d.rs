@@ -38,7 +38,7 @@ pub fn read(staging: &Staging<'_>) -> Result<Vec<Apart>, StagingError> {
 }
 
 /// Moves the packages of `status.d` into dpkg's database, but for those that take their place: gives their stanzas by
-/// name and architecture, writes the lists of their files, and deletes `status.d`.
+/// name and architecture, writes the lists of their files and of the files' sums, and deletes `status.d`.
 ///
 /// dpkg lists directories and links, too. Of these packages only the sums of their files are known: the lists have those
 /// that are there, and the directories above.
@@ -64,11 +64,9 @@ pub fn move_in(
             let sums = staging.read(&format!("{DIRECTORY}/{file}.md5sums"))?;
             let kept = sums.as_deref().map(|sums| there(staging, sums)).unwrap_or_default();
             staging.file(&format!("{info}.list"), list(&kept), 0o644, Owner::ROOT, origin)?;
-            if sums.is_some() {
-                let lines =
-                    kept.iter().map(|(sum, path)| format!("{sum}  {}\n", String::from_utf8_lossy(path.as_bytes())));
-                staging.file(&format!("{info}.md5sums"), lines.collect::<String>(), 0o644, Owner::ROOT, origin)?;
-            }
+            // Sums of no file, too: a package without the list is one to install anew, says `dpkg --audit`.
+            let lines = kept.iter().map(|(sum, path)| format!("{sum}  {}\n", String::from_utf8_lossy(path.as_bytes())));
+            staging.file(&format!("{info}.md5sums"), lines.collect::<String>(), 0o644, Owner::ROOT, origin)?;
             moved.insert((name, architecture), installed(stanza));
         }
     }
@@ -182,7 +180,7 @@ mod tests {
         let info = |name: &str| text(&tree, &format!("var/lib/dpkg/info/{name}"));
         assert_eq!(info("a:amd64.list").unwrap(), "/.\n/usr\n/usr/share\n/usr/share/a\n/usr/share/a/one\n");
         assert_eq!(info("a:amd64.md5sums").unwrap(), format!("{sum}  usr/share/a/one\n"));
-        assert_eq!((info("b.list").unwrap().as_str(), info("b.md5sums")), ("/.\n", None));
+        assert_eq!((info("b.list").unwrap().as_str(), info("b.md5sums").as_deref()), ("/.\n", Some("")));
         let gone = tree.get(&TreePath::parse(DIRECTORY).unwrap()).unwrap();
         assert!(matches!(gone.kind, Kind::Whiteout));
         // What comes next finds one database.

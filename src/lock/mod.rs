@@ -10,11 +10,13 @@
 mod asked;
 mod change;
 mod read;
+mod salvage;
 mod write;
 
 pub use asked::Asked;
 pub use change::{Change, changes};
-pub use read::{LockError, MAX_LOCK};
+pub use read::{LockError, MAX_LOCK, salvage};
+pub use salvage::Salvage;
 
 use std::collections::BTreeMap;
 
@@ -297,7 +299,7 @@ mod tests {
         }
     }
 
-    fn lock(curl: &str) -> Lock {
+    pub(super) fn lock(curl: &str) -> Lock {
         let digest = Digest::of(b"x");
         Lock {
             images: vec![ImagePin {

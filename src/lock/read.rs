@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::salvage::{Entry, Salvage};
 use super::{Asked, DebPin, DebianPins, FetchPin, ImagePin, Lock, PythonPins, VERSION, ViewPin, WheelPin};
 use crate::oci::Digest;
 use crate::shown::Shown;
@@ -192,7 +193,7 @@ fn digest(hex: &str) -> Result<Digest, LockError> {
 }
 
 impl RawDebian {
-    fn pins(self) -> Result<DebianPins, LockError> {
+    fn pins(self) -> Result<Entry<DebianPins>, LockError> {
         let RawDebian { platform, layers, asked, seal, archives, accounts, skipped, packages } = self;
         let packages = packages.into_iter().map(RawDeb::pin).collect::<Result<_, _>>()?;
         let asked: Asked = asked.into_iter().collect();
@@ -210,10 +211,7 @@ impl RawDebian {
                 return Err(LockError::Value { what: "the path", value: Shown::new(pin.path.as_bytes()) });
             }
         }
-        match pins.seal() == seal {
-            true => Ok(pins),
-            false => Err(LockError::Edited { kind: "Debian", layers: pins.layers.join(", "), platform: pins.platform }),
-        }
+        Ok(Entry::sealed(&seal, pins.seal(), "Debian", pins.layers.join(", "), pins.platform.clone(), pins))
     }
 }
 
@@ -232,15 +230,12 @@ impl RawDeb {
 }
 
 impl RawPython {
-    fn pins(self) -> Result<PythonPins, LockError> {
+    fn pins(self) -> Result<Entry<PythonPins>, LockError> {
         let RawPython { platform, layers, asked, seal, wheels } = self;
         let wheels = wheels.into_iter().map(RawWheel::pin).collect::<Result<_, _>>()?;
         let asked = asked.into_iter().collect::<Asked>();
         let pins = PythonPins { platform, layers, asked, wheels };
-        match pins.seal() == seal {
-            true => Ok(pins),
-            false => Err(LockError::Edited { kind: "Python", layers: pins.layers.join(", "), platform: pins.platform }),
-        }
+        Ok(Entry::sealed(&seal, pins.seal(), "Python", pins.layers.join(", "), pins.platform.clone(), pins))
     }
 }
 
@@ -272,55 +267,77 @@ fn is_conflict_mark(line: &str) -> bool {
         .any(|mark| line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')))
 }
 
+impl RawImage {
+    /// Its digests may be moved by hand; what is known of its files may not.
+    fn pin(self) -> Entry<ImagePin> {
+        let RawImage { name, platform, manifest, config, knowledge, texts, files, python, seal } = self;
+        let pin = ImagePin { name, platform, manifest, config, knowledge, texts, files, python };
+        Entry::sealed(&seal, pin.seal(), "base's", pin.name.clone(), pin.platform.clone(), pin)
+    }
+}
+
+impl RawView {
+    fn pin(self) -> Entry<ViewPin> {
+        let RawView { layer, platform, seal, knowledge, texts, python } = self;
+        let pin = ViewPin { layer, platform, knowledge, texts, python };
+        Entry::sealed(&seal, pin.seal(), "view's", pin.layer.clone(), pin.platform.clone(), pin)
+    }
+}
+
+impl RawFetch {
+    fn pin(self) -> Result<FetchPin, LockError> {
+        let RawFetch { name, platform, size, sha256 } = self;
+        Ok(FetchPin { name, platform, size, sha256: digest(&sha256)? })
+    }
+}
+
 impl FromStr for Lock {
     type Err = LockError;
 
-    /// Reads a lock that [`Lock::text`] wrote, or that somebody edited.
+    /// Reads a lock that [`Lock::text`] wrote, and that nobody edited.
     fn from_str(text: &str) -> Result<Self, LockError> {
-        let wrong = |error: toml::de::Error| {
-            let line = error.span().map_or(0, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
-            LockError::Toml { line, reason: Shown::new(error.message().as_bytes()).to_string() }
-        };
-        if let Some(line) = text.lines().position(is_conflict_mark) {
-            return Err(LockError::Conflict { line: line + 1 });
-        }
-        let head: Head = toml::from_str(text).map_err(wrong)?;
-        if head.lock != VERSION {
-            return Err(LockError::Version { found: head.lock });
-        }
-        let raw: RawLock = toml::from_str(text).map_err(wrong)?;
-        let image = |raw: RawImage| {
-            let RawImage { name, platform, manifest, config, knowledge, texts, files, python, seal } = raw;
-            let pin = ImagePin { name, platform, manifest, config, knowledge, texts, files, python };
-            // Its digests may be moved by hand; what is known of its files may not.
-            match pin.seal() == seal {
-                true => Ok(pin),
-                false => Err(LockError::Edited { kind: "base's", layers: pin.name, platform: pin.platform }),
-            }
-        };
-        let fetch = |raw: RawFetch| -> Result<FetchPin, LockError> {
-            let RawFetch { name, platform, size, sha256 } = raw;
-            Ok(FetchPin { name, platform, size, sha256: digest(&sha256)? })
-        };
-        let view = |raw: RawView| {
-            let RawView { layer, platform, seal, knowledge, texts, python } = raw;
-            let pin = ViewPin { layer, platform, knowledge, texts, python };
-            match pin.seal() == seal {
-                true => Ok(pin),
-                false => Err(LockError::Edited { kind: "view's", layers: pin.layer, platform: pin.platform }),
-            }
-        };
-        let mut lock = Lock {
-            format: raw.format,
-            effects: raw.effects,
-            images: raw.image.into_iter().map(image).collect::<Result<_, _>>()?,
-            debian: raw.debian.into_iter().map(RawDebian::pins).collect::<Result<_, _>>()?,
-            compilers: raw.compiler.into_iter().map(RawDebian::pins).collect::<Result<_, _>>()?,
-            python: raw.python.into_iter().map(RawPython::pins).collect::<Result<_, _>>()?,
-            fetch: raw.fetch.into_iter().map(fetch).collect::<Result<_, _>>()?,
-            views: raw.view.into_iter().map(view).collect::<Result<_, _>>()?,
-        };
-        lock.sort();
-        Ok(lock)
+        let Salvage { lock, refused, .. } = salvage(text)?;
+        refused.into_iter().next().map_or(Ok(lock), Err)
     }
+}
+
+/// Reads a lock that somebody may have edited: entry by entry.
+///
+/// # Errors
+/// [`LockError`] where it is no lock, or none of this version.
+pub fn salvage(text: &str) -> Result<Salvage, LockError> {
+    let wrong = |error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
+        LockError::Toml { line, reason: Shown::new(error.message().as_bytes()).to_string() }
+    };
+    if let Some(line) = text.lines().position(is_conflict_mark) {
+        return Err(LockError::Conflict { line: line + 1 });
+    }
+    let head: Head = toml::from_str(text).map_err(wrong)?;
+    if head.lock != VERSION {
+        return Err(LockError::Version { found: head.lock });
+    }
+    let raw: RawLock = toml::from_str(text).map_err(wrong)?;
+    let mut salvage = Salvage::new(raw.format, raw.effects);
+    for pin in raw.image.into_iter().map(RawImage::pin) {
+        salvage.image(pin);
+    }
+    for pins in raw.debian.into_iter().map(RawDebian::pins) {
+        salvage.take(pins, |lock| &mut lock.debian);
+    }
+    for pins in raw.compiler.into_iter().map(RawDebian::pins) {
+        salvage.take(pins, |lock| &mut lock.compilers);
+    }
+    for pins in raw.python.into_iter().map(RawPython::pins) {
+        salvage.take(pins, |lock| &mut lock.python);
+    }
+    for pin in raw.fetch.into_iter().map(RawFetch::pin) {
+        salvage.take(pin.map(Entry::good), |lock| &mut lock.fetch);
+    }
+    for pin in raw.view.into_iter().map(RawView::pin) {
+        salvage.take(Ok(pin), |lock| &mut lock.views);
+    }
+    salvage.lock.sort();
+    salvage.told.sort();
+    Ok(salvage)
 }

@@ -89,6 +89,12 @@ impl Layer {
         self.sources.iter().any(|source| matches!(source.value, Source::Python(_)))
     }
 
+    /// Whether it matters which Python the image has: for Python packages, and where those of Debian are compiled.
+    pub fn needs_python(&self) -> bool {
+        let compiles = |source: &At<Source>| matches!(&source.value, Source::Debian(source) if source.compile);
+        self.has_python() || self.sources.iter().any(compiles)
+    }
+
     /// What it is called where people read it: its name, or the keys of its sources.
     pub fn title(&self) -> String {
         match &self.name {

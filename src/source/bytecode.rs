@@ -154,6 +154,13 @@ impl Compilers {
     }
 }
 
+/// The directories that [`Compilers::compile_tree`] puts bytecode into.
+pub fn bytecode_directories(tree: &FileTree, version: PythonVersion) -> BTreeSet<TreePath> {
+    let modules = tree.iter().map(|(path, _)| path).filter(|path| is_module(path, version));
+    let bytecode = modules.filter_map(|path| bytecode_path(path, version, Optimise::None).ok().flatten());
+    bytecode.filter_map(|path| path.parent()).collect()
+}
+
 /// Whether an interpreter of that version imports what is at this path.
 fn is_module(path: &TreePath, version: PythonVersion) -> bool {
     let path = path.as_bytes();

@@ -16,6 +16,7 @@ pub struct Known {
     absent: BTreeSet<TreePath>,
     complete: BTreeSet<TreePath>,
     contents: BTreeMap<TreePath, Content>,
+    unsaid: BTreeMap<TreePath, &'static str>,
 }
 
 /// Statements about a tree that cannot all be true, or that say a thing twice.
@@ -47,7 +48,7 @@ impl Known {
         absent: BTreeSet<TreePath>,
         complete: BTreeSet<TreePath>,
     ) -> Result<Self, Contradiction> {
-        let known = Known { nodes, absent, complete, contents: BTreeMap::new() };
+        let known = Known { nodes, absent, complete, contents: BTreeMap::new(), unsaid: BTreeMap::new() };
         let wrong = |path: &TreePath, why| Err(Contradiction { path: path.clone(), why });
         for path in known.nodes.keys().chain(&known.absent) {
             let Some(parent) = path.parent() else { return wrong(path, "is the root, of which nothing is to be said") };
@@ -75,6 +76,18 @@ impl Known {
         let is_file = |path: &TreePath| matches!(self.nodes.get(path), Some(Node { kind: NodeKind::File(_), .. }));
         self.contents = contents.into_iter().filter(|(path, _)| is_file(path)).collect();
         self
+    }
+
+    /// The same, with what was asked and takes too much to tell, and why: whoever asks it looks at the tree itself.
+    #[must_use]
+    pub fn with_unsaid(mut self, unsaid: BTreeMap<TreePath, &'static str>) -> Self {
+        self.unsaid = unsaid;
+        self
+    }
+
+    /// What was asked and is not told, and why.
+    pub fn unsaid(&self) -> &BTreeMap<TreePath, &'static str> {
+        &self.unsaid
     }
 
     /// What files hold of which more than their length is known, beside what their nodes say.

@@ -253,6 +253,13 @@ impl Rootfs {
         self.under.as_ref()?.kept_contents(path)
     }
 
+    /// Tells who watches that a part of a file was read.
+    pub fn was_read_in_part(&self, path: &TreePath) {
+        if let Some(under) = &self.under {
+            under.read_in_part(path);
+        }
+    }
+
     /// Tells who watches what was read of a file: the bytes of all of it.
     pub fn was_read(&self, path: &TreePath, bytes: &[u8]) {
         if let Some(under) = &self.under {

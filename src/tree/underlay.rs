@@ -95,6 +95,8 @@ struct Asked {
     contents: BTreeMap<TreePath, Content>,
     /// How many bytes these are.
     noted: usize,
+    /// Files of which more was read than is noted, and why.
+    unnoted: BTreeMap<TreePath, &'static str>,
 }
 
 /// A base of which a part is known, and what was asked that is not.
@@ -212,6 +214,19 @@ impl Underlay {
         kept
     }
 
+    /// Somebody read a part of a file.
+    pub(super) fn read_in_part(&self, path: &TreePath) {
+        if self.is_settled(path) {
+            return;
+        }
+        if let Base::Watched(base) = &self.base {
+            base.read_in_part(path);
+        }
+        if let Some(below) = &self.below {
+            below.read_in_part(path);
+        }
+    }
+
     /// Somebody read a file, and that is what it holds.
     pub(super) fn read(&self, path: &TreePath, bytes: &[u8]) {
         if self.is_settled(path) {
@@ -297,16 +312,32 @@ impl Watched {
         });
     }
 
+    fn is_file(&self, path: &TreePath) -> bool {
+        matches!(self.nodes.get(path), Some(Node { kind: NodeKind::File(_), .. }))
+    }
+
     fn read(&self, path: &TreePath, bytes: &[u8]) {
-        if !matches!(self.nodes.get(path), Some(Node { kind: NodeKind::File(_), .. })) || bytes.len() > MAX_NOTED.0 {
+        if !self.is_file(path) {
             return;
         }
         self.note(|asked| {
-            if !asked.contents.contains_key(path) && asked.noted + bytes.len() <= MAX_NOTED.1 {
-                asked.noted += bytes.len();
-                asked.contents.insert(path.clone(), Content::inline(bytes));
+            if asked.contents.contains_key(path) {
+                return;
+            }
+            match bytes.len() <= MAX_NOTED.0 && asked.noted + bytes.len() <= MAX_NOTED.1 {
+                true => {
+                    asked.noted += bytes.len();
+                    asked.contents.insert(path.clone(), Content::inline(bytes));
+                }
+                false => _ = asked.unnoted.insert(path.clone(), "is more than a lock should hold"),
             }
         });
+    }
+
+    fn read_in_part(&self, path: &TreePath) {
+        if self.is_file(path) {
+            self.note(|asked| _ = asked.unnoted.insert(path.clone(), "is read in part, and nothing is kept of it"));
+        }
     }
 
     fn asked_below(&self, path: &TreePath) {
@@ -332,6 +363,7 @@ impl Watched {
         let mut contents = BTreeMap::new();
         self.note(|asked| {
             contents.clone_from(&asked.contents);
+            learned.unsaid.clone_from(&asked.unnoted);
             for path in &asked.paths {
                 learned.path(self, path);
             }
@@ -345,7 +377,7 @@ impl Watched {
         learned.shorten(self);
         // What comes out of a tree cannot contradict itself.
         let known = Known::new(learned.nodes, learned.absent, learned.complete).unwrap_or_default();
-        known.with_contents(contents)
+        known.with_contents(contents).with_unsaid(learned.unsaid)
     }
 }
 
@@ -355,7 +387,11 @@ struct Learning {
     nodes: BTreeMap<TreePath, Node>,
     absent: BTreeSet<TreePath>,
     complete: BTreeSet<TreePath>,
+    unsaid: BTreeMap<TreePath, &'static str>,
 }
+
+/// Why nothing is said of what a directory holds.
+const CROWDED: &str = "holds more than 10,000 entries";
 
 impl Learning {
     fn path(&mut self, base: &Watched, path: &TreePath) {
@@ -378,6 +414,7 @@ impl Learning {
     fn below(&mut self, base: &Watched, directory: &TreePath) {
         self.path(base, directory);
         if known::below(&base.nodes, directory).nth(MAX_BELOW).is_some() {
+            self.unsaid.insert(directory.clone(), CROWDED);
             return;
         }
         self.complete.insert(directory.clone());
@@ -395,6 +432,8 @@ impl Learning {
             self.complete.insert(directory.clone());
             let children = known::children(&base.nodes, directory);
             self.nodes.extend(children.map(|(path, node)| (path.clone(), node.clone())));
+        } else {
+            self.unsaid.insert(directory.clone(), CROWDED);
         }
     }
 

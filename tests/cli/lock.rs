@@ -288,6 +288,29 @@ fn a_broken_lock_is_made_anew_by_lock_alone() {
     assert_eq!(mirrored.locked(), good);
 }
 
+/// Fails where what somebody edited in one entry moves what is pinned in others, or is taken for what was locked.
+#[test]
+fn one_edited_entry_is_locked_anew_and_the_others_stay() {
+    let mut mirrored = tools();
+    mirrored.recipe(
+        "[images.one]\nfrom = \"scratch\"\n[[images.one.layers]]\ndebian = [\"tool\"]\n\
+         [images.two]\nfrom = \"scratch\"\n[[images.two.layers]]\ndebian = [\"alone\"]\n",
+    );
+    mirrored.lock(&[]);
+    let good = mirrored.locked();
+    grown(&mut mirrored);
+    let edited = good.replacen("version = \"3\"", "version = \"9\"", 1);
+    assert_ne!(edited, good);
+    mirrored.project.write("lapstrake.lock", edited);
+    let run = mirrored.run(&["lock"]).ok();
+    assert_eq!(run.stdout(), "~ debian alone 9 → 4 (linux/amd64)\n", "{}", run.told());
+    assert!(run.told().contains("two/debian") && run.told().contains("the others stay"), "{}", run.told());
+    let now = mirrored.locked();
+    let entry = |text: &str| text.split("\n\n").find(|entry| entry.contains("\"one/")).unwrap().trim().to_owned();
+    assert_eq!(entry(&now), entry(&good));
+    assert_eq!(mirrored.lock(&[]), "");
+}
+
 #[test]
 fn a_build_of_one_image_keeps_the_pins_of_the_others() {
     let mut mirrored = tools();

@@ -42,6 +42,7 @@ mod split;
 mod support;
 mod threats;
 mod unchanged;
+mod unread_bases;
 mod verify;
 
 #[path = "../support/deb.rs"]

@@ -9,7 +9,7 @@ use super::support::{Base, Project, Run, Stored, Tar};
 use super::wheel::Wheel;
 
 /// Puts a base under a tag; gives the digest of its manifest.
-fn push(registry: &FakeRegistry, repository: &str, tag: &str, base: &Base) -> String {
+pub(crate) fn push(registry: &FakeRegistry, repository: &str, tag: &str, base: &Base) -> String {
     let mut blobs = BTreeMap::new();
     let descriptor = base.blobs(&mut blobs);
     let (digest, media) = (descriptor["digest"].as_str().unwrap(), descriptor["mediaType"].as_str().unwrap());
@@ -35,7 +35,7 @@ fn recipe(registry: &FakeRegistry, more: &str) -> String {
 
 const FILES: &str = "[[images.app.layers]]\nfiles = { \"/lib/x\" = \"new\" }\n";
 
-fn lock(project: &Project) -> String {
+pub(crate) fn lock(project: &Project) -> String {
     std::fs::read_to_string(project.path("lapstrake.lock")).unwrap()
 }
 
@@ -98,17 +98,17 @@ fn demanding(registry: &FakeRegistry) -> String {
 }
 
 /// Layers of a base as they are stored.
-fn stored(base: &Base) -> Vec<String> {
+pub(crate) fn stored(base: &Base) -> Vec<String> {
     base.layers.iter().map(|(tar, _)| super::support::sha256(&super::support::gzip(tar))).collect()
 }
 
 /// Which of these blobs were asked for.
-fn read(registry: &FakeRegistry, blobs: &[String]) -> Vec<String> {
+pub(crate) fn read(registry: &FakeRegistry, blobs: &[String]) -> Vec<String> {
     let log = registry.log().into_iter().filter(|logged| logged.method == "GET").map(|logged| logged.target);
     log.filter(|target| blobs.iter().any(|blob| target.contains(blob))).collect()
 }
 
-fn pushed(project: &Project, cache: &str, more: &[&str]) -> Run {
+pub(crate) fn pushed(project: &Project, cache: &str, more: &[&str]) -> Run {
     project.run(&[&["build", "--push", "--cache-dir", cache], more].concat())
 }
 
@@ -187,7 +187,7 @@ fn packages_on_a_pinned_base() {
 }
 
 /// A shared library of amd64 that gives itself that name, and needs others.
-fn library(soname: &str, needed: &[&str]) -> Vec<u8> {
+pub(crate) fn library(soname: &str, needed: &[&str]) -> Vec<u8> {
     let mut strings = vec![0];
     let mut entries: Vec<(u64, u64)> = Vec::new();
     for (tag, name) in needed.iter().map(|name| (1, *name)).chain([(14, soname)]) {

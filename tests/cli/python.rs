@@ -14,7 +14,7 @@ pub(crate) fn debian_python(architecture: &str) -> Base {
     system("3.13", "3.13.5-2", "2.41-12", architecture)
 }
 
-fn system(short: &str, python: &str, libc: &str, architecture: &str) -> Base {
+pub(crate) fn system(short: &str, python: &str, libc: &str, architecture: &str) -> Base {
     let stanza = |name: &str, version: &str| {
         format!(
             "Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\nVersion: {version}\n\

@@ -423,8 +423,8 @@ impl Tar {
         self.entry(tar::EntryType::Directory, path, mode, (uid, gid), "", b"")
     }
 
-    pub(crate) fn file(self, path: &str, mode: u32, text: &str) -> Self {
-        self.entry(tar::EntryType::Regular, path, mode, (0, 0), "", text.as_bytes())
+    pub(crate) fn file(self, path: &str, mode: u32, contents: &(impl AsRef<[u8]> + ?Sized)) -> Self {
+        self.entry(tar::EntryType::Regular, path, mode, (0, 0), "", contents.as_ref())
     }
 
     pub(crate) fn link(self, path: &str, target: &str) -> Self {

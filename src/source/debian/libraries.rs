@@ -26,6 +26,29 @@ pub fn ld_so_cache(view: &Below<'_>, platform: &Platform) -> Result<Option<FileT
     Ok((!tree.is_empty()).then_some(tree))
 }
 
+/// Asks of a view what [`check`] and [`ld_so_cache`] will ask of it once programs and libraries are on top of which nothing is
+/// known yet, so that a lock has the answers: all libraries that the loader finds, and what writing its cache takes.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn foresee(view: &Below<'_>, platform: &Platform) -> Result<(), StagingError> {
+    let Some(architecture) = crate::debian::architecture(platform) else { return Ok(()) };
+    let staging = Staging::on(view);
+    let text = |path: &str| Ok::<_, StagingError>(staging.text(path).unwrap_or(None));
+    for directory in effects::ld_so_cache::directories(view.rootfs, architecture, &text)? {
+        let Ok(path) = TreePath::parse(&directory) else { continue };
+        let Ok(place) = view.rootfs.resolve(&path) else { continue };
+        let is_library =
+            |path: &TreePath| path.file_name().is_some_and(|name| name.windows(3).any(|part| part == b".so"));
+        let libraries = view.rootfs.children(&place).map(|(path, _)| path.clone());
+        for library in libraries.filter(is_library).collect::<Vec<_>>() {
+            // Where a link leads is asked, too. One that leads nowhere is none.
+            let _ = view.rootfs.file(&library);
+        }
+    }
+    ld_so_cache(view, platform).map(drop)
+}
+
 /// What programs, libraries and scripts of this build's layers need and the image does not have (semantics 36). Files of
 /// a base count as what is there; what they need themselves is the base's affair. Scripts of Debian's packages may name
 /// what an image was meant to be without: their dependencies say what they need.

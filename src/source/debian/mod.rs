@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub use files::{FileError, Places, fetch, hashed};
-pub use libraries::{check, ld_so_cache};
+pub use libraries::{check, foresee, ld_so_cache};
 
 use crate::content::{Content, ContentError};
 use crate::debian::database::{self, DatabaseError, Style};

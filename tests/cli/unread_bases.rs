@@ -1,0 +1,140 @@
+//! Bases in a registry that a locked build does not read, whatever layers bring: programs, modules to compile, users. Where
+//! a lock may not hold what is needed, `lock` says that the base will be read, and why.
+
+use super::deb::Deb;
+use super::fake_registry::FakeRegistry;
+use super::mirror::Mirrored;
+use super::pinned_bases::{library, lock, push, pushed, read, stored};
+use super::python::{debian_python, system};
+use super::support::{Base, Project, Run, Stored, Tar};
+use super::wheel::Wheel;
+
+/// An image on that base, to be pushed.
+fn on_base(registry: &FakeRegistry, more: &str, layers: &str) -> String {
+    let name = registry.name();
+    format!("[images.app]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/app\"\n{more}\n{layers}")
+}
+
+/// Builds without a lock, then from a lock that another machine made: the same, without the base's layers. Gives what `lock`
+/// said.
+fn without_reading(registry: &FakeRegistry, base: &Base, run: &dyn Fn(&[&str]) -> Run, project: &Project) -> Run {
+    let first = run(&["build", "--push", "--cache-dir", "cache-1"]).ok();
+    std::fs::remove_file(project.path("lapstrake.lock")).unwrap();
+    let locked = run(&["lock", "--cache-dir", "cache-2"]).ok();
+    registry.clear_log();
+    let second = run(&["build", "--push", "--locked", "--no-cache", "--cache-dir", "cache-3"]).ok();
+    assert_eq!(second.digests(), first.digests());
+    assert_eq!(read(registry, &stored(base)), [""; 0], "{}", second.told());
+    assert!(!second.told().contains("the base is read"), "{}", second.told());
+    assert!(!locked.told().contains("have to read"), "{}", locked.told());
+    locked
+}
+
+/// The loader's cache with one library of amd64 (glibc's `dl-cache.h`).
+fn loader_cache(name: &str, path: &str) -> Vec<u8> {
+    let strings = format!("{name}\0{path}\0");
+    let mut bytes = b"glibc-ld.so.cache1.1".to_vec();
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend((strings.len() as u32).to_le_bytes());
+    bytes.extend([0; 20]);
+    for number in [0x0303, 72, 73 + name.len() as u32, 0, 0, 0] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend(strings.as_bytes());
+    bytes
+}
+
+/// Wheels whose programs need libraries of a base, and of each other.
+#[test]
+fn wheels_with_programs_do_not_need_the_base() {
+    let registry = FakeRegistry::plain();
+    let mut base = debian_python("amd64");
+    let directory = "usr/lib/x86_64-linux-gnu";
+    let tar = Tar::new()
+        .dir(&format!("{directory}/"), 0o755, 0, 0)
+        .file(&format!("{directory}/libc-2.41.so"), 0o755, &library("libc.so.6", &[]))
+        .link(&format!("{directory}/libc.so.6"), "libc-2.41.so")
+        .file("etc/ld.so.conf", 0o644, "include /etc/ld.so.conf.d/*.conf\n")
+        .file("etc/ld.so.cache", 0o644, &loader_cache("libc.so.6", &format!("/{directory}/libc.so.6")));
+    base.layers.push((tar.end(), Stored::Gzip));
+    push(&registry, "library/base", "1", &base);
+    let wheel = Wheel::new("native", "1.0")
+        .tag("cp313-cp313-manylinux_2_17_x86_64")
+        .bytes("native/fast.cpython-313-x86_64-linux-gnu.so", 0o755, &library("fast", &["libc.so.6", "libown.so.1"]))
+        .bytes("native.libs/libown.so.1", 0o755, &library("libown.so.1", &["libc.so.6"]));
+    let file = "native-1.0-cp313-cp313-manylinux_2_17_x86_64.whl";
+    // Among the interpreter's own, and where the loader's cache may have to tell of them.
+    for more in ["", ", target = \"/opt/site\""] {
+        let layers = format!("[[images.app.layers]]\npython = {{ wheels = [\"{file}\"]{more} }}\n");
+        let project = Project::new(&on_base(&registry, "", &layers));
+        project.write(&format!("ctx/{file}"), wheel.clone().build());
+        without_reading(&registry, &base, &|arguments| project.run(arguments), &project);
+    }
+}
+
+/// Modules of packages are compiled for a Python that only the lock knows: the base's, or that of the packages.
+#[test]
+fn compiling_does_not_need_the_base() {
+    let mut mirrored = Mirrored::new();
+    let version = mirrored.project.end(mirrored.project.wrapped("python3", &["-V"], &[])).ok().stdout();
+    let version = version.trim().strip_prefix("Python ").unwrap().to_owned();
+    let short = version.rsplit_once('.').unwrap().0.to_owned();
+    let module = Deb::all("python3-x", "1").file("usr/lib/python3/dist-packages/x/__init__.py", "x = 1\n");
+    let python = Deb::new(&format!("python{short}-minimal"), &format!("{version}-1"))
+        .program(&format!("usr/bin/python{short}"), "an interpreter")
+        .symlink("usr/bin/python3", &format!("python{short}"));
+    let libc = Deb::new("libc6", "2.36-9").file("usr/share/doc/libc6/copyright", "free\n");
+    mirrored.archive.add("trixie", module).add("trixie", python).add("trixie", libc);
+    mirrored.archive.publish();
+    let libraries = Tar::new().dir("usr/lib/python3/", 0o755, 0, 0).dir("usr/lib/python3/dist-packages/", 0o755, 0, 0);
+    let mut with_python = system(&short, &format!("{version}-1"), "2.36-9", "amd64");
+    with_python.layers.push((libraries.end(), Stored::Gzip));
+    for (base, packages) in [
+        (with_python, "\"python3-x\"".to_owned()),
+        (Base::debian(), format!("\"python3-x\", \"python{short}-minimal\", \"libc6\"")),
+    ] {
+        let registry = FakeRegistry::plain();
+        push(&registry, "library/base", "1", &base);
+        let layers = format!("[[images.app.layers]]\ndebian = {{ packages = [{packages}], compile = true }}\n");
+        mirrored.recipe(&on_base(&registry, "", &layers));
+        for cache in ["cache-1", "cache-2", "cache-3"] {
+            let _ = std::fs::remove_dir_all(mirrored.project.path(cache));
+        }
+        let _ = std::fs::remove_file(mirrored.project.path("lapstrake.lock"));
+        without_reading(&registry, &base, &|arguments| mirrored.run(arguments), &mirrored.project);
+        mirrored.run(&["build", "--locked", "-o", "oci:out"]).ok();
+        let image = mirrored.project.layout("out").image(&format!("{}/team/app:latest", registry.name()));
+        let compiled = format!("x/__pycache__/__init__.cpython-{}.pyc", short.replace('.', ""));
+        assert!(image.top().contains(&compiled), "{}", image.top());
+    }
+}
+
+/// No lock holds a password, not even its hash: an image without users does not need it, and one with users reads the base,
+/// which `lock` says.
+#[test]
+fn passwords_of_a_base_are_in_no_lock() {
+    let registry = FakeRegistry::plain();
+    let mut base = Base::debian();
+    let secret = "$y$j9T$salt$hash";
+    let shadow = Tar::new().file("etc/shadow", 0o640, &format!("root:{secret}:19000:0:99999:7:::\n"));
+    base.layers.push((shadow.end(), Stored::Gzip));
+    push(&registry, "library/base", "1", &base);
+    let layers = "[[images.app.layers]]\nfiles = { \"/opt/x\" = \"x\" }\nowner = \"www-data\"\n";
+    let project = Project::new(&on_base(&registry, "", layers));
+    without_reading(&registry, &base, &|arguments| project.run(arguments), &project);
+    assert!(!lock(&project).contains(secret), "{}", lock(&project));
+
+    let users = "[users.app]\nuid = 1001\n";
+    project.recipe(&format!("{users}{}", on_base(&registry, "users = [\"app\"]", layers)));
+    let run = project.run(&["lock", "--cache-dir", "cache-4"]).ok();
+    assert!(
+        run.told().contains("have to read") && run.told().contains("etc/shadow may hold passwords"),
+        "{}",
+        run.told()
+    );
+    assert!(!lock(&project).contains(secret), "{}", lock(&project));
+    registry.clear_log();
+    let run = pushed(&project, "cache-5", &["--locked"]).ok();
+    assert!(run.told().contains("the base is read") && run.told().contains("etc/shadow"), "{}", run.told());
+    assert!(!read(&registry, &stored(&base)).is_empty());
+}

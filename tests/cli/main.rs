@@ -26,6 +26,7 @@ mod lock;
 mod mirror;
 mod outputs;
 mod pinned_bases;
+mod progress;
 mod python;
 mod python_indexes;
 mod report;

@@ -10,6 +10,8 @@ use super::fake_registry::{FakeRegistry, Fault, Setup, on};
 use super::support::{Project, Run};
 
 const RECIPE: &str = r#"
+[variants.k8s]
+[variants.vm]
 [images.base]
 from = "scratch"
 publish = false
@@ -19,8 +21,7 @@ copy = ["shared"]
 to = "/"
 [images.app]
 from = "base"
-[images.app.variants.k8s]
-[images.app.variants.vm]
+variants = ["k8s", "vm"]
 [[images.app.layers]]
 name = "code"
 copy = ["code"]
@@ -78,7 +79,7 @@ fn of<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
 fn every_line_for_programs_is_as_documented() {
     let registry = FakeRegistry::start(Setup::default());
     let project = project();
-    let set = format!("repository={}/{{image}}-{{variant}}", registry.name());
+    let set = format!("repository={}/{{image}}", registry.name());
     let build = |more: &[&str]| {
         let tags = ["build", "app:k8s", "--progress", "json", "--set", &set];
         project.run(&[&tags, more].concat())

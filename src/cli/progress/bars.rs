@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 const FLICKER: Duration = Duration::from_millis(100);
 
 /// How wide a bar is.
-const BAR: usize = 20;
+const BAR: usize = 12;
 
 /// Columns and lines.
 #[derive(Clone, Copy)]
@@ -113,7 +113,9 @@ pub(super) fn frame(state: &State, now: Instant, size: Size, color: bool) -> Vec
     }
     let done = state.images.values().filter(|image| image.running == 0).count();
     let running = state.images.len() - done;
-    let images = if state.images.is_empty() { String::new() } else { format!(": {running} under way, {done} done") };
+    let counts = [(running, "under way"), (done, "done")].into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let images = if counts.is_empty() { String::new() } else { format!(": images {}", counts.join(", ")) };
     let last = format!("{}{images}", seconds(since));
     lines.push(dim.apply_to(truncate_str(&last, size.columns, "…")).to_string());
     lines
@@ -125,7 +127,7 @@ fn line(task: &Task, now: Instant, columns: usize, indent: &str) -> String {
     let speed = if task.done > 0 && rate > 0 { format!("{}/s", bytes(rate)) } else { String::new() };
     let amount = match (task.done, task.total) {
         (0, None) => String::new(),
-        (done, Some(total)) => format!("{}/{}", bytes(done), bytes(total)),
+        (done, Some(total)) => share(done, total),
         (done, None) => bytes(done),
     };
     let left = match task.total {
@@ -137,8 +139,8 @@ fn line(task: &Task, now: Instant, columns: usize, indent: &str) -> String {
     let mut right = match columns {
         0..50 => format!("{left:>6}"),
         50..70 => format!("{:>9} {left:>6}", percent(task)),
-        70..90 => format!("{amount:>23} {left:>6}"),
-        _ => format!("{amount:>23} {speed:>13} {left:>6}"),
+        70..90 => format!("{amount:>17} {left:>6}"),
+        _ => format!("{amount:>17} {speed:>13} {left:>6}"),
     };
     if columns >= 70 {
         right = format!("{} {right}", bar(task));
@@ -157,6 +159,18 @@ fn seconds_left(left: Duration) -> String {
         count @ 0..100 => format!("{count}s"),
         _ => seconds(left),
     }
+}
+
+/// `1.5/20.0 MiB`
+fn share(done: u64, total: u64) -> String {
+    let (unit, word) = match total {
+        0..0x400 => return format!("{done}/{total} B"),
+        0x400..0x10_0000 => (1u64 << 10, "KiB"),
+        0x10_0000..0x4000_0000 => (1 << 20, "MiB"),
+        _ => (1 << 30, "GiB"),
+    };
+    let of = |bytes: u64| bytes as f64 / unit as f64;
+    format!("{:.1}/{:.1} {word}", of(done), of(total))
 }
 
 fn percent(task: &Task) -> String {
@@ -236,12 +250,12 @@ mod tests {
         assert!(shown[1].starts_with("  resolve  Python packages"), "{shown:#?}");
         assert_eq!(shown[3], "web:k8s 5.0s");
         assert!(
-            shown[4].starts_with("  compress code ") && shown[4].ends_with("25.00 MiB/100.00 MiB    5.00 MiB/s    15s"),
+            shown[4].starts_with("  compress code ") && shown[4].ends_with("25.0/100.0 MiB    5.00 MiB/s    15s"),
             "{shown:#?}"
         );
-        assert!(shown[4].contains("[=====>              ]"), "{shown:#?}");
+        assert!(shown[4].contains("[===>        ]"), "{shown:#?}");
         assert!(shown[5].starts_with("download registry"), "{shown:#?}");
-        assert_eq!(shown[6], "5.0s: 2 under way, 1 done");
+        assert_eq!(shown[6], "5.0s: images 2 under way, 1 done");
         // What is over in a moment is not drawn.
         assert!(frame(&state, began + Duration::from_millis(300), Size { columns: 100, lines: 30 }, false).is_empty());
     }

@@ -1,8 +1,11 @@
 //! What happens, told as it happens. The library narrates; the command line draws.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::oci::Digest;
 
 /// What a task does, and to what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +45,13 @@ impl Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TaskId(u64);
 
+impl TaskId {
+    /// As a number, another one for each task of the process.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
@@ -49,6 +59,8 @@ pub enum Event<'a> {
     Started {
         /// Its id.
         id: TaskId,
+        /// The image that it is done for, by its name in the recipe; none where several share it.
+        image: Option<&'a str>,
         /// What it does.
         phase: Phase,
         /// To what, in a few words.
@@ -70,10 +82,89 @@ pub enum Event<'a> {
         /// How it ended.
         outcome: Option<&'a str>,
     },
+    /// An image is begun, for one of its platforms.
+    ImageStarted {
+        /// Its name in the recipe.
+        image: &'a str,
+        /// The platform.
+        platform: &'a str,
+    },
+    /// An image is there, for one of its platforms.
+    ImageFinished {
+        /// Its name in the recipe.
+        image: &'a str,
+        /// The platform.
+        platform: &'a str,
+        /// Of its manifest.
+        digest: Digest,
+        /// What it holds.
+        balance: &'a Balance,
+    },
     /// Something worth knowing.
     Note(&'a str),
     /// Something that is probably not meant.
     Warning(&'a str),
+}
+
+/// How many, and how many bytes in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// Bytes in all.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// One more, of that many bytes.
+    pub fn add(&mut self, bytes: u64) {
+        *self += Tally { count: 1, bytes };
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What an image holds, and where its layers came from. Bytes are those of blobs, as they are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Manifest, config and all layers, in bytes.
+    pub size: u64,
+    /// Layers that were made.
+    pub made: Tally,
+    /// Layers that came with what the image stands on.
+    pub base: Tally,
+    /// Layers that were made before, and are in the cache or in a place that was named.
+    pub cache: Tally,
+    /// Layers that were pushed before, and are in a registry alone.
+    pub registry: Tally,
+    /// How many layers were made although they were found, and were the same.
+    pub compared: u64,
+}
+
+impl Balance {
+    /// Layers that were not made.
+    pub fn reused(&self) -> Tally {
+        let mut sum = self.base;
+        sum += self.cache;
+        sum += self.registry;
+        sum
+    }
+}
+
+impl AddAssign for Balance {
+    fn add_assign(&mut self, other: Self) {
+        self.size += other.size;
+        self.made += other.made;
+        self.base += other.base;
+        self.cache += other.cache;
+        self.registry += other.registry;
+        self.compared += other.compared;
+    }
 }
 
 /// Hears what happens. Called from many threads at once; must return quickly.
@@ -94,9 +185,12 @@ impl Report for Silent {
     fn event(&self, _: Event<'_>) {}
 }
 
-/// A shared listener.
+/// A shared listener, who is told for which image something happens.
 #[derive(Clone)]
-pub struct Reporter(Arc<dyn Report>);
+pub struct Reporter {
+    to: Arc<dyn Report>,
+    image: Option<Arc<str>>,
+}
 
 impl fmt::Debug for Reporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +201,27 @@ impl fmt::Debug for Reporter {
 impl Reporter {
     /// Passes everything on to `listener`.
     pub fn new(listener: impl Report + 'static) -> Self {
-        Reporter(Arc::new(listener))
+        Self::to(Arc::new(listener))
+    }
+
+    fn to(listener: Arc<dyn Report>) -> Self {
+        Reporter { to: listener, image: None }
+    }
+
+    /// The same listener; tasks from now on are done for that image.
+    #[must_use]
+    pub fn about(&self, image: impl AsRef<str>) -> Self {
+        Reporter { to: self.to.clone(), image: Some(image.as_ref().into()) }
+    }
+
+    /// Says that an image is begun.
+    pub fn image_started(&self, image: &str, platform: &str) {
+        self.to.event(Event::ImageStarted { image, platform });
+    }
+
+    /// Says that an image is there.
+    pub fn image_finished(&self, image: &str, platform: &str, digest: Digest, balance: &Balance) {
+        self.to.event(Event::ImageFinished { image, platform, digest, balance });
     }
 
     /// Passes nothing on.
@@ -117,18 +231,18 @@ impl Reporter {
 
     /// Says something worth knowing.
     pub fn note(&self, text: impl AsRef<str>) {
-        self.0.event(Event::Note(text.as_ref()));
+        self.to.event(Event::Note(text.as_ref()));
     }
 
     /// Says that something is probably not meant.
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.0.event(Event::Warning(text.as_ref()));
+        self.to.event(Event::Warning(text.as_ref()));
     }
 
     /// Passes on how tasks go on, and keeps what is said in words, until it is [`Reporter::release`]d.
     pub fn held(&self) -> (Self, Held) {
         let held = Held(Arc::new(Holding { to: self.clone(), said: Mutex::default() }));
-        (Reporter(held.0.clone()), held)
+        (Reporter { to: held.0.clone(), image: self.image.clone() }, held)
     }
 
     /// Says what was held.
@@ -146,7 +260,8 @@ impl Reporter {
     pub fn task(&self, phase: Phase, subject: impl AsRef<str>, total: Option<u64>) -> Task {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = TaskId(NEXT.fetch_add(1, Ordering::Relaxed));
-        self.0.event(Event::Started { id, phase, subject: subject.as_ref(), total });
+        let (image, subject) = (self.image.as_deref(), subject.as_ref());
+        self.to.event(Event::Started { id, image, phase, subject, total });
         Task { id, reporter: self.clone(), finished: false }
     }
 }
@@ -165,7 +280,7 @@ impl Report for Holding {
         let (is_warning, text) = match event {
             Event::Warning(text) => (true, text),
             Event::Note(text) => (false, text),
-            event => return self.to.0.event(event),
+            event => return self.to.to.event(event),
         };
         self.said.lock().unwrap_or_else(PoisonError::into_inner).push((is_warning, text.to_owned()));
     }
@@ -182,25 +297,25 @@ pub struct Task {
 impl Task {
     /// Went through that many more bytes.
     pub fn advance(&self, bytes: u64) {
-        self.reporter.0.event(Event::Advanced { id: self.id, bytes });
+        self.reporter.to.event(Event::Advanced { id: self.id, bytes });
     }
 
     /// Whether somebody wants the end ([`Report::is_interrupted`]).
     pub fn is_interrupted(&self) -> bool {
-        self.reporter.0.is_interrupted()
+        self.reporter.to.is_interrupted()
     }
 
     /// Ended, with a word on how.
     pub fn finish(mut self, outcome: &str) {
         self.finished = true;
-        self.reporter.0.event(Event::Finished { id: self.id, outcome: Some(outcome) });
+        self.reporter.to.event(Event::Finished { id: self.id, outcome: Some(outcome) });
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
         if !self.finished {
-            self.reporter.0.event(Event::Finished { id: self.id, outcome: None });
+            self.reporter.to.event(Event::Finished { id: self.id, outcome: None });
         }
     }
 }

@@ -21,7 +21,7 @@ impl Builder<'_> {
         let images: Vec<BuiltPlatform> = platforms
             .iter()
             .filter_map(|platform| finished.get(&(image.name.clone(), platform.to_string())))
-            .map(|done| BuiltPlatform { image: done.image.clone(), layers: done.layers.clone() })
+            .map(|done| BuiltPlatform { image: done.image.clone(), layers: done.layers.clone(), balance: done.balance })
             .collect();
         let blobs = Arc::new(Blobs {
             store: self.store.clone(),

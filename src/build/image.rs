@@ -9,11 +9,12 @@ use super::plan::{Packages, Planned};
 use super::settings::{self, Resolved};
 use super::{BuildError, Builder, Finished, Made, OpenBase, Purpose, Run, View};
 use crate::base::{Knowledge, StackLayer};
-use crate::image::{self, ImageLayer};
+use crate::image::{self, Image, ImageLayer};
 use crate::layer::{self, Chain, Found, Layer, LayerForm, LayerKey, Means, Reuse, Traits};
 use crate::lock::ViewPin;
 use crate::oci::Platform;
 use crate::recipe::{self, At, Source};
+use crate::report::Balance;
 use crate::tree::{FileTree, Misses};
 
 /// One image for one platform. Layers below that were not made just now are not looked into, as far as the lock knows what
@@ -59,6 +60,8 @@ pub(super) struct Growing<'a> {
     pub(super) resolved: Resolved,
     pub(super) open: OpenBase,
     made: Made,
+    /// How many of those came with what it stands on.
+    below: usize,
     layers: Vec<ImageLayer>,
     newest: Option<Timestamp>,
     /// Where it is said what layers that are not looked into would have to tell; `None` where all are looked into.
@@ -86,6 +89,7 @@ impl<'a> Growing<'a> {
             resolved,
             newest: open.image.config.created.as_deref().and_then(|created| created.parse().ok()),
             open,
+            below: made.len(),
             made,
             layers: Vec::new(),
             misses,
@@ -152,6 +156,7 @@ impl<'a> Growing<'a> {
         self.push_tree(tree, planned)?;
         for (found, (title, made)) in found.iter().flatten().zip(self.made.iter().skip(before)) {
             self.builder.compare(self.image, title, &found.layer, made)?;
+            self.run.notes.borrow_mut().compared += 1;
         }
         if !is_whole {
             // Wheels are not laid out while locking: what is above them is told from what it turns out to be.
@@ -387,9 +392,35 @@ impl<'a> Growing<'a> {
         {
             builder.reporter.warn(warning);
         }
+        let balance = self.balance(&assembled);
         let name = image.publish.then(|| builder.references(image).first().map(ToString::to_string)).flatten();
         let open = OpenBase { image: assembled.as_base(name), documents: None, ..self.open };
-        Ok(Finished { open, layers: self.made, image: assembled })
+        Ok(Finished { open, layers: self.made, image: assembled, balance })
+    }
+
+    /// What the image holds, and where its layers came from.
+    fn balance(&self, image: &Image) -> Balance {
+        let layers = &image.manifest.layers;
+        let documents = image.manifest.descriptor().size + image.config.descriptor().size;
+        let mut balance = Balance { compared: self.run.notes.borrow().compared, ..Balance::default() };
+        let own: Vec<&Layer> = self.made.iter().skip(self.below).map(|(_, layer)| layer).collect();
+        layers.iter().take(layers.len().saturating_sub(own.len())).for_each(|layer| balance.base.add(layer.size));
+        let stacked = self.open.stack.layers();
+        for layer in own {
+            let blob = &layer.descriptor;
+            let is_remote = || {
+                let layer = stacked.iter().rev().find(|layer| layer.descriptor.digest == blob.digest);
+                layer.is_some_and(|layer| layer.bytes.held_by(blob).is_some())
+            };
+            let kind = match layer.reused {
+                false => &mut balance.made,
+                true if is_remote() => &mut balance.registry,
+                true => &mut balance.cache,
+            };
+            kind.add(blob.size);
+        }
+        balance.size = documents + balance.made.bytes + balance.reused().bytes;
+        balance
     }
 }
 
@@ -441,7 +472,6 @@ impl Builder<'_> {
         platform: &Platform,
         run: &Run,
     ) -> Result<Found, BuildError> {
-        let subject = format!("{}: {title}", image.name);
         let failed = |source| BuildError::Layer {
             image: image.name.to_string(),
             layer: title.to_owned(),
@@ -456,7 +486,7 @@ impl Builder<'_> {
             false => None,
         };
         let reuse = if self.verify { Reuse::Never } else { run.reuse };
-        let make = || layer::make(tree, form, machine, &subject, &Means { reuse, ..means }, self.elsewhere);
+        let make = || layer::make(tree, form, machine, title, &Means { reuse, ..means }, self.elsewhere);
         let made = match &run.together {
             Some(together) => together.once(tree, form, machine, make),
             None => make(),
@@ -465,7 +495,11 @@ impl Builder<'_> {
         if self.verify {
             let found = self.elsewhere.find(made.layer.key, form).map(|found| found.layer);
             let mut found = [known, found].into_iter().flatten();
-            found.try_for_each(|found| self.compare(image, title, &found, &made.layer))?;
+            found.try_for_each(|found| {
+                self.compare(image, title, &found, &made.layer)?;
+                run.notes.borrow_mut().compared += 1;
+                Ok(())
+            })?;
         }
         Ok(made)
     }

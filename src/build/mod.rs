@@ -50,7 +50,7 @@ use crate::lock::Lock;
 use crate::oci::{Platform, Reference};
 use crate::place::Artifact;
 use crate::recipe::{self, Base, Diagnostic, ImageName, Recipe, Span};
-use crate::report::Reporter;
+use crate::report::{Balance, Reporter};
 use crate::store::BlobStore;
 use crate::supply::Supply;
 use crate::tar;
@@ -120,6 +120,8 @@ pub struct BuiltPlatform {
     pub image: Image,
     /// The layers that this recipe makes for it, with what they are called, lowest first.
     pub layers: Made,
+    /// What it holds, and where that came from.
+    pub balance: Balance,
 }
 
 /// The layers that a recipe makes for an image, with what they are called, lowest first.

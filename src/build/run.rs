@@ -15,6 +15,7 @@ use crate::oci::Platform;
 use crate::parallel::Once;
 use crate::pin::debian::Archives;
 use crate::recipe::{self, ImageName};
+use crate::report::Balance;
 use crate::shown::with_causes;
 use crate::store::FileHashes;
 use crate::tree::{FileTree, TreePath};
@@ -24,6 +25,7 @@ pub(super) struct Finished {
     pub(super) open: OpenBase,
     pub(super) layers: Made,
     pub(super) image: Image,
+    pub(super) balance: Balance,
 }
 
 /// An image for a platform, as they are told apart while they are built.
@@ -108,6 +110,8 @@ pub(super) struct Notes {
     pub(super) views: Vec<View>,
     /// What would become of the image.
     pub(super) forecasts: Vec<Forecast>,
+    /// How many layers were made and compared with those that were found.
+    pub(super) compared: u64,
 }
 
 /// A layer of packages of which it is watched what the layers above ask.
@@ -208,7 +212,11 @@ impl Builder<'_> {
             // One alone says what it says at once.
             let held = (threads > 1).then(|| self.reporter.held());
             let reporter = held.as_ref().map_or(&self.reporter, |(reporter, _)| reporter).clone();
-            let builder = Builder { reporter, ..self.clone() };
+            let builder = Builder { reporter: reporter.about(image.name.to_string()), ..self.clone() };
+            let (name, shown) = (image.name.to_string(), platform.to_string());
+            if shared.purpose == Purpose::Images {
+                self.reporter.image_started(&name, &shown);
+            }
             let own = lock(pins).fork();
             let run = Run { shared: shared.clone(), pins: own, notes: RefCell::default(), number };
             let built = image::build(&builder, image, platform, &run);
@@ -216,7 +224,10 @@ impl Builder<'_> {
             said.put(number, held.map(|(_, held)| held), built.is_ok(), |held| held.into_iter().for_each(release));
             let finished = built?;
             lock(pins).absorb(run.pins.now());
-            lock(&shared.finished).insert((image.name.clone(), platform.to_string()), Arc::new(finished));
+            if shared.purpose == Purpose::Images {
+                self.reporter.image_finished(&name, &shown, finished.image.manifest.digest(), &finished.balance);
+            }
+            lock(&shared.finished).insert((image.name.clone(), shown), Arc::new(finished));
             let mut notes = run.notes.into_inner();
             shared.forecasts().append(&mut notes.forecasts);
             Ok(notes)

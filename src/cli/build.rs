@@ -24,7 +24,7 @@ use super::environment::{LazyRegistries, epoch, load_recipe, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::load::Loader;
 use super::lock;
-use super::progress::Progress;
+use super::progress::{Progress, Summary};
 use super::transfer::{push_all, references_of};
 use super::watch;
 use super::workshop::Workshop;
@@ -37,17 +37,24 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     if args.print_recipe {
         return super::print_recipe::run(global, args);
     }
-    let reporter = Reporter::new(Progress::new(global));
+    let progress = Progress::new(global);
+    let reporter = Reporter::new(progress.clone());
+    let mut build = || {
+        progress.begin();
+        let outcome = once(global, args, &progress, &reporter);
+        progress.end();
+        outcome
+    };
     match args.watch {
-        true => watch::forever(global, args, &reporter, &mut || once(global, args, &reporter)),
-        false => once(global, args, &reporter),
+        true => watch::forever(global, args, &reporter, &mut build),
+        false => build(),
     }
 }
 
-fn once(global: &Global, args: &BuildArgs, reporter: &Reporter) -> Outcome {
+fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Reporter) -> Outcome {
     let (recipe, inputs) = load_recipe(global, &args.set)?;
     for warning in &recipe.warnings {
-        let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
+        progress.diagnostic(&warning.render(style()));
     }
     let wanted = wanted(&recipe, args)?;
     let outputs = outputs(args, &inputs, &wanted)?;
@@ -132,6 +139,7 @@ fn once(global: &Global, args: &BuildArgs, reporter: &Reporter) -> Outcome {
         let artifacts: Vec<Artifact> = built.iter().map(|image| image.artifact.clone()).collect();
         Loader::find(Some(program))?.load(&artifacts, store, reporter)?;
     }
+    progress.summary(Summary::of(&built, &pushed));
     report(args, global, &built, &pushed, &outputs)
 }
 

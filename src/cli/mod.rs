@@ -50,7 +50,7 @@ pub(crate) fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "{}", failure.render());
+            progress::fail(&cli.global, &failure);
             ExitCode::from(failure.code as u8)
         }
     }

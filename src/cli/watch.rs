@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::args::{BuildArgs, Global};
 use super::build::DEFAULT_OUTPUT;
 use super::environment::{cache_directory, load_recipe};
 use super::exit::{Code, Failure, Outcome};
+use super::progress;
 
 /// Editors and checkouts write several files at a time: a build waits until nothing changed for so long.
 const QUIET: Duration = Duration::from_millis(50);
@@ -52,7 +52,7 @@ pub(super) fn forever(
         match once() {
             Ok(()) => {}
             Err(failure) if failure.code == Code::Usage => return Err(failure),
-            Err(failure) => drop(writeln!(io::stderr(), "{}", failure.render())),
+            Err(failure) => progress::fail(global, &failure),
         }
         reporter.note("waiting for changes");
         wait(&changes, &own)?;

@@ -17,10 +17,11 @@ mod refusal;
 mod registries;
 mod upload;
 
+pub use crate::report::Tally;
 pub use credentials::{CredentialError, CredentialSource, HelperError};
 pub use error::{RegistryError, Unanswered};
 pub use options::{RegistryOptions, RegistrySettings, Security};
-pub use push::{PushBlob, PushImage, PushManifest, Pushed, Tally};
+pub use push::{PushBlob, PushImage, PushManifest, Pushed};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use registries::Registries;
 pub use upload::BlobSource;

@@ -16,11 +16,13 @@ use super::upload::{BlobSource, How, Upload};
 use super::{Refusal, RegistryError, referrers};
 use crate::net::{Payload, Progress};
 use crate::oci::{Descriptor, Digest, Reference};
-use crate::report::Phase;
+use crate::report::{Phase, Tally};
 
 /// An image to send, and where to.
 #[derive(Clone, Debug)]
 pub struct PushImage {
+    /// What those are told who hear of it, where it has a name.
+    pub about: Option<String>,
     /// Where it goes: registry and repository. Tag and digest of the reference play no part.
     pub repository: Reference,
     /// The tags it gets.
@@ -73,22 +75,6 @@ pub struct Pushed {
     pub mounted: Tally,
     /// Blobs that were there (or were sent for another image of the same run).
     pub present: Tally,
-}
-
-/// How many, and how many bytes in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// How many.
-    pub count: u64,
-    /// Bytes in all.
-    pub bytes: u64,
-}
-
-impl Tally {
-    fn add(&mut self, bytes: u64) {
-        self.count += 1;
-        self.bytes += bytes;
-    }
 }
 
 /// What was found to be there before anything was sent.
@@ -216,11 +202,11 @@ impl Core {
             tallies.lock().unwrap_or_else(PoisonError::into_inner)[number][kind].add(bytes);
         };
         let size = first.blob.descriptor.size;
-        let how = self.push_blob(&jobs[first.jobs[0]].repository, first.blob, None, false).await?;
+        let how = self.push_blob(&jobs[first.jobs[0]], first.blob, None, false).await?;
         count(first.jobs[0], how, size);
         let from = &jobs[first.jobs[0]].repository.path;
         let sending = others.iter().map(async |other| {
-            let how = self.push_blob(&jobs[other.jobs[0]].repository, other.blob, Some(from), false).await?;
+            let how = self.push_blob(&jobs[other.jobs[0]], other.blob, Some(from), false).await?;
             count(other.jobs[0], how, size);
             Ok(())
         });
@@ -236,11 +222,12 @@ impl Core {
     /// Brings one blob into one repository.
     async fn push_blob(
         &self,
-        repository: &Repository,
+        job: &Job<'_>,
         blob: &PushBlob,
         from: Option<&String>,
         force: bool,
     ) -> Result<How, RegistryError> {
+        let repository = &job.repository;
         if blob.is_there && !force {
             return Ok(How::Present);
         }
@@ -253,7 +240,9 @@ impl Core {
         let mut seen = BTreeSet::new();
         mount_from.retain(|path| *path != repository.path && seen.insert(path.clone()));
         let subject = format!("{repository} {}", blob.descriptor.digest.short());
-        let progress = Arc::new(Progress::new(self.reporter.task(Phase::Push, subject, Some(blob.descriptor.size))));
+        let reporter =
+            job.image.about.as_ref().map_or_else(|| self.reporter.clone(), |image| self.reporter.about(image));
+        let progress = Arc::new(Progress::new(reporter.task(Phase::Push, subject, Some(blob.descriptor.size))));
         let upload = Upload {
             repository,
             descriptor: &blob.descriptor,
@@ -315,7 +304,7 @@ impl Core {
             for blob in blobs {
                 let digest = blob.descriptor.digest;
                 self.reporter.note(format!("{} has lost blob {digest}: sending it again", job.repository));
-                self.push_blob(&job.repository, blob, None, true).await?;
+                self.push_blob(job, blob, None, true).await?;
                 again.insert(digest);
             }
             if manifest.blobs.is_empty() {

@@ -203,7 +203,7 @@ pub fn push_image(
         });
     }
     let seen = tags.iter().filter_map(|tag| Some((tag.clone(), seen.tag(repository, tag)?))).collect();
-    Ok(PushImage { repository: repository.clone(), tags, seen, manifests })
+    Ok(PushImage { about: artifact.fallback.text(), repository: repository.clone(), tags, seen, manifests })
 }
 
 fn push_blob(

@@ -161,8 +161,8 @@ fn progress_for_machines_is_one_object_a_line() {
     for event in &events {
         assert!(event["event"].is_string() && event["seconds"].is_number(), "{event}");
     }
-    let finished = events.iter().filter(|event| event["event"] == "finished").count();
-    let started = events.iter().filter(|event| event["event"] == "started").count();
+    let finished = events.iter().filter(|event| event["event"] == "task_finished").count();
+    let started = events.iter().filter(|event| event["event"] == "task_started").count();
     assert!(started > 0 && started == finished, "{events:?}");
     // Warnings are objects too.
     project.recipe("[images.app]\nfrom = \"scratch\"\nhealthcheck = { test = [\"CMD\", \"x\"] }\n");

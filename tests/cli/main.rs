@@ -29,6 +29,7 @@ mod mirror;
 mod outputs;
 mod pinned_bases;
 mod print_recipe;
+mod progress;
 mod python;
 mod python_indexes;
 mod report;

@@ -130,7 +130,7 @@ fn standard_output_is_the_archive_and_results_go_to_standard_error() {
     let plain = project.run(&["build", "-o", "archive:x.tar"]).ok();
     for place in ["-", "archive:-", "oci-archive:-", "docker-archive:-", "type=docker,dest=-"] {
         let run = project.run(&["build", "-o", place]).ok();
-        assert_eq!(run.stderr, plain.stdout(), "{place}");
+        assert_eq!(run.said(), plain.stdout(), "{place}");
         assert!(members(&run.stdout).keys().any(|name| name == "manifest.json" || name == "index.json"), "{place}");
         if place == "-" || place == "archive:-" {
             assert_eq!(run.stdout, fs::read(project.path("x.tar")).unwrap());

@@ -653,7 +653,7 @@ fn semantics_20_format_decides_all_media_types() {
     };
     let project = Project::new(&recipe("docker"));
     let run = project.run(&["build", "-o", "oci:out"]).ok();
-    assert_eq!(run.stderr, "", "healthcheck is Docker's own");
+    assert_eq!(run.said(), "", "healthcheck is Docker's own");
     let docker = project.layout("out").image("app");
     assert_eq!(docker.manifest["mediaType"], "application/vnd.docker.distribution.manifest.v2+json");
     assert_eq!(docker.manifest["config"]["mediaType"], "application/vnd.docker.container.image.v1+json");

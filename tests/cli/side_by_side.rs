@@ -48,7 +48,7 @@ fn results_and_words_are_the_same_however_many_are_built_at_once() {
     let build = |more: &[&str]| {
         let _ = fs::remove_dir_all(project.path("out"));
         let run = project.run(&[&["build", "-o", "oci:out"], more].concat()).ok();
-        (run.stdout(), run.stderr.clone(), fs::read(project.path("out/index.json")).unwrap())
+        (run.stdout(), run.said(), fs::read(project.path("out/index.json")).unwrap())
     };
     let alone = build(&["-j", "1", "--cache-dir", "cache-alone"]);
     assert_eq!(alone.0.lines().count(), 10);
@@ -69,10 +69,9 @@ fn a_layer_that_several_images_have_is_made_once() {
         let cache = format!("cache-{jobs}");
         let told = project.run(&["build", "-j", jobs, "--cache-dir", &cache, "--progress", "json"]).ok().stderr;
         let made = |title: &str| {
-            let end = format!(": {title}\"");
-            told.lines()
-                .filter(|line| line.contains("\"started\"") && line.contains("\"compress\"") && line.contains(&end))
-                .count()
+            let subject = format!("\"subject\":\"{title}\"");
+            let is = |line: &&str| line.contains("task_finished") && line.contains("\"compress\"");
+            told.lines().filter(is).filter(|line| line.contains(&subject)).count()
         };
         assert_eq!((made("shared"), made("own")), (1, 8), "{told}");
     }

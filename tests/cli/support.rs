@@ -174,6 +174,13 @@ impl Run {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
+    /// Standard error without what tells how it went on and what came out: it has times.
+    pub(crate) fn said(&self) -> String {
+        let progress =
+            regex_of(r"(?m)^(\[ *[0-9.]+s\] .*|IMAGE  [\s\S]*?^[0-9]+ images? in .*|[0-9]+ images? in .*)\n");
+        progress.replace_all(&self.stderr, "").into_owned()
+    }
+
     /// Standard error, without what changes from run to run.
     pub(crate) fn told(&self) -> String {
         let text = self.stderr.replace(&format!("{}/", self.root), "[DIR]/").replace(&self.root, "[DIR]");

@@ -23,6 +23,7 @@ fn blobs_then_manifests_then_tags() {
     let (amd64, arm64) = (manifest(&three()), manifest(&[bytes(9, 400), bytes(2, 300_000)]));
     let index = index(&[&amd64, &arm64]);
     let image = PushImage {
+        about: None,
         seen: Default::default(),
         repository: reference(&fake, "team/app"),
         tags: vec!["1".to_owned(), "latest".to_owned()],
@@ -518,6 +519,7 @@ fn what_refers_to_another_manifest_is_listed_where_the_registry_does_not() {
         let fake = FakeRegistry::start(Setup { referrers, ..Setup::default() });
         let bench = Bench::new(&[&fake]);
         let attach = |manifest| PushImage {
+            about: None,
             repository: reference(&fake, "a"),
             tags: vec![],
             seen: Default::default(),

@@ -71,6 +71,7 @@ impl Real {
 
     fn image(&self, repository: &str, tags: &[&str], blobs: &[Vec<u8>]) -> PushImage {
         PushImage {
+            about: None,
             seen: Default::default(),
             repository: self.reference(repository),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
@@ -147,6 +148,7 @@ fn images_go_to_a_real_registry_and_come_back() {
     let index = index(&[&children[0], &children[1]]);
     let [first, second] = children;
     let multi = PushImage {
+        about: None,
         seen: Default::default(),
         repository: real.reference("multi"),
         tags: vec!["1".to_owned()],

@@ -193,6 +193,7 @@ pub(super) fn index(children: &[&PushManifest]) -> PushManifest {
 /// An image of one manifest, on its way to that repository.
 pub(super) fn image(fake: &FakeRegistry, repository: &str, tags: &[&str], blobs: &[Vec<u8>]) -> PushImage {
     PushImage {
+        about: None,
         seen: Default::default(),
         repository: reference(fake, repository),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),

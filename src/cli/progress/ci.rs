@@ -1,0 +1,146 @@
+//! What CI systems make of a log: groups that can be folded, annotations beside a run, and a summary on its page.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lapstrake::report::Phase;
+
+use super::super::exit::Failure;
+use super::{first_line, plain};
+
+/// Whose log it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ci {
+    /// Nobody's who is known.
+    None,
+    /// GitHub's, or Gitea's and Forgejo's, which understand the same.
+    GitHub,
+    /// GitLab's.
+    GitLab,
+}
+
+/// Lines that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// Images are made.
+    Build,
+    /// They are pushed.
+    Push,
+}
+
+impl Group {
+    /// Where lines on such a task belong.
+    pub(super) fn of(phase: Phase) -> Self {
+        if phase == Phase::Push { Group::Push } else { Group::Build }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Group::Build => "build",
+            Group::Push => "push",
+        }
+    }
+}
+
+impl Ci {
+    /// As the environment says.
+    pub(super) fn here() -> Self {
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty() && value != "false");
+        match () {
+            () if is_set("GITHUB_ACTIONS") || is_set("GITEA_ACTIONS") => Ci::GitHub,
+            () if is_set("GITLAB_CI") => Ci::GitLab,
+            () => Ci::None,
+        }
+    }
+
+    /// The line that opens a group.
+    pub(super) fn open(self, group: Group) -> Option<String> {
+        let name = group.word();
+        match self {
+            Ci::None => None,
+            Ci::GitHub => Some(format!("::group::lapstrake {name}")),
+            Ci::GitLab => {
+                Some(format!("\x1b[0Ksection_start:{}:lapstrake_{name}\r\x1b[0Klapstrake {name}", unix_time()))
+            }
+        }
+    }
+
+    /// The line that closes it.
+    pub(super) fn close(self, group: Group) -> Option<String> {
+        match self {
+            Ci::None => None,
+            Ci::GitHub => Some("::endgroup::".to_owned()),
+            Ci::GitLab => Some(format!("\x1b[0Ksection_end:{}:lapstrake_{}\r\x1b[0K", unix_time(), group.word())),
+        }
+    }
+
+    /// The line that puts a text beside the run; `level` is `error` or `warning`.
+    pub(super) fn annotation(self, level: &str, title: &str, text: &str) -> Option<String> {
+        (self == Ci::GitHub).then(|| format!("::{level} title={}::{}", property(title), data(&plain(text))))
+    }
+}
+
+fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A text that stays one line.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A text among several.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// A failure in short: of what is drawn the first line, else the error with its causes.
+pub(super) fn message(failure: &Failure) -> String {
+    if failure.drawn {
+        let text = failure.error.to_string();
+        return first_line(&plain(&text)).trim_start_matches(&format!("error[{}]: ", failure.kind)).to_owned();
+    }
+    let mut text = failure.error.to_string();
+    let mut cause = failure.error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// Adds Markdown to the page of the run, where there is one.
+///
+/// # Errors
+/// Where the file that the environment names cannot be written.
+pub(super) fn step_summary(markdown: &str) -> io::Result<()> {
+    let Some(path) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
+    OpenOptions::new().append(true).create(true).open(path)?.write_all(markdown.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_is_one_line_whatever_it_says() {
+        let line = Ci::GitHub.annotation("error", "L0301: a, b", "50 % of\r\nthis\x1b[1m::endgroup::");
+        assert_eq!(line.as_deref(), Some("::error title=L0301%3A a%2C b::50 %25 of%0D%0Athis::endgroup::"));
+        assert_eq!(Ci::GitLab.annotation("error", "x", "y"), None);
+        assert_eq!(Ci::None.annotation("error", "x", "y"), None);
+    }
+
+    #[test]
+    fn groups_are_opened_and_closed_in_the_words_of_the_system() {
+        assert_eq!(Ci::GitHub.open(Group::Push).as_deref(), Some("::group::lapstrake push"));
+        assert_eq!(Ci::GitHub.close(Group::Push).as_deref(), Some("::endgroup::"));
+        let open = Ci::GitLab.open(Group::Build).unwrap();
+        assert!(
+            open.starts_with("\x1b[0Ksection_start:") && open.ends_with(":lapstrake_build\r\x1b[0Klapstrake build")
+        );
+        assert!(Ci::GitLab.close(Group::Build).unwrap().ends_with(":lapstrake_build\r\x1b[0K"));
+        assert_eq!((Ci::None.open(Group::Build), Ci::None.close(Group::Build)), (None, None));
+    }
+}

@@ -267,6 +267,7 @@ mod tests {
     /// Breaks when a key is lost, comes to something else, or needs something from outside again.
     #[test]
     fn what_is_printed_is_a_recipe_that_comes_to_itself() {
+        let spans = regex::Regex::new(r"span: Span \{[^}]*\}").unwrap();
         for (name, text) in good_recipes() {
             let recipe = parse("r.toml", text, &inputs()).unwrap();
             let all: Vec<_> = recipe.images.iter().collect();
@@ -274,7 +275,6 @@ mod tests {
             let again = parse("r.toml", &printed, &Inputs::default())
                 .unwrap_or_else(|error| panic!("{name}: {error}\n{printed}"));
             assert_eq!(again.resolved(&again.images.iter().collect::<Vec<_>>()).unwrap(), printed, "{name}");
-            let spans = regex::Regex::new(r"span: Span \{[^}]*\}").unwrap();
             let shown = |recipe: &super::Recipe| {
                 let mut images: Vec<String> = recipe
                     .images

@@ -208,8 +208,7 @@ mod tests {
         let ids = Ids::default();
         let reporter = Reporter::new(ids.clone());
         (0..count).for_each(|_| drop(reporter.task(Phase::Push, "", None)));
-        let found = ids.0.lock().unwrap().clone();
-        found
+        std::mem::take(&mut *ids.0.lock().unwrap())
     }
 
     fn state(began: Instant) -> State {

@@ -526,7 +526,8 @@ fn report(
     let mut metadata = Map::new();
     for image in built {
         let digest = image.artifact.digest();
-        let reference = image.artifact.names.first();
+        let names = names_at(image, outputs);
+        let reference = names.first();
         if global.quiet {
             lines.push_str(&format!("{digest}\n"));
         } else {
@@ -537,12 +538,12 @@ fn report(
                 reference.map_or("-".to_owned(), ToString::to_string),
             ));
         }
-        metadata.insert(metadata_key(&image.name), metadata_of(image));
+        metadata.insert(metadata_key(&image.name), metadata_of(image, outputs));
     }
     if let Some(path) = &args.metadata_file {
         // As buildx does: one image at the top, several each under its name.
         let value = match built {
-            [one] => metadata_of(one),
+            [one] => metadata_of(one, outputs),
             _ => Value::Object(metadata.clone()),
         };
         write_file(path, &format!("{}\n", serde_json::to_string_pretty(&value).or_fail(Code::Failed)?))?;
@@ -576,9 +577,20 @@ pub(super) fn metadata_key(name: &ImageName) -> String {
     }
 }
 
+/// The references under which an image is where it was put: first those that the command line names, then its own where
+/// something goes by them.
+fn names_at<'a>(image: &'a Built, outputs: &'a [Place]) -> Vec<&'a Reference> {
+    let given = outputs.iter().filter_map(|output| match output {
+        Place::Registry(reference) => Some(reference),
+        _ => None,
+    });
+    let by_own = outputs.is_empty() || outputs.iter().any(|output| !matches!(output, Place::Registry(_)));
+    given.chain(image.artifact.names.iter().filter(|_| by_own)).collect()
+}
+
 /// In the form of buildx.
-fn metadata_of(image: &Built) -> Value {
-    let names: Vec<String> = image.artifact.names.iter().map(ToString::to_string).collect();
+fn metadata_of(image: &Built, outputs: &[Place]) -> Value {
+    let names: Vec<String> = names_at(image, outputs).into_iter().map(ToString::to_string).collect();
     let mut value = json!({
         "containerimage.digest": image.artifact.digest(),
         "containerimage.descriptor": image.artifact.root(),

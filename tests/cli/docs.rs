@@ -132,6 +132,12 @@ impl Block {
             "yaml" => yaml_commands(&self.text),
             "python" => quoted_commands(&self.text),
             "toml" | "" => Vec::new(),
+            // One document a line.
+            "json" => {
+                let is_json = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+                assert!(self.text.lines().all(is_json), "{}:{}: no JSON", self.file, self.line);
+                Vec::new()
+            }
             other => panic!("{}:{}: what is in a block of {other:?}?", self.file, self.line),
         };
         let said =

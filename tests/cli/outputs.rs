@@ -431,3 +431,19 @@ fn copy_and_inspect_between_places() {
     assert!(told.contains("[DIGEST]"), "{told}");
     assert!(!project.path("again/index.json").exists());
 }
+
+#[test]
+fn an_image_is_told_under_the_name_that_it_was_pushed_to() {
+    let registry = super::fake_registry::FakeRegistry::plain();
+    let project = Project::new("[images.app]\nfrom = \"scratch\"\nrepository = \"own.example.com/app\"\n");
+    let other = format!("{}/other/app:1", registry.name());
+    let run = project.run(&["build", "-o", &other, "--metadata-file", "meta.json"]).ok();
+    assert!(run.stdout().ends_with(&format!("\t{other}\n")), "{}", run.stdout());
+    let meta: serde_json::Value = serde_json::from_slice(&std::fs::read(project.path("meta.json")).unwrap()).unwrap();
+    assert_eq!(meta["image.name"], other);
+    // What stays here has its own name too.
+    let run = project.run(&["build", "-o", &other, "-o", "oci:out"]).ok();
+    assert!(run.stdout().ends_with(&format!("\t{other}\n")), "{}", run.stdout());
+    let run = project.run(&["build", "-o", "oci:out"]).ok();
+    assert!(run.stdout().ends_with("\town.example.com/app:latest\n"), "{}", run.stdout());
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::knowledge::Knowledge;
 use super::listing::{Depth, Listing, ListingError};
@@ -49,7 +49,7 @@ struct Unread {
     /// How many of the stack's layers are its.
     layers: usize,
     /// What all stacks on it share once one of them reads it.
-    view: Arc<OnceLock<Arc<Rootfs>>>,
+    view: Arc<Mutex<Option<Arc<Rootfs>>>>,
 }
 
 /// Why a base cannot be looked into.
@@ -104,6 +104,14 @@ pub enum BaseError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl StackLayer {
+    /// Whether reading it takes nothing but what this machine has.
+    pub fn is_at_hand(&self, store: &BlobStore) -> bool {
+        let StackLayer { descriptor, diff_id, .. } = self;
+        store.contains(descriptor) || Listing::load(store, descriptor.digest, *diff_id, Depth::Places).is_some()
+    }
 }
 
 impl LayerStack {
@@ -243,13 +251,25 @@ impl LayerStack {
         stack
     }
 
+    /// The same stack, for one image: what it misses from now on is said to no other that stands on the same base. The base is
+    /// read once for all of them all the same.
+    #[must_use]
+    pub fn for_one(&self) -> Self {
+        let mut stack = self.clone();
+        if stack.is_unread() {
+            Arc::make_mut(&mut stack.rootfs).fork_misses();
+            stack.applied = Arc::default();
+        }
+        stack
+    }
+
     /// What was missed first: see [`LayerStack::misses`].
     pub fn missed(&self) -> Option<&Missed> {
         self.rootfs.missed()
     }
 
-    /// Where it is said what was asked and is not known, of this stack or of another on the same base; a new place where
-    /// all is known.
+    /// Where it is said what was asked and is not known, of this stack or of another that was made of it; a new place where
+    /// all is known. Stacks [`LayerStack::for_one`] have places of their own.
     ///
     /// Where something was missed, nothing is to be believed that was made since then, nor an error: [`LayerStack::read_base`]
     /// and begin again with the stack as it was.
@@ -258,31 +278,32 @@ impl LayerStack {
     }
 
     /// Reads the layers of a base that were not read; what was put on top without missing anything stays. Nothing happens
-    /// where they were. The layers are read once for all stacks on the same [`LayerStack::known`].
+    /// where they were. The layers are read once for all stacks on the same [`LayerStack::known`]: whoever comes meanwhile waits.
     ///
     /// # Errors
     /// [`BaseError`].
     pub fn read_base(&mut self, store: &BlobStore, reporter: &Reporter) -> Result<(), BaseError> {
         let Some(unread) = &self.unread else { return Ok(()) };
-        let view = match unread.view.get() {
+        // Nothing is left half done where somebody panicked.
+        let mut read = unread.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = match &*read {
             Some(view) => view.clone(),
             None => {
                 let mut base = LayerStack::new();
-                base.push_base(self.layers.iter().take(unread.layers).cloned().collect(), store, reporter)?;
-                unread.view.get_or_init(|| base.rootfs).clone()
+                base.push_base(self.unread_layers().to_vec(), store, reporter)?;
+                read.insert(base.rootfs).clone()
             }
         };
+        drop(read);
         self.rootfs = Arc::new(self.settled().over(&view));
         self.unread = None;
         Ok(())
     }
 
-    /// Whether reading layers that were not read takes nothing but what this machine has.
-    pub fn is_at_hand(&self, store: &BlobStore) -> bool {
+    /// The layers that were not read, lowest first.
+    pub fn unread_layers(&self) -> &[StackLayer] {
         let unread = self.unread.as_ref().map_or(0, |unread| unread.layers);
-        self.layers.iter().take(unread).all(|StackLayer { descriptor, diff_id, .. }| {
-            store.contains(descriptor) || Listing::load(store, descriptor.digest, *diff_id, Depth::Places).is_some()
-        })
+        self.layers.get(..unread).unwrap_or_default()
     }
 
     /// The layers, lowest first.
@@ -615,6 +636,31 @@ mod tests {
         assert_eq!(contents(&on_top, "usr/bin/tool", &store).unwrap(), b"new");
         assert!(on_top.rootfs().get(&path("app/x")).is_some() && on_top.missed().is_none());
         on_top.read_base(&store, &Reporter::silent()).unwrap();
+    }
+
+    /// Images that stand on one base side by side.
+    #[test]
+    fn what_one_image_misses_is_no_business_of_another_and_all_share_what_is_read() {
+        let (source, layers) = base("tool");
+        let (knowledge, made) = learn(&layers);
+        source.count();
+        let (_directory, store) = store();
+        let known = LayerStack::known(layers, &knowledge);
+        let (one, mut other) = (known.for_one(), known.for_one());
+        let _ = contents(&one, "usr/bin/tool", &store).unwrap_err();
+        assert_eq!(one.misses().first(), Some(&Missed::Contents(path("usr/bin/tool"))));
+        assert_eq!(build(&mut other), made);
+        assert_eq!((other.missed(), other.misses().first(), known.missed()), (None, None, None));
+        assert_eq!(one.for_one().missed(), one.missed(), "what was missed before stays");
+        assert_eq!(other.unread_layers().len(), 2);
+
+        std::thread::scope(|scope| {
+            for stack in [&one, &other, &known, &one, &other, &known] {
+                let store = &store;
+                scope.spawn(move || stack.clone().read_base(store, &Reporter::silent()).unwrap());
+            }
+        });
+        assert_eq!(source.count(), 2, "each layer once");
     }
 
     #[test]

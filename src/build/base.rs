@@ -133,6 +133,11 @@ impl OpenBase {
         }
     }
 
+    /// The same, for one image: see [`LayerStack::for_one`].
+    pub(super) fn for_one(&self) -> Self {
+        OpenBase { stack: self.stack.for_one(), ..self.clone() }
+    }
+
     /// The version of its Python, where its config says one, as the official images of Python do.
     pub(super) fn stated_python(&self) -> Option<&str> {
         self.image.config.config.env.iter().find_map(|line| line.strip_prefix("PYTHON_VERSION="))

@@ -35,11 +35,11 @@ pub(super) fn build(
         // Nothing of that attempt is to be believed.
         run.pins.restore(before.0);
         run.notes.replace(before.1);
-        if !open.stack.is_at_hand(builder.store) {
+        if !run.is_at_hand(&open.stack, builder.store) {
             builder.reporter.note(format!("{}: the base is read: {missed}", image.name));
         }
     }
-    if run.purpose == Purpose::Forecast && !open.stack.is_at_hand(builder.store) {
+    if run.purpose == Purpose::Forecast && !run.is_at_hand(&open.stack, builder.store) {
         let why = misses.first().map(ToString::to_string).unwrap_or_default();
         return Growing::new(builder, image, platform, run, open, made, None)?.unread(&why);
     }

@@ -1,15 +1,19 @@
 //! Images that a recipe names and does not make: bases, and images that are copied from.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::base::KnownPython;
+use super::run::OpenPlace;
 use super::{BuildError, Builder, Made, OpenBase, Purpose, Run, base, pins};
 use crate::base::Knowledge;
 use crate::code::{Cause, ErrorCode};
 use crate::lock::ImagePin;
 use crate::oci::{Platform, Reference};
 use crate::place::{ImageSource, Pick};
-use crate::recipe::{self, At, Base, Place, Span};
+use crate::recipe::{self, At, Base, Place, Source, Span};
+
 /// Opens the places that a recipe names: layouts, archives, registries.
 pub trait Outside: Sync {
     /// The images at that place, which of them is meant, and the reference that others can find it by.
@@ -42,7 +46,7 @@ impl Builder<'_> {
         match &from.value {
             Base::Scratch => Ok(Opened { open: OpenBase::scratch(platform), made: Vec::new() }),
             Base::Image(name) => match run.finished(&(name.clone(), platform.to_string())) {
-                Some(done) => Ok(Opened { open: done.open.clone(), made: done.layers.clone() }),
+                Some(done) => Ok(Opened { open: done.open.for_one(), made: done.layers.clone() }),
                 None => Err(self.told(
                     ErrorCode::NotBuilt,
                     from.span,
@@ -54,27 +58,52 @@ impl Builder<'_> {
                 let known = (place.to_string(), platform.to_string());
                 // Whoever asks for the same place waits until it is open.
                 let mut opened = run.opened();
-                if let Some((_, open)) = opened.get(&known) {
-                    return Ok(Opened { open: open.clone(), made: Vec::new() });
-                }
-                let name = pins::name_of_image(&place);
-                if let Some(((other, _), _)) =
-                    opened.iter().find(|((_, of), (of_name, _))| *of == known.1 && *of_name == name)
-                {
-                    let text = format!(
-                        "{other} and {place} have the same name in two registries: give one of them with its digest"
-                    );
-                    return Err(self.told(ErrorCode::Reference, from.span, text));
-                }
-                let open = self.outside_image(&place, from.span, platform, run)?;
-                opened.insert(known, (name, open.clone()));
-                Ok(Opened { open, made: Vec::new() })
+                let place = match opened.entry(known) {
+                    Entry::Occupied(there) => there.into_mut(),
+                    Entry::Vacant(free) => {
+                        let opened = self.outside_image(&place, from.span, platform, run)?;
+                        run.is_at_hand(&opened.open.stack, self.store);
+                        free.insert(opened)
+                    }
+                };
+                // An image that begins again, or goes its own way, does not have it yet.
+                place.pin.iter().for_each(|pin| run.pins.add_image(pin.clone()));
+                Ok(Opened { open: place.open.for_one(), made: Vec::new() })
             }
         }
     }
 
+    /// Two places that the lock would call the same are refused, before anything is opened: where they are in the recipe, the
+    /// later one is told.
+    pub(super) fn refuse_one_name_for_two(&self, tasks: &[(&recipe::Image, &Platform)]) -> Result<(), BuildError> {
+        let mut names: BTreeMap<(String, String), Place> = BTreeMap::new();
+        for (image, platform) in tasks {
+            let from = std::iter::once(&image.from).chain(image.layers.iter().flat_map(copied_from));
+            for At { value, span } in from {
+                // What cannot be resolved is told when it is opened.
+                let Base::Place(place) = value else { continue };
+                let Ok(place) = place.resolve(&platform.architecture) else { continue };
+                let name = (platform.to_string(), pins::name_of_image(&place));
+                let other = names.entry(name).or_insert_with(|| place.clone());
+                if *other != place {
+                    let text = format!(
+                        "{other} and {place} have the same name in two registries: give one of them with its digest"
+                    );
+                    return Err(self.told(ErrorCode::Reference, *span, text));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// An image that the recipe does not make: the pinned one, where there is a pin.
-    fn outside_image(&self, place: &Place, span: Span, platform: &Platform, run: &Run) -> Result<OpenBase, BuildError> {
+    fn outside_image(
+        &self,
+        place: &Place,
+        span: Span,
+        platform: &Platform,
+        run: &Run,
+    ) -> Result<OpenPlace, BuildError> {
         let name = pins::name_of_image(place);
         let platform_name = platform.to_string();
         let pin = run.pins.image(&name, &platform_name);
@@ -117,6 +146,7 @@ impl Builder<'_> {
             false => OpenBase::from_source(outside.source, pick, platform, reference, self.store, &self.reporter),
         };
         let mut open = open.map_err(|source| failed(format!("reading the base {pinned}"), source.into()))?;
+        let mut now = None;
         if let Some((manifest, config)) = open.documents {
             let fits = pin.is_some_and(|pin| (pin.manifest, pin.config) == (manifest, config));
             if let (Some(pin), false, true) = (pin, fits, run.pins.is_locked()) {
@@ -148,9 +178,18 @@ impl Builder<'_> {
                 open.stack.watch_base();
             }
             let (knowledge, texts, files) = known.map(|pin| (pin.knowledge, pin.texts, pin.files)).unwrap_or_default();
-            let platform = platform_name;
-            run.pins.add_image(ImagePin { name, platform, manifest, config, knowledge, texts, files, python });
+            let (name, platform) = (name.clone(), platform_name);
+            now = Some(ImagePin { name, platform, manifest, config, knowledge, texts, files, python });
         }
-        Ok(open)
+        Ok(OpenPlace { name, open, pin: now })
     }
+}
+
+/// The images that a layer copies from.
+fn copied_from(layer: &recipe::Layer) -> impl Iterator<Item = &At<Base>> {
+    let items = layer.sources.iter().flat_map(|source| match &source.value {
+        Source::Image(items) => items.as_slice(),
+        _ => &[],
+    });
+    items.map(|item| &item.value.from)
 }

@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::pins::Pins;
 use super::{BuildError, Builder, Built, Forecast, Locking, Made, OpenBase, image, schedule};
-use crate::base::LayerStack;
+use crate::base::{LayerStack, StackLayer};
 use crate::context::{ContextDirectory, Selection};
 use crate::image::Image;
 use crate::layer::{self, Budget, Layer, LayerKey, Reuse, Together};
-use crate::lock::{Lock, ViewPin};
-use crate::oci::Platform;
+use crate::lock::{ImagePin, Lock, ViewPin};
+use crate::oci::{Digest, Platform};
 use crate::parallel::Once;
 use crate::pin::debian::Archives;
 use crate::recipe::{self, ImageName};
 use crate::report::Balance;
 use crate::shown::with_causes;
-use crate::store::FileHashes;
+use crate::store::{BlobStore, FileHashes};
 use crate::tree::{FileTree, TreePath};
 
 /// What later images may stand on.
@@ -45,8 +45,10 @@ pub(super) struct Run {
 /// run stand on the same base, whatever happens to its tag meanwhile.
 pub(super) struct Shared {
     pub(super) finished: Mutex<BTreeMap<Slot, Arc<Finished>>>,
-    /// By place and platform, with what the lock calls it.
-    pub(super) opened: Mutex<BTreeMap<(String, String), (String, OpenBase)>>,
+    /// By place and platform.
+    pub(super) opened: Mutex<BTreeMap<(String, String), OpenPlace>>,
+    /// Whether layers of opened places were on this machine, by digest: as it was before any of them was read.
+    at_hand: Mutex<BTreeMap<Digest, bool>>,
     pub(super) reuse: Reuse,
     /// What files of the context hold, where that may be believed.
     pub(super) hashes: Option<FileHashes>,
@@ -65,6 +67,15 @@ pub(super) struct Shared {
     pub(super) together: Option<Together>,
     pub(super) budget: Budget,
     pub(super) failed: schedule::Failed,
+}
+
+/// A place that was opened.
+pub(super) struct OpenPlace {
+    /// What the lock calls it.
+    pub(super) name: String,
+    pub(super) open: OpenBase,
+    /// What it is pinned to: by every image that uses it.
+    pub(super) pin: Option<ImagePin>,
 }
 
 /// What a `copy` asks of the context, wherever it stands.
@@ -90,8 +101,17 @@ impl Shared {
         lock(&self.finished).get(slot).cloned()
     }
 
-    pub(super) fn opened(&self) -> MutexGuard<'_, BTreeMap<(String, String), (String, OpenBase)>> {
+    pub(super) fn opened(&self) -> MutexGuard<'_, BTreeMap<(String, String), OpenPlace>> {
         lock(&self.opened)
+    }
+
+    /// Whether reading what was not read of a stack takes nothing but what this machine had before others read it.
+    pub(super) fn is_at_hand(&self, stack: &LayerStack, store: &BlobStore) -> bool {
+        let mut known = lock(&self.at_hand);
+        let mut is_at_hand =
+            |layer: &StackLayer| *known.entry(layer.descriptor.digest).or_insert_with(|| layer.is_at_hand(store));
+        // All of them are looked at: another may read the rest before somebody asks again.
+        stack.unread_layers().iter().fold(true, |all, layer| is_at_hand(layer) && all)
     }
 
     pub(super) fn forecasts(&self) -> MutexGuard<'_, Vec<Forecast>> {
@@ -149,6 +169,7 @@ impl Builder<'_> {
             .iter()
             .flat_map(|image| needed.get(&image.name).into_iter().flatten().map(move |platform| (image, platform)))
             .collect();
+        self.refuse_one_name_for_two(&tasks)?;
         let nothing_known =
             self.reuse == Reuse::Allowed && !layer::remembers_any(self.store) && !self.elsewhere.is_there();
         // Whoever makes everything anew reads everything.
@@ -156,6 +177,7 @@ impl Builder<'_> {
         let shared = Arc::new(Shared {
             finished: Mutex::default(),
             opened: Mutex::default(),
+            at_hand: Mutex::default(),
             reuse: if nothing_known { Reuse::NothingKnown } else { self.reuse },
             hashes: believes.then(|| FileHashes::new(self.store, &self.recipe.context)),
             archives: Archives::new(),
@@ -236,7 +258,7 @@ impl Builder<'_> {
 
     /// Pins what a run learned of bases that it had to read, and of layers of packages.
     fn learn(&self, shared: &Shared, pins: &Pins, views: impl Iterator<Item = View>) {
-        for ((_, platform), (name, open)) in shared.opened().iter() {
+        for ((_, platform), OpenPlace { name, open, .. }) in shared.opened().iter() {
             if open.stack.is_watched() {
                 let base = open.stack.layers().get(..open.foreign).unwrap_or_default();
                 let knowledge = open.stack.learned(crate::base::identity(base));

@@ -61,10 +61,10 @@ pub(super) fn run<T: Send, E: Send>(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(needs.len()) {
-            scope.spawn(take_part);
-        }
+        let others: Vec<_> = (1..threads.min(needs.len())).map(|_| scope.spawn(take_part)).collect();
         take_part();
+        // Whichever thread it was: what it said is said on.
+        others.into_iter().for_each(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     });
     results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
 }
@@ -152,6 +152,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
 
     /// A base, things on it, things on those.
@@ -213,10 +215,25 @@ mod tests {
         assert_eq!(*lock(&told), [0, 1, 2, 3]);
     }
 
+    /// On whatever thread: the one that calls, or another.
     #[test]
-    #[should_panic(expected = "lost")]
     fn a_panic_goes_on_and_nobody_waits() {
-        let _ =
-            run(&needs(), 3, &Failed::default(), |number| if number == 1 { panic!("lost") } else { Ok::<(), ()>(()) });
+        let here = std::thread::current().id();
+        for by_caller in [true, false] {
+            let (caller_began, other_began) = (OnceLock::new(), OnceLock::new());
+            // One for each of two threads, and one that is never begun.
+            let needs = [vec![], vec![], vec![0, 1]];
+            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                run(&needs, 2, &Failed::default(), |_| {
+                    let is_caller = std::thread::current().id() == here;
+                    let (own, others) =
+                        if is_caller { (&caller_began, &other_began) } else { (&other_began, &caller_began) };
+                    own.set(()).unwrap();
+                    others.wait();
+                    if is_caller == by_caller { panic!("lost") } else { Ok::<(), ()>(()) }
+                })
+            }));
+            assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"lost"), "by the caller: {by_caller}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use lapstrake::build::{Builder, Locking};
 use lapstrake::code::ErrorCode;
 use lapstrake::lock::Lock;
-use lapstrake::manifests::{Mention, Pin, Pins};
+use lapstrake::manifests::{Mention, Pin, Pins, Why};
 use lapstrake::oci::{Digest, Reference};
 use lapstrake::place::{self, ArchiveKind, Place};
 use lapstrake::recipe::{ImageName, Recipe};
@@ -36,13 +36,21 @@ pub(crate) fn known(
     }
     let build = args.from.is_empty() && !args.registry;
     let names_own = mentions.iter().any(|mention| matches!(mention, Mention::Own(_)));
-    if build || names_own {
+    // A recipe that is there says which images share a repository.
+    let is_unsure =
+        |mention: &Mention| matches!(pins.find(mention), Err(Why::OtherTags(_) | Why::NoTags | Why::DigestAlone));
+    if build || names_own || mentions.iter().any(is_unsure) && global.file.is_file() {
         let recipe = load_recipe(global, &args.set)?.0;
         let images = Images::of(&recipe, args)?;
         pins.images = images.0.keys().map(metadata_key).collect();
-        match build {
-            true => pins.known.extend(images.built(global, args, &recipe, mentions, reporter)?),
-            false => images.name(&mut pins),
+        if build {
+            pins.known.extend(images.built(global, args, &recipe, mentions, reporter)?);
+        }
+        for pin in &mut pins.known {
+            pin.is_alone = pin.repository.as_ref().is_some_and(|at| images.is_alone(&at.name()));
+        }
+        if !build {
+            images.name(&mut pins);
         }
         if args.registry {
             images.ask(&mut pins, mentions, global, reporter)?;
@@ -112,6 +120,12 @@ impl Images {
         Ok(pins.collect())
     }
 
+    /// Whether one image is in that repository, and no other.
+    fn is_alone(&self, repository: &str) -> bool {
+        let is_there = |references: &&Vec<Reference>| references.iter().any(|other| other.name() == repository);
+        self.0.values().filter(is_there).count() == 1
+    }
+
     /// Gives what is known the names that the recipe has for it.
     fn name(&self, pins: &mut Pins) {
         for (name, references) in &self.0 {
@@ -120,12 +134,8 @@ impl Images {
                 continue;
             }
             let own = references.iter().map(|reference| reference.name()).collect::<BTreeSet<_>>();
-            let is_alone = |repository: &String| {
-                let others = self.0.values().filter(|others| others.iter().any(|other| other.name() == *repository));
-                others.count() == 1
-            };
             // By its tags; and whatever its tags were, where the repository has no other image.
-            let alone = own.iter().filter(|repository| is_alone(repository)).filter_map(|text| text.parse().ok());
+            let alone = own.iter().filter(|repository| self.is_alone(repository)).filter_map(|text| text.parse().ok());
             let mut asked = references.iter().cloned().chain(alone);
             let found = asked.find_map(|reference| pins.find(&Mention::Reference(reference)).ok().cloned());
             pins.known.extend(found.map(|pin| Pin { image: Some(name), ..pin }));
@@ -186,7 +196,7 @@ fn pins_of(image: Option<&str>, references: &[Reference], digest: Digest) -> Vec
         tags.extend(reference.tag().map(str::to_owned));
     }
     if by_repository.is_empty() {
-        return vec![Pin { image, repository: None, tags: None, digest }];
+        return vec![Pin { image, repository: None, tags: None, digest, is_alone: false }];
     }
     let pin = |(reference, tags): (&Reference, BTreeSet<String>)| Pin {
         image: image.clone(),
@@ -194,6 +204,7 @@ fn pins_of(image: Option<&str>, references: &[Reference], digest: Digest) -> Vec
         // By digest alone: under whatever tags.
         tags: Some(tags).filter(|tags| !tags.is_empty()),
         digest,
+        is_alone: false,
     };
     by_repository.into_values().map(pin).collect()
 }

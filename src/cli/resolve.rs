@@ -26,8 +26,9 @@ pub(crate) struct ResolveArgs {
     /// several times
     #[arg(short = 'k', long, value_name = "FILE", num_args = 1.., required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) manifests: Vec<PathBuf>,
-    /// Take digests from what a build left, and build nothing: a file of --metadata-file or --image-refs, or a place
-    /// (oci:DIR, oci-archive:FILE, archive:FILE); may be given several times [default: the images of the recipe that the
+    /// Take digests from what a build left, and build nothing: a file of --metadata-file or --image-refs (which has
+    /// no tags: it says enough where the recipe has one image a repository), or a place (oci:DIR, oci-archive:FILE,
+    /// archive:FILE); may be given several times [default: the images of the recipe that the
     /// manifests name are built, from the cache where it has them; nothing is written or pushed]
     #[arg(long, value_name = "FILE|PLACE", value_hint = ValueHint::AnyPath)]
     pub(crate) from: Vec<String>,

@@ -127,6 +127,78 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::compress::Encoding;
+    use crate::content::FileIdentity;
+    use crate::oci::{Digest, Family};
+    use crate::tree::{Capabilities, Entry, Origin, Owner, TreePath};
+
+    const FORM: LayerForm = LayerForm { encoding: Encoding::GZIP, family: Family::Oci };
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    fn file(text: &str, mode: u32, owner: Owner, origin: &str) -> Entry {
+        Entry::file(Content::inline(text.as_bytes()), mode, owner, Origin::new(origin))
+    }
+
+    /// The sketch of a tree of one file and one more entry.
+    fn sketch_of(at: &str, entry: Entry) -> [u8; 32] {
+        let mut tree = FileTree::new();
+        tree.insert(path("0"), file("first", 0o644, Owner::ROOT, "")).unwrap();
+        tree.insert(path(at), entry).unwrap();
+        sketch(&tree, FORM, None).unwrap()
+    }
+
+    #[test]
+    fn everything_that_changes_the_layer_changes_the_sketch_and_nothing_else_does() {
+        let plain = || file("text", 0o644, Owner::ROOT, "x");
+        let base = sketch_of("a", plain());
+        assert_eq!(base, sketch_of("a", file("text", 0o644, Owner::ROOT, "elsewhere")));
+        let of_kind = |kind: Kind| Entry { kind, ..plain() };
+        let link = |target: &[u8]| of_kind(Kind::Symlink(target.into()));
+        let capable = |bytes: &[u8]| Entry { capabilities: Some(Capabilities(bytes.to_vec())), ..plain() };
+        let mut others = vec![
+            base,
+            sketch_of("b", plain()),
+            sketch_of("a", file("texu", 0o644, Owner::ROOT, "x")),
+            sketch_of("a", file("text", 0o755, Owner::ROOT, "x")),
+            sketch_of("a", file("text", 0o644, Owner::new(1, 0), "x")),
+            sketch_of("a", file("text", 0o644, Owner::new(0, 1), "x")),
+            sketch_of("a", capable(b"one")),
+            sketch_of("a", capable(b"two")),
+            sketch_of("a", of_kind(Kind::Directory)),
+            sketch_of("a", of_kind(Kind::Whiteout)),
+            sketch_of("a", link(b"0")),
+            sketch_of("a", link(b"1")),
+            sketch_of("a", of_kind(Kind::Hardlink(path("0")))),
+            sketch_of("a", of_kind(Kind::File(Content::host("/a", identity(1))))),
+            sketch_of("a", of_kind(Kind::File(Content::host("/a", identity(2))))),
+        ];
+        let tree = FileTree::new();
+        let zstd = LayerForm { encoding: Encoding::ZSTD, ..FORM };
+        let docker = LayerForm { family: Family::Docker, ..FORM };
+        for (form, machine) in [(FORM, None), (FORM, Some(62)), (FORM, Some(183)), (zstd, None), (docker, None)] {
+            others.push(sketch(&tree, form, machine).unwrap());
+        }
+        for (number, other) in others.iter().enumerate() {
+            assert!(!others[..number].contains(other), "{number}");
+        }
+    }
+
+    /// Files are told apart by what the system says of them; what is checked while it is read is not told apart at all.
+    fn identity(inode: u64) -> FileIdentity {
+        FileIdentity { device: 1, inode, size: 4, mtime: (1, 2), ctime: (3, 4) }
+    }
+
+    #[test]
+    fn what_is_checked_while_it_is_read_has_no_sketch() {
+        let mut tree = FileTree::new();
+        let content = Content::host("/a", identity(1)).with_digest(Digest::of(b"text"));
+        let entry = Entry::file(content, 0o644, Owner::ROOT, Origin::new("x"));
+        tree.insert(path("a"), entry).unwrap();
+        assert_eq!(sketch(&tree, FORM, None), None);
+    }
 
     #[test]
     fn no_more_memory_is_taken_than_there_is() {

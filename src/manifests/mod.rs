@@ -63,9 +63,14 @@ pub enum Why {
     /// What is known of the repository has other tags.
     #[error("of that repository other tags are known: {}", list(.0))]
     OtherTags(BTreeSet<String>),
-    /// The repository has several images, and it cannot be told which is meant.
-    #[error("the repository has several images: name one by its tag")]
-    Several,
+    /// Of what is known of the repository the tags are not, and the recipe does not say that it is meant.
+    #[error(
+        "of what is known of that repository the tags are not known: take the digests from what --metadata-file wrote"
+    )]
+    NoTags,
+    /// It has a digest and no tag: the repository may have several images, and it cannot be told which was meant.
+    #[error("it has a digest and no tag, and it cannot be told of which image: write its tag before the `@`")]
+    DigestAlone,
     /// The recipe has no image of that name.
     #[error("the recipe has no image of that name; its images are {}", list(.0))]
     NoImage(BTreeSet<String>),

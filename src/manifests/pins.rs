@@ -47,6 +47,8 @@ pub struct Pin {
     pub tags: Option<BTreeSet<String>>,
     /// Its digest.
     pub digest: Digest,
+    /// Whether the recipe has no other image in that repository: then it is meant there whatever the tag.
+    pub is_alone: bool,
 }
 
 /// What is known; the first that fits counts.
@@ -85,26 +87,26 @@ impl Pins {
     fn referred(&self, reference: &Reference) -> Result<&Pin, Why> {
         let is_there = |pin: &&Pin| pin.repository.as_ref().is_some_and(|at| at.name() == reference.name());
         let here: Vec<&Pin> = self.known.iter().filter(is_there).collect();
-        let first = here.first().ok_or(Why::Unnamed)?;
+        if here.is_empty() {
+            return Err(Why::Unnamed);
+        }
         let tagged =
             |tag: &str| here.iter().find(|pin| pin.tags.as_ref().is_some_and(|tags| tags.contains(tag))).copied();
-        let is_one = here.iter().all(|pin| pin.digest == first.digest);
-        let tags_are_known = here.iter().all(|pin| pin.tags.is_some());
-        match reference.tag() {
-            Some(tag) => match tagged(tag) {
-                Some(pin) => Ok(pin),
-                None if tags_are_known => {
-                    Err(Why::OtherTags(here.iter().flat_map(|pin| pin.tags.clone()).flatten().collect()))
-                }
-                None if is_one => Ok(first),
-                None => Err(Why::Several),
-            },
+        // That nothing else is known of a repository does not say that it holds nothing else.
+        let mut alone = here.iter().filter(|pin| pin.is_alone).copied();
+        let alone = alone.next().filter(|first| alone.all(|pin| pin.digest == first.digest));
+        let unknown = || match here.iter().map(|pin| pin.tags.clone()).collect::<Option<Vec<_>>>() {
+            Some(tags) => Why::OtherTags(tags.into_iter().flatten().collect()),
+            None => Why::NoTags,
+        };
+        match (reference.tag(), reference.digest()) {
+            (Some(tag), _) => tagged(tag).or(alone.filter(|pin| pin.tags.is_none())).ok_or_else(unknown),
             // The one image of the repository, whatever its tag is today.
-            None if is_one => Ok(first),
-            None => {
-                let same = here.iter().find(|pin| Some(pin.digest) == reference.digest()).copied();
-                same.or_else(|| tagged("latest")).ok_or(Why::Several)
+            (None, Some(digest)) => {
+                let same = here.iter().find(|pin| pin.digest == digest).copied();
+                same.or(alone).ok_or(Why::DigestAlone)
             }
+            (None, None) => tagged("latest").or(alone).ok_or_else(unknown),
         }
     }
 }
@@ -116,10 +118,15 @@ mod tests {
     fn pin(repository: &str, tags: Option<&[&str]>, digest: char) -> Pin {
         Pin {
             image: None,
+            is_alone: false,
             repository: Some(repository.parse().unwrap()),
             tags: tags.map(|tags| tags.iter().map(|tag| (*tag).to_owned()).collect()),
             digest: format!("sha256:{}", String::from(digest).repeat(64)).parse().unwrap(),
         }
+    }
+
+    fn alone(pin: &Pin) -> Pin {
+        Pin { is_alone: true, ..pin.clone() }
     }
 
     fn find(pins: &[Pin], text: &str) -> Result<char, Why> {
@@ -136,15 +143,35 @@ mod tests {
         assert_eq!(find(&pins, "r.io/a"), Ok('1'), "latest");
         assert!(matches!(find(&pins, "r.io/a:2"), Err(Why::OtherTags(tags)) if tags.len() == 3));
         assert_eq!(find(&pins, "r.io/b:1"), Err(Why::Unnamed));
-        assert_eq!(find(&pins[1..], "r.io/a"), Ok('2'), "the one image of the repository");
+        assert!(matches!(find(&pins[1..], "r.io/a"), Err(Why::OtherTags(_))), "no tag is `latest`");
+        assert_eq!(find(&[alone(&pins[1])], "r.io/a"), Ok('2'), "the one image of the repository");
+        assert!(matches!(find(&[alone(&pins[1])], "r.io/a:1"), Err(Why::OtherTags(_))));
         assert_eq!(find(&[pin("debian", Some(&["13"]), '3')], "docker.io/library/debian:13"), Ok('3'));
     }
 
     #[test]
-    fn where_tags_are_not_known_the_one_image_is_meant() {
-        let pins = [pin("r.io/a", None, '1')];
-        assert_eq!(find(&pins, "r.io/a:any"), Ok('1'));
-        let pins = [pin("r.io/a", None, '1'), pin("r.io/a", None, '2')];
-        assert_eq!(find(&pins, "r.io/a:any"), Err(Why::Several));
+    fn where_tags_are_not_known_the_one_image_of_the_recipe_is_meant() {
+        let pins = [pin("r.io/a", None, '1'), pin("r.io/a", Some(&["2"]), '2')];
+        for text in ["r.io/a", "r.io/a:any"] {
+            assert_eq!(find(&pins[..1], text), Err(Why::NoTags), "{text}: others may be there");
+            assert_eq!(find(&pins, text), Err(Why::NoTags), "{text}");
+            assert_eq!(find(&[alone(&pins[0])], text), Ok('1'), "{text}");
+            assert_eq!(find(&[alone(&pins[0]), alone(&pins[0])], text), Ok('1'), "{text}");
+            assert_eq!(find(&[alone(&pins[0]), alone(&pin("r.io/a", None, '3'))], text), Err(Why::NoTags), "{text}");
+        }
+        assert_eq!(find(&pins, "r.io/a:2"), Ok('2'));
+    }
+
+    /// Neither that another digest is known of the repository, nor that one is `latest`, says what a digest was.
+    #[test]
+    fn a_digest_alone_moves_where_the_recipe_says_what_it_names() {
+        let fixed = |digest: char| format!("r.io/a@sha256:{}", String::from(digest).repeat(64));
+        let pins = [pin("r.io/a", Some(&["latest"]), '1'), pin("r.io/a", Some(&["k8s"]), '2')];
+        assert_eq!(find(&pins, &fixed('2')), Ok('2'));
+        assert_eq!(find(&pins, &fixed('3')), Err(Why::DigestAlone));
+        assert_eq!(find(&pins[..1], &fixed('3')), Err(Why::DigestAlone));
+        assert_eq!(find(&[alone(&pins[0])], &fixed('3')), Ok('1'));
+        let fixed = fixed('3').replace('@', ":k8s@");
+        assert_eq!(find(&pins, &fixed), Ok('2'), "the tag says it");
     }
 }

@@ -11,6 +11,7 @@ fn pins() -> Pins {
         repository: Some(repository.parse().unwrap()),
         tags: Some(tags.iter().map(|tag| (*tag).to_owned()).collect()),
         digest: digest.parse().unwrap(),
+        is_alone: image == "web",
     };
     let known = vec![
         pin("web", "r.io/shop/web", &["latest", "v1"], DIGEST),

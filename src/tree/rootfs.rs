@@ -235,6 +235,13 @@ impl Rootfs {
         }
     }
 
+    /// Says from now on what it cannot tell to nobody else, as [`Rootfs::forget_misses`]; what was missed so far stays.
+    pub fn fork_misses(&mut self) {
+        if let Some(under) = &mut self.under {
+            under.fork_misses();
+        }
+    }
+
     /// Where this view says what it could not tell; `None` where all of it is known.
     pub fn misses(&self) -> Option<&Misses> {
         self.under.as_ref()?.known().map(|(_, misses)| misses)

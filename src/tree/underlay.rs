@@ -41,6 +41,11 @@ impl Misses {
         self.0.get()
     }
 
+    /// Another place, where the same was missed so far.
+    fn fork(&self) -> Self {
+        Misses(Arc::new(OnceLock::clone(&self.0)))
+    }
+
     /// Something is missing. Only the first counts: what was asked after it was asked on a wrong answer.
     pub fn add(&self, missed: Missed) {
         let _ = self.0.set(missed);
@@ -102,7 +107,7 @@ struct Asked {
 /// A base of which a part is known, and what was asked that is not.
 #[derive(Debug)]
 struct Partial {
-    known: Known,
+    known: Arc<Known>,
     misses: Misses,
 }
 
@@ -125,14 +130,14 @@ impl Underlay {
 
     /// A base of which that is known.
     pub(super) fn partial(known: Known, misses: Misses) -> Self {
-        Self::new(Base::Partial(Arc::new(Partial { known, misses })))
+        Self::new(Base::Partial(Arc::new(Partial { known: Arc::new(known), misses })))
     }
 
     /// What is known below, and where it is said what is not; `None` where everything is.
     pub(super) fn known(&self) -> Option<(&Known, &Misses)> {
         match &self.base {
             Base::Watched(_) => None,
-            Base::Partial(base) => Some((&base.known, &base.misses)),
+            Base::Partial(base) => Some((&*base.known, &base.misses)),
         }
     }
 
@@ -147,6 +152,17 @@ impl Underlay {
     pub(super) fn forget_misses(&mut self) {
         if let Base::Partial(base) = &self.base {
             self.base = Base::Partial(Arc::new(Partial { known: base.known.clone(), misses: Misses::default() }));
+        }
+    }
+
+    /// Says what is missed from now on at a place of its own, where the same was missed so far.
+    pub(super) fn fork_misses(&mut self) {
+        match &self.base {
+            Base::Partial(base) => {
+                let (known, misses) = (base.known.clone(), base.misses.fork());
+                self.base = Base::Partial(Arc::new(Partial { known, misses }));
+            }
+            Base::Watched(_) => self.below.iter_mut().for_each(|below| below.fork_misses()),
         }
     }
 

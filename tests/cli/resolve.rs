@@ -70,7 +70,64 @@ fn digests_come_from_the_recipe_a_file_or_a_layout_and_are_the_same() {
         "{}",
         run.stdout()
     );
-    assert!(run.told().contains("several images"), "{}", run.told());
+    assert!(run.told().contains("the tags are not known"), "{}", run.told());
+}
+
+/// One of two images that share a repository was pushed: its digest is not the other's.
+#[test]
+fn references_without_tags_say_no_more_than_the_recipe_does() {
+    let (p, [_, _, k8s]) = project();
+    p.recipe(&RECIPE.replace("[images.server]", "[images.server]\nrepository = \"registry.example.com/web\""));
+    p.write("refs", format!("registry.example.com/web@{k8s}\n"));
+    let text =
+        "services:\n  a: {image: \"registry.example.com/web:latest\"}\n  b: {image: \"registry.example.com/web\"}\n";
+    p.write("c.yaml", text);
+    let run = p.run(&["resolve", "--from", "refs", "-k", "c.yaml"]).ok();
+    assert_eq!(run.stdout(), text);
+    assert!(run.told().contains("--metadata-file"), "{}", run.told());
+    assert!(p.run(&["resolve", "--from", "refs", "--strict", "-k", "c.yaml"]).fails(1).contains("c.yaml:2:"));
+    p.write("own.yaml", "image: lapstrake://web\n");
+    p.run(&["resolve", "--from", "refs", "-k", "own.yaml"]).fails(1);
+    // Without a recipe, nothing says that the repository has no other.
+    std::fs::remove_file(p.path("lapstrake.toml")).unwrap();
+    assert_eq!(p.run(&["resolve", "--from", "refs", "-k", "c.yaml"]).ok().stdout(), text);
+}
+
+/// A digest of which nobody knows what it was does not become that of another image in the same repository.
+#[test]
+fn a_digest_without_a_tag_moves_where_it_is_known_what_it_names() {
+    let (p, _) = project();
+    p.write("c.yaml", "services:\n  a: {image: \"registry.example.com/server:k8s\"}\n  b: {image: \"registry.example.com/web:latest\"}\n");
+    p.run(&["resolve", "-i", "--no-tag", "-k", "c.yaml"]).ok();
+    let before = fs::read_to_string(p.path("c.yaml")).unwrap();
+    assert_eq!(before.matches("@sha256:").count(), 2, "{before}");
+    assert_eq!(p.run(&["resolve", "--strict", "-k", "c.yaml"]).ok().stdout(), before);
+    let changed = RECIPE.replace("web\\n", "changed\\n").replace("server\\n", "changed\\n");
+    p.recipe(&changed.replace("tags = [\"docker\"]", "tags = [\"latest\"]"));
+    let run = p.run(&["resolve", "-k", "c.yaml"]).ok();
+    let line = |text: &str, number: usize| text.lines().nth(number).unwrap().to_owned();
+    assert_eq!(line(&run.stdout(), 1), line(&before, 1), "one of two");
+    assert_ne!(line(&run.stdout(), 2), line(&before, 2), "the only one");
+    assert!(run.told().contains("it has a digest and no tag"), "{}", run.told());
+    p.run(&["resolve", "--strict", "-k", "c.yaml"]).fails(1);
+}
+
+#[test]
+fn what_a_registry_has_under_one_tag_says_nothing_of_a_digest() {
+    let registry = FakeRegistry::plain();
+    let name = registry.name();
+    let p = Project::empty();
+    registry.put_manifest("postgres", Some("17"), "application/vnd.oci.image.manifest.v1+json", b"{}");
+    let fixed = format!("image: {name}/postgres@sha256:{}", "1".repeat(64));
+    p.write(
+        "c.yaml",
+        format!(
+            "services:\n  a:\n    image: {name}/postgres:17\n  b:\n    {fixed}\n  c:\n    image: {name}/postgres\n"
+        ),
+    );
+    let run = p.run(&["resolve", "--registry", "-k", "c.yaml"]).ok();
+    assert!(run.stdout().contains("postgres:17@sha256:") && run.stdout().contains(&fixed), "{}", run.stdout());
+    assert!(run.stdout().ends_with("/postgres\n"), "there is no `latest`: {}", run.stdout());
 }
 
 #[test]

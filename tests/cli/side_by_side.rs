@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::support::Project;
+use super::fake_registry::FakeRegistry;
+use super::support::{Base, Project, Tar};
 
 /// A base, services on it and beside it, some with layers that others have too, and one that copies from another.
 fn recipe(broken: &[usize]) -> String {
@@ -94,4 +95,101 @@ fn the_first_error_is_told_and_nothing_is_written() {
             let _ = fs::remove_dir_all(project.path("cache-many"));
         }
     }
+}
+
+/// A base in a registry, and the digest of its one layer.
+fn push(registry: &FakeRegistry, repository: &str) -> String {
+    let base = Base::of(Tar::new().dir("lib/", 0o755, 0, 0).file("lib/tool", 0o755, repository).end());
+    let mut blobs = std::collections::BTreeMap::new();
+    let descriptor = base.blobs(&mut blobs);
+    let digest = descriptor["digest"].as_str().unwrap();
+    for (name, bytes) in blobs.iter().filter(|(name, _)| *name != digest) {
+        assert_eq!(registry.put_blob(repository, bytes), *name);
+    }
+    let manifest = &blobs[digest];
+    registry.put_manifest(repository, Some("1"), descriptor["mediaType"].as_str().unwrap(), manifest);
+    let manifest: serde_json::Value = serde_json::from_slice(manifest).unwrap();
+    manifest["layers"][0]["digest"].as_str().unwrap().to_owned()
+}
+
+/// Images on a base that the lock knows in part: those that ask more say so and read it, once for all of them; what the others
+/// make stays as it is.
+#[test]
+fn what_one_image_asks_of_a_pinned_base_is_no_business_of_another() {
+    let registry = FakeRegistry::plain();
+    let layer = push(&registry, "library/base");
+    let name = registry.name();
+    let recipe = |asking: &[usize]| -> String {
+        let image = |number: usize| {
+            let path = if asking.contains(&number) { "/lib/deep" } else { "/lib" };
+            format!(
+                "[images.s{number}]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/s{number}\"\n\
+                 [[images.s{number}.layers]]\nfiles = {{ \"{path}/x\" = \"{number}\" }}\n"
+            )
+        };
+        (0..8).map(image).collect()
+    };
+    let project = Project::new(&recipe(&[]));
+    project.run(&["lock", "--cache-dir", "cache-lock"]).ok();
+    let asking = [1, 4, 6];
+    project.recipe(&recipe(&asking));
+    let build = |jobs: &str, cache: &str| {
+        registry.clear_log();
+        let run = project.run(&["build", "--push", "--locked", "-j", jobs, "--cache-dir", cache]).ok();
+        let read: Vec<String> =
+            run.stderr.lines().filter(|line| line.contains("the base is read")).map(str::to_owned).collect();
+        (run.digests(), read, registry.count("GET", &layer))
+    };
+    let alone = build("1", "cache-1");
+    assert_eq!((alone.1.len(), alone.2), (asking.len(), 1), "{alone:?}");
+    for (line, number) in alone.1.iter().zip(asking) {
+        assert!(line.contains(&format!("s{number}: the base is read: /lib/deep")), "{line}");
+    }
+    for round in 0..4 {
+        assert_eq!(build("8", &format!("cache-8-{round}")), alone);
+    }
+}
+
+/// Images that begin again over a base that had to be read are pinned to all that they used.
+#[test]
+fn nothing_is_lost_from_the_lock_where_an_image_begins_again() {
+    let registry = FakeRegistry::plain();
+    push(&registry, "library/base");
+    push(&registry, "team/tools");
+    let name = registry.name();
+    let recipe = |path: &str| {
+        format!(
+            "[images.app]\nfrom = \"{name}/library/base:1\"\n\
+             [[images.app.layers]]\nimage = {{ image = \"{name}/team/tools:1\", copy = [\"/lib/tool\"] }}\nto = \"/lib\"\n\
+             [[images.app.layers]]\nfiles = {{ \"{path}/x\" = \"\" }}\n"
+        )
+    };
+    let project = Project::new(&recipe("/lib"));
+    project.run(&["lock"]).ok();
+    let before = fs::read_to_string(project.path("lapstrake.lock")).unwrap();
+    assert!(before.contains("\"team/tools:1\""), "{before}");
+    project.recipe(&recipe("/lib/deep"));
+    let run = project.run(&["build", "-o", "oci:out", "--cache-dir", "cold"]).ok();
+    assert!(run.told().contains("the base is read"), "{}", run.told());
+    assert_eq!(fs::read_to_string(project.path("lapstrake.lock")).unwrap(), before);
+}
+
+/// Told before anything is asked, where the recipe has the second of them.
+#[test]
+fn two_places_of_one_name_are_refused_where_the_recipe_has_them() {
+    let (one, two) = (FakeRegistry::plain(), FakeRegistry::plain());
+    for registry in [&one, &two] {
+        push(registry, "library/base");
+    }
+    let from = |number: usize, registry: &FakeRegistry| {
+        format!("[images.s{number}]\nfrom = \"{}/library/base:1\"\n", registry.name())
+    };
+    let images: Vec<String> = (0..8).map(|number| from(number, if number == 5 { &two } else { &one })).collect();
+    let project = Project::new(&images.concat());
+    for jobs in ["1", "8"] {
+        let run = project.run(&["build", "-o", "oci:out", "-j", jobs]).code(3);
+        let names = format!("{}/library/base:1 and {}/library/base:1 have the same name", one.name(), two.name());
+        assert!(run.told().contains(&names), "{}", run.told());
+    }
+    assert_eq!((one.lines(), two.lines()), (vec![], vec![]));
 }

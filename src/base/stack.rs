@@ -101,6 +101,14 @@ pub enum BaseError {
         /// The file.
         path: TreePath,
     },
+    /// The manifest lists another number of layers than the config.
+    #[error("the manifest of the image has {layers} layers, and its config has diff IDs of {diff_ids}")]
+    Numbers {
+        /// How many the manifest has.
+        layers: usize,
+        /// How many the config has.
+        diff_ids: usize,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -462,6 +470,14 @@ impl StackLayer {
         let listing = scan(self, depth, reporter)?;
         listing.save(store, digest, depth)?;
         Ok(listing)
+    }
+
+    /// Reads the blob, and nothing that is remembered of it, to see that its tar has the diff ID.
+    ///
+    /// # Errors
+    /// Where it has another, or cannot be read.
+    pub(crate) fn check(&self, reporter: &Reporter) -> Result<(), BaseError> {
+        scan(self, Depth::Contents, reporter).map(drop)
     }
 }
 

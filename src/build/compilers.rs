@@ -28,10 +28,18 @@ impl Making<'_> {
                 .directory(name)
                 .map_err(|error| self.caused(span, "opening the cache".to_owned(), error))
         };
+        // Whoever makes everything anew believes nothing that lies in the cache under a name that is no digest of it.
+        let believes = self.run.believes;
         let pins = self.compiler_pins(version, span)?;
         let machine = Platform::linux(BUILDERS[usize::from(cfg!(target_arch = "aarch64"))]).to_string();
         let pins = pins.into_iter().find(|pins| pins.platform == machine);
-        let directory = bucket("compilers")?;
+        let directory = match believes {
+            true => bucket("compilers")?,
+            false => self
+                .run
+                .programs(&self.builder.store.tmp())
+                .map_err(|error| self.caused(span, "making a directory in the cache".to_owned(), error))?,
+        };
         let unpacked = pins.as_ref().map(|pins| {
             let directory = &directory;
             move || {
@@ -45,7 +53,7 @@ impl Making<'_> {
             }
         });
         let path = self.builder.environment.get(std::ffi::OsStr::new("PATH")).map(|path| path.as_os_str());
-        let cache = Some(bucket("bytecode")?);
+        let cache = believes.then(|| bucket("bytecode")).transpose()?;
         let unpacked: Option<crate::source::bytecode::Unpacked<'_>> = match &unpacked {
             Some(unpacked) => Some(unpacked),
             None => None,

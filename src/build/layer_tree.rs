@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::run::Chosen;
 use super::settings::{Resolved, owner_of};
-use super::{BuildError, Builder, OpenBase, Run};
+use super::{BuildError, Builder, OpenBase, Run, WRITTEN};
 use crate::base::LayerStack;
 use crate::code::{Cause, Coded, ErrorCode, Told};
 use crate::context::{self, ContextDirectory, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
@@ -341,7 +341,8 @@ impl Making<'_> {
             .map_err(|error| self.caused(span, format!("opening the context {}", recipe.context.display()), error))?;
         let ignore = IgnoreFile::find(&recipe.context, Some(&recipe.path))
             .map_err(|error| self.caused(span, "reading the ignore file".to_owned(), error))?;
-        let mut unnamed = vec![recipe.context.join("lapstrake-out")];
+        let mut unnamed: Vec<PathBuf> = WRITTEN.iter().map(|name| recipe.context.join(name)).collect();
+        unnamed.extend(self.builder.left_out.iter().cloned());
         let mut lock = recipe.path.clone().into_os_string();
         lock.push(".lock");
         unnamed.extend([recipe.path.clone(), recipe.path.with_extension("lock"), PathBuf::from(lock)]);

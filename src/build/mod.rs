@@ -59,6 +59,12 @@ use run::{Finished, Purpose, Run, Slot, View};
 /// What images are built for where neither recipe nor command line says: always the same, whatever machine this is.
 pub const DEFAULT_PLATFORM: &str = "amd64";
 
+/// How the page about images is called where nothing else is said.
+pub const DEFAULT_PAGE: &str = "lapstrake-report.html";
+
+/// What commands write where nothing else is said: left out of the context unless an item names it.
+const WRITTEN: [&str; 2] = ["lapstrake-out", DEFAULT_PAGE];
+
 /// What is to be built, and with what.
 #[derive(Clone)]
 pub struct Builder<'a> {
@@ -98,6 +104,9 @@ pub struct Builder<'a> {
     pub names: BTreeMap<ImageName, Vec<Reference>>,
     /// Places on this machine that must not be copied: the outputs, the cache.
     pub forbidden: Vec<PathBuf>,
+    /// Files on this machine that are left out of the context unless an item names them, beside the recipe and what commands
+    /// write by default.
+    pub left_out: Vec<PathBuf>,
     /// Who hears what happens.
     pub reporter: Reporter,
 }

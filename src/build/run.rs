@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::pins::Pins;
@@ -17,7 +19,7 @@ use crate::pin::debian::Archives;
 use crate::recipe::{self, ImageName};
 use crate::report::Balance;
 use crate::shown::with_causes;
-use crate::store::{BlobStore, FileHashes};
+use crate::store::{BlobStore, FileHashes, TemporaryDirectory};
 use crate::tree::{FileTree, TreePath};
 
 /// What later images may stand on.
@@ -50,6 +52,10 @@ pub(super) struct Shared {
     /// Whether layers of opened places were on this machine, by digest: as it was before any of them was read.
     at_hand: Mutex<BTreeMap<Digest, bool>>,
     pub(super) reuse: Reuse,
+    /// Whether what an earlier build left is believed: not where everything is made anew.
+    pub(super) believes: bool,
+    /// Where programs are unpacked that only this run uses, once there are any.
+    programs: Mutex<Option<TemporaryDirectory>>,
     /// What files of the context hold, where that may be believed.
     pub(super) hashes: Option<FileHashes>,
     /// What was read of archives of packages: all layers and platforms see the same.
@@ -99,6 +105,16 @@ impl Shared {
     /// What that image came to, where it is built.
     pub(super) fn finished(&self, slot: &Slot) -> Option<Arc<Finished>> {
         lock(&self.finished).get(slot).cloned()
+    }
+
+    /// A directory below `tmp` for programs that only this run uses; it goes with the run.
+    pub(super) fn programs(&self, tmp: &Path) -> io::Result<PathBuf> {
+        let mut programs = lock(&self.programs);
+        let directory = match &mut *programs {
+            Some(directory) => directory,
+            none => none.insert(TemporaryDirectory::new(tmp)?),
+        };
+        Ok(directory.path().to_owned())
     }
 
     pub(super) fn opened(&self) -> MutexGuard<'_, BTreeMap<(String, String), OpenPlace>> {
@@ -179,6 +195,8 @@ impl Builder<'_> {
             opened: Mutex::default(),
             at_hand: Mutex::default(),
             reuse: if nothing_known { Reuse::NothingKnown } else { self.reuse },
+            believes,
+            programs: Mutex::default(),
             hashes: believes.then(|| FileHashes::new(self.store, &self.recipe.context)),
             archives: Archives::new(),
             purpose,

@@ -101,13 +101,15 @@ pub(super) fn compare(
     }
     let (one, other) = (first.artifact, second.artifact);
     let is_index = |artifact: &Artifact| matches!(artifact.root_document(), Some(Document::Index(_)));
-    let are_indexes = is_index(one) && is_index(other);
     let mut index = Vec::new();
-    // Charts, signatures and the like are for no platform.
-    if one.digest() != other.digest() && (platforms.is_empty() || (whole && manifests && are_indexes)) {
-        let [first, second] = [one, other].map(|artifact| Some(artifact.digest().to_string()));
-        let of = if are_indexes { "index" } else { "manifest" };
-        index.push(Difference { of: of.to_owned(), first, second });
+    // Charts, signatures and the like are for no platform. An index around a manifest is another thing than the manifest.
+    if one.digest() != other.digest() && (platforms.is_empty() || (whole && manifests)) {
+        let told = |artifact: &Artifact| match is_index(artifact) {
+            true if is_index(one) != is_index(other) => Some(format!("{}, an index around it", artifact.digest())),
+            _ => Some(artifact.digest().to_string()),
+        };
+        let of = if is_index(one) && is_index(other) { "index" } else { "manifest" };
+        index.push(Difference { of: of.to_owned(), first: told(one), second: told(other) });
     }
     let names = [first.text.clone(), second.text.clone()];
     Ok(Comparison { names, digests: [one.digest(), other.digest()], platforms, index })

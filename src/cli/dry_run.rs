@@ -1,7 +1,6 @@
 //! `lapstrake build --dry-run`: what would be done, with nothing changed on this machine or anywhere else.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -12,9 +11,9 @@ use lapstrake::lock::{Lock, changes};
 use lapstrake::oci::{Descriptor, Digest, Reference};
 use lapstrake::place::Place;
 use lapstrake::report::Reporter;
-use lapstrake::store::TemporaryDirectory;
+use lapstrake::shown::with_causes;
+use lapstrake::store::{InUse, TemporaryDirectory};
 use serde_json::{Value, json};
-use walkdir::WalkDir;
 
 use super::args::{BuildArgs, Global};
 use super::build::Planned;
@@ -28,10 +27,13 @@ const TMP: &str = "tmp";
 pub(crate) struct Shadow {
     global: Global,
     _directory: TemporaryDirectory,
+    /// Nothing of the real cache is removed meanwhile.
+    _in_use: Option<InUse>,
 }
 
 impl Shadow {
-    /// The shadow of the cache that would be used: its files by other names. Where there is no cache, an empty one.
+    /// The shadow of the cache that would be used: its files by other names. Where there is no cache, or where its files
+    /// cannot have other names, an empty one.
     pub(crate) fn of(global: &Global, reporter: &Reporter) -> Outcome<Self> {
         let failed = |error: io::Error| {
             Failure::told(
@@ -41,52 +43,36 @@ impl Shadow {
             )
         };
         let cache = cache_directory(global).filter(|cache| cache.join(TMP).is_dir());
-        let empty = || TemporaryDirectory::new(&std::env::temp_dir()).map_err(failed);
-        let directory = match cache {
-            Some(cache) => match TemporaryDirectory::new(&cache.join(TMP)) {
-                Ok(directory) => {
-                    link_all(&cache, directory.path()).map_err(failed)?;
-                    directory
-                }
-                // A build would have no use of it either.
-                Err(error) => {
-                    reporter.note(format!(
-                        "the cache {} cannot be written, and is not looked at: {error}",
-                        cache.display()
-                    ));
-                    empty()?
-                }
-            },
-            None => empty()?,
+        let linked = cache.and_then(|cache| match Self::linked(&cache, reporter) {
+            Ok(linked) => Some(linked),
+            // A build may have no use of it either.
+            Err(error) => {
+                reporter.note(format!("the cache {} is not looked at: {error}", cache.display()));
+                None
+            }
+        });
+        let (in_use, directory) = match linked {
+            Some((in_use, directory)) => (Some(in_use), directory),
+            None => (None, TemporaryDirectory::new(&std::env::temp_dir()).map_err(failed)?),
         };
         super::signals::remove_at_end(directory.path());
         let global = Global { cache_dir: Some(directory.path().to_owned()), ..global.clone() };
-        Ok(Shadow { global, _directory: directory })
+        Ok(Shadow { global, _directory: directory, _in_use: in_use })
+    }
+
+    /// What a cache has by other names, and what keeps it there.
+    fn linked(cache: &Path, reporter: &Reporter) -> Result<(InUse, TemporaryDirectory), String> {
+        let in_use = InUse::of(cache, || reporter.note("waiting while the cache is pruned"))
+            .map_err(|error| with_causes(&error))?;
+        let directory = TemporaryDirectory::new(&cache.join(TMP)).map_err(|error| error.to_string())?;
+        in_use.shadow(directory.path()).map_err(|error| format!("its files cannot have other names: {error}"))?;
+        Ok((in_use, directory))
     }
 
     /// The arguments with that cache.
     pub(crate) fn global(&self) -> &Global {
         &self.global
     }
-}
-
-/// Gives the files of a cache's directories other names. Nothing ever writes into one: they are replaced.
-fn link_all(from: &Path, to: &Path) -> io::Result<()> {
-    for entry in WalkDir::new(from).min_depth(1).into_iter().filter_entry(|entry| entry.path() != from.join(TMP)) {
-        let entry = entry?;
-        let Ok(below) = entry.path().strip_prefix(from) else { continue };
-        let target = to.join(below);
-        if entry.file_type().is_dir() {
-            fs::create_dir(&target)?;
-        } else {
-            match fs::hard_link(entry.path(), &target) {
-                // Another build replaced it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => done?,
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The lock that is there, and the one that a build would keep.

@@ -85,7 +85,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     for (image, planned) in built.iter().zip(&plan) {
         for (platform, wanted) in image.images.iter().zip(&planned.platforms) {
             let before = sources.before(planned, wanted, &places, args.registry)?;
-            told.push(tell(image, platform, before.as_ref(), &workshop, &reporter));
+            told.push(tell(image, platform, before.as_ref(), &workshop, &reporter)?);
         }
     }
     if args.json {
@@ -235,7 +235,7 @@ fn tell(
     before: Option<&Before>,
     workshop: &Workshop<'_>,
     reporter: &Reporter,
-) -> Told {
+) -> Outcome<Told> {
     let image = &platform.image;
     let source = built.artifact.source();
     let now = Side { manifest: &image.manifest, config: &image.config, bytes: source.clone() };
@@ -243,6 +243,7 @@ fn tell(
         let config = before.image.config.as_ref()?;
         Some(Side { manifest: &before.image.manifest, config, bytes: before.bytes.clone() })
     });
+    side.as_ref().map_or(Ok(()), Side::check_numbers).or_fail(Code::Failed)?;
     let explanation = explain::explain(side.as_ref(), &now, &platform.layers, &workshop.store, reporter);
     let whence = |descriptor: &Descriptor| match (workshop.store.contains(descriptor), source.comes_from(descriptor)) {
         (true, _) => "cache".to_owned(),
@@ -250,7 +251,7 @@ fn tell(
         (false, None) => before.map_or("elsewhere".to_owned(), |before| before.place.clone()),
     };
     let from = explanation.layers.iter().map(|layer| whence(&layer.descriptor)).collect();
-    Told {
+    Ok(Told {
         name: built.name.image.clone(),
         variant: built.name.variant.clone(),
         platform: image.platform.to_string(),
@@ -259,7 +260,7 @@ fn tell(
         before: before.map(|before| (before.place.clone(), before.image.manifest.digest())),
         explanation,
         from,
-    }
+    })
 }
 
 /// A row of the text: what, how large, what became of it.

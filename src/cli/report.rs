@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use lapstrake::build::Locking;
+use lapstrake::build::{DEFAULT_PAGE, Locking};
 use lapstrake::lock::Lock;
 use lapstrake::oci::Digest;
 use lapstrake::page::{Asked, Page, Subject, gather};
@@ -13,16 +13,13 @@ use lapstrake::place::{Place, read_artifacts};
 use lapstrake::report::Reporter;
 
 use super::args::{BuildArgs, Global};
-use super::build::{failure, names, platforms, wanted};
+use super::build::{DEFAULT_OUTPUT, failure, names, platforms, wanted};
 use super::environment::{epoch, load_recipe, parse_source, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
 use super::transfer::{code_of, pick};
 use super::workshop::Workshop;
 use super::{lock, print};
-
-/// Where the page goes when nothing is said.
-const DEFAULT_PAGE: &str = "lapstrake-report.html";
 
 /// `lapstrake report`
 #[derive(Debug, Args)]
@@ -110,11 +107,11 @@ fn of_recipe(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, report
     builder.epoch = epoch(None)?;
     builder.platforms = only;
     builder.names = names(&recipe, &wanted, &build_args)?;
-    // The page itself, and what `build` would leave out.
-    for left_out in [DEFAULT_PAGE, "lapstrake-out"] {
-        builder.forbidden.push(PathBuf::from(left_out));
+    if let Place::Layout { directory, .. } = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)? {
+        builder.forbidden.push(directory);
     }
-    builder.forbidden.push(args.output.clone());
+    // A page that lies in the context is about the images, and no part of them.
+    builder.left_out.extend(Some(args.output.clone()).filter(|output| output != Path::new("-")));
     reporter.note("building what the cache does not have");
     let (built, lock) = builder.build(&wanted).map_err(failure)?;
     let mut subjects = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lapstrake::code::ErrorCode;
 use lapstrake::place::{FilePlace, Place};
@@ -22,6 +22,9 @@ use super::progress;
 
 /// Editors and checkouts write several files at a time: a build waits until nothing changed for so long.
 const QUIET: Duration = Duration::from_millis(50);
+
+/// So long it waits for quiet: a file that is written all the time keeps nobody from building.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Builds, and builds again after each change, until a signal ends the process. A build that fails is told, and the next
 /// change tried.
@@ -59,7 +62,7 @@ pub(super) fn forever(
     }
 }
 
-/// Waits for a change that no build made, and for quiet after it.
+/// Waits for a change that no build made, and for quiet after it; not for long where it never gets quiet.
 fn wait(changes: &Receiver<notify::Result<notify::Event>>, own: &Own) -> Outcome {
     loop {
         let event = changes.recv().map_err(|error| ended(&error))?.map_err(|error| failure(&error))?;
@@ -67,9 +70,16 @@ fn wait(changes: &Receiver<notify::Result<notify::Event>>, own: &Own) -> Outcome
             break;
         }
     }
+    let now = Instant::now();
+    let (mut quiet, end) = (now + QUIET, now + PATIENCE);
     loop {
-        match changes.recv_timeout(QUIET) {
-            Ok(_) => {}
+        let left = quiet.min(end).saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        match changes.recv_timeout(left) {
+            Ok(Ok(event)) if !own.may_matter(&event) => {}
+            Ok(_) => quiet = Instant::now() + QUIET,
             Err(RecvTimeoutError::Timeout) => return Ok(()),
             Err(error @ RecvTimeoutError::Disconnected) => return Err(ended(&error)),
         }
@@ -130,11 +140,20 @@ fn directories(global: &Global, args: &BuildArgs) -> (Vec<(PathBuf, RecursiveMod
     (read, Own(written.iter().filter_map(|path| whole(path)).collect()))
 }
 
-/// Where the base of an image is, where that is on this machine.
+/// Where the images are that an image stands on or copies from, where that is on this machine.
 fn bases(recipe: &Recipe, image: &recipe::Image) -> Vec<(PathBuf, RecursiveMode)> {
-    let Base::Place(place) = &image.from.value else { return Vec::new() };
+    let sources = image.layers.iter().flat_map(|layer| &layer.sources);
+    let copied = sources.flat_map(|source| match &source.value {
+        recipe::Source::Image(items) => items.iter().map(|item| &item.value.from.value).collect(),
+        _ => Vec::new(),
+    });
     let platforms = lapstrake::build::platforms(recipe, image, None);
-    let places = platforms.iter().filter_map(|platform| place.resolve(&platform.architecture).ok());
+    let named = std::iter::once(&image.from.value).chain(copied).filter_map(|base| match base {
+        Base::Place(place) => Some(place),
+        _ => None,
+    });
+    let places =
+        named.flat_map(|place| platforms.iter().filter_map(|platform| place.resolve(&platform.architecture).ok()));
     let path = |place| match place {
         recipe::Place::Registry(_) => None,
         recipe::Place::Oci(path) => Some((recipe.context.join(path), RecursiveMode::Recursive)),

@@ -94,6 +94,7 @@ impl<'a> Workshop<'a> {
             annotations: BTreeMap::new(),
             names: BTreeMap::new(),
             forbidden,
+            left_out: Vec::new(),
             reporter: self.reporter.clone(),
         }
     }

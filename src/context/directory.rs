@@ -30,7 +30,7 @@ pub struct ContextDirectory {
 }
 
 impl ContextDirectory {
-    /// A context. `unnamed` are the recipe, its lock, `lapstrake-out`: left out unless an item names them, as `.git` is
+    /// A context. `unnamed` are the recipe, its lock, what commands write: left out unless an item names them, as `.git` is
     /// everywhere; `forbidden` it is an error to copy.
     pub fn new(root: Arc<HostRoot>, ignore: IgnoreFile, unnamed: &[PathBuf], forbidden: Vec<Forbidden>) -> Self {
         let real = std::fs::canonicalize(root.path()).unwrap_or_else(|_| root.path().to_path_buf());

@@ -31,6 +31,23 @@ impl<'a> Side<'a> {
         Some(Side { manifest: &image.manifest, config, bytes })
     }
 
+    /// Refuses an image whose manifest and config do not have the same number of layers: nobody could tell which is which.
+    ///
+    /// # Errors
+    /// [`BaseError::Numbers`].
+    pub fn check_numbers(&self) -> Result<(), BaseError> {
+        let (layers, diff_ids) = (self.manifest.layers.len(), self.config.rootfs.diff_ids.len());
+        if layers == diff_ids { Ok(()) } else { Err(BaseError::Numbers { layers, diff_ids }) }
+    }
+
+    /// Reads a layer to see that its blob holds the tar that the config says.
+    ///
+    /// # Errors
+    /// Where it holds another, or cannot be read.
+    pub fn check_layer(&self, line: &Line<'_>, reporter: &Reporter) -> Result<(), BaseError> {
+        pairing::stacked_layer(self, line).check(reporter)
+    }
+
     /// What its layers hold.
     ///
     /// # Errors
@@ -128,7 +145,8 @@ impl ImageDifference {
     }
 }
 
-/// Compares two images for one platform. Where their layers have the same tars, none is read.
+/// Compares two images for one platform. Where they have the same layers, none is read. Where one layer is stored as two
+/// blobs, both are read: that they hold the same tar is only what the configs say.
 ///
 /// Where one side comes from a place that keeps no manifests (`docker-archive:`), `manifests` is `false`: then what only
 /// manifests say, and how layers are compressed, plays no part.
@@ -142,12 +160,18 @@ pub fn compare(
     store: &BlobStore,
     reporter: &Reporter,
 ) -> Result<ImageDifference, BaseError> {
+    first.check_numbers()?;
+    second.check_numbers()?;
     let mut settings = settings::settings(&first.config.config, &second.config.config);
     settings.extend(settings::of_documents(first, second, manifests));
     let documents = settings::rest(first, second, manifests);
     let (old, new) = (lines(first), lines(second));
     let layers = layer_pairs(&old, &new, manifests);
     if are_same(&old, &new) {
+        for (old, new) in old.iter().zip(&new).filter(|(old, new)| old.descriptor.digest != new.descriptor.digest) {
+            first.check_layer(old, reporter)?;
+            second.check_layer(new, reporter)?;
+        }
         return Ok(ImageDifference { settings, documents, layers, packages: Vec::new(), files: Vec::new() });
     }
     let (one, other) = (first.contents(store, reporter)?, second.contents(store, reporter)?);

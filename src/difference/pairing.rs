@@ -146,11 +146,10 @@ pub fn pair(base: &[Line<'_>], own: &[Line<'_>], old: &[Line<'_>]) -> Pairs {
 
 /// The layers of an image, where their bytes are.
 pub(super) fn stacked(side: &Side<'_>) -> Vec<StackLayer> {
-    let layers = side.manifest.layers.iter().zip(&side.config.rootfs.diff_ids);
-    let layer = |(descriptor, diff_id): (&Descriptor, &DiffId)| StackLayer {
-        descriptor: descriptor.clone(),
-        diff_id: *diff_id,
-        bytes: side.bytes.clone(),
-    };
-    layers.map(layer).collect()
+    lines(side).iter().map(|line| stacked_layer(side, line)).collect()
+}
+
+/// One of them.
+pub(super) fn stacked_layer(side: &Side<'_>, line: &Line<'_>) -> StackLayer {
+    StackLayer { descriptor: line.descriptor.clone(), diff_id: line.diff_id, bytes: side.bytes.clone() }
 }

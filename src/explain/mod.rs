@@ -106,7 +106,8 @@ pub struct Changes {
 
 /// Explains an image, of which the recipe makes those layers, by the one before it.
 ///
-/// Layers that differ are read, and what they hold is remembered in the store.
+/// Layers that differ are read, and what they hold is remembered in the store. Those that are stored as other blobs are
+/// read too: that they hold the same files is only what the config says.
 pub fn explain(
     before: Option<&Side<'_>>,
     now: &Side<'_>,
@@ -125,12 +126,20 @@ pub fn explain(
         size: base.iter().map(|line| line.descriptor.size).sum(),
         fate: match before {
             None => BaseFate::New,
-            Some(_) if are_same(base, old.get(..pairs.old_base).unwrap_or_default()) => BaseFate::Same,
+            Some(before) if is_whole(before, base, old.get(..pairs.old_base).unwrap_or_default(), reporter) => {
+                BaseFate::Same
+            }
             Some(before) => BaseFate::Moved {
                 name: said(now, annotation::BASE_NAME),
                 from: said(before, annotation::BASE_DIGEST),
                 to: said(now, annotation::BASE_DIGEST),
-                kept: base.iter().zip(&old).take_while(|(now, before)| now.diff_id == before.diff_id).count(),
+                kept: base
+                    .iter()
+                    .zip(&old)
+                    .take_while(|(now, old)| {
+                        now.diff_id == old.diff_id && is_honest(before, now, old, reporter).is_ok()
+                    })
+                    .count(),
             },
         },
     });
@@ -142,6 +151,10 @@ pub fn explain(
                 true => LayerFate::Same,
                 false => LayerFate::Recompressed,
             };
+            if let Some(Err(error)) = before.map(|before| is_honest(before, line, partner, reporter)) {
+                let unread = Some(with_causes(&error));
+                *fate = LayerFate::Changed(Changes { unread, parts: 1, ..Changes::default() });
+            }
         }
     }
     if let Some(before) = before {
@@ -166,6 +179,19 @@ pub fn explain(
         gone: gone.map(|line| line.created_by.unwrap_or("a layer without a line of history").to_owned()).collect(),
         settings: before.map(|before| settings(before, now)).unwrap_or_default(),
     }
+}
+
+/// Whether a layer of the image before is what its config says, where it is stored as another blob than the same layer now.
+fn is_honest(before: &Side<'_>, now: &Line<'_>, old: &Line<'_>, reporter: &Reporter) -> Result<(), BaseError> {
+    match now.descriptor.digest == old.descriptor.digest {
+        true => Ok(()),
+        false => before.check_layer(old, reporter),
+    }
+}
+
+/// Whether both stand on the same base, with each of its layers as the config before says.
+fn is_whole(before: &Side<'_>, now: &[Line<'_>], old: &[Line<'_>], reporter: &Reporter) -> bool {
+    are_same(now, old) && now.iter().zip(old).all(|(now, old)| is_honest(before, now, old, reporter).is_ok())
 }
 
 /// A layer's name, where the recipe gives it one; else what it does.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
+use walkdir::WalkDir;
 
 use super::BlobWriter;
 use crate::content::Content;
@@ -26,6 +27,8 @@ pub struct BlobStore {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    /// Whether its files are those of another store, by other names ([`InUse::shadow`]).
+    is_shadow: bool,
     /// Holds the shared lock: nothing is pruned while a build may still need it.
     _lock: File,
     /// Where the store is a temporary directory, what removes it at the end.
@@ -117,6 +120,9 @@ pub(super) const TMP: &str = "tmp";
 
 pub(super) const TAG_FILE: &str = "CACHEDIR.TAG";
 
+/// Says that the files of a cache are another one's, by other names.
+const SHADOW_FILE: &str = "shadow";
+
 /// How it is called while it is written.
 const UNFINISHED_TAG: &[u8] = b".CACHEDIR.TAG.lapstrake-";
 
@@ -161,16 +167,7 @@ impl BlobStore {
         if !is_ours(&root)? && !is_empty(&root)? {
             return Err(StoreError::Foreign(root));
         }
-        let lock = lock_file(&root)?;
-        let failed = |error: rustix::io::Errno| StoreError::io("locking", &root.join("lock"))(error.into());
-        match flock(&lock, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                waiting();
-                flock(&lock, FlockOperation::LockShared).map_err(failed)?;
-            }
-            Err(error) => return Err(failed(error)),
-        }
+        let lock = share(&root, waiting)?;
         // Under the lock: what clears the cache removes directories too.
         let tag = root.join(TAG_FILE);
         if !tag.exists() {
@@ -179,8 +176,9 @@ impl BlobStore {
         for below in [BLOBS, TMP] {
             make_directory(&root.join(below))?;
         }
+        let is_shadow = root.join(SHADOW_FILE).exists();
         let store = BlobStore {
-            inner: Arc::new(Inner { root, _lock: lock, _temporary: temporary, renamed: Mutex::default() }),
+            inner: Arc::new(Inner { root, is_shadow, _lock: lock, _temporary: temporary, renamed: Mutex::default() }),
         };
         store.collect_abandoned();
         Ok(store)
@@ -244,7 +242,7 @@ impl BlobStore {
         if !found.is_file() || found.len() != descriptor.size {
             return Err(StoreError::Absent(descriptor.digest));
         }
-        note_use(&file, &found);
+        note_use(self, &file, &found);
         let name = format!("blob {}", descriptor.digest).into();
         Ok(Content::slice(Arc::new(file), name, 0, descriptor.size).with_digest(descriptor.digest))
     }
@@ -378,6 +376,65 @@ pub(super) fn make_directory(path: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("making the directory", path))
 }
 
+/// Takes the shared lock of a cache.
+fn share(root: &Path, waiting: impl FnOnce()) -> Result<File, StoreError> {
+    let lock = lock_file(root)?;
+    let failed = |error: rustix::io::Errno| StoreError::io("locking", &root.join("lock"))(error.into());
+    match flock(&lock, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            waiting();
+            flock(&lock, FlockOperation::LockShared).map_err(failed)?;
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    Ok(lock)
+}
+
+/// A cache from which nothing is removed while this lives: the shared lock is held.
+#[derive(Debug)]
+pub struct InUse {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl InUse {
+    /// Holds the cache at that directory; waits while it is being pruned, and calls `waiting` where it has to.
+    ///
+    /// # Errors
+    /// Where it cannot be locked.
+    pub fn of(root: &Path, waiting: impl FnOnce()) -> Result<Self, StoreError> {
+        Ok(InUse { root: root.to_owned(), _lock: share(root, waiting)? })
+    }
+
+    /// Makes an empty directory a cache that has what this one has: its files by other names. Nothing ever writes into one,
+    /// they are replaced; and that one is used is not noted.
+    ///
+    /// # Errors
+    /// Where a file cannot have another name there, as on some file systems.
+    pub fn shadow(&self, to: &Path) -> io::Result<()> {
+        let (from, tmp) = (&self.root, self.root.join(TMP));
+        for entry in WalkDir::new(from).min_depth(1).into_iter().filter_entry(|entry| entry.path() != tmp) {
+            let entry = match entry {
+                // Another build replaced it meanwhile.
+                Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => continue,
+                entry => entry?,
+            };
+            let Ok(below) = entry.path().strip_prefix(from) else { continue };
+            let target = to.join(below);
+            if entry.file_type().is_dir() {
+                fs::create_dir(&target)?;
+                continue;
+            }
+            match fs::hard_link(entry.path(), &target) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => done?,
+            }
+        }
+        File::create(to.join(SHADOW_FILE)).map(drop)
+    }
+}
+
 pub(super) fn lock_file(root: &Path) -> Result<File, StoreError> {
     let path = root.join("lock");
     fs::OpenOptions::new()
@@ -397,8 +454,12 @@ fn write_tag(tag: &Path) -> Result<(), StoreError> {
     unfinished::finish(file, tag).map_err(|(action, error)| StoreError::io(action, tag)(error))
 }
 
-/// Notes that a file was used, for [`super::Upkeep::prune`], at most once an hour. A read-only cache stays as it is.
-pub(super) fn note_use(file: &File, metadata: &fs::Metadata) {
+/// Notes that a file was used, for [`super::Upkeep::prune`], at most once an hour. A read-only cache stays as it is, and so do
+/// files that are another cache's.
+pub(super) fn note_use(store: &BlobStore, file: &File, metadata: &fs::Metadata) {
+    if store.inner.is_shadow {
+        return;
+    }
     let now = std::time::SystemTime::now();
     let age = metadata.modified().ok().and_then(|used| now.duration_since(used).ok());
     if age.is_some_and(|age| age.as_secs() > 3600) {

@@ -66,7 +66,7 @@ impl ChunkIndex {
         let file = File::open(self.store.path(&Digest::from_raw(*digest))).ok()?;
         packed.resize(length as usize, 0);
         file.read_exact_at(packed, u64::from_le_bytes(*offset)).ok()?;
-        note_use(&record, &record.metadata().ok()?);
+        note_use(&self.store, &record, &record.metadata().ok()?);
         (blake3::hash(packed).as_bytes() == check).then_some(())
     }
 

@@ -121,7 +121,12 @@ impl FileHashes {
 
     fn known(&self) -> &Known {
         self.known.get_or_init(|| {
-            let records = File::open(&self.path).and_then(|file| read(&file)).ok().flatten().unwrap_or_default();
+            let open = || {
+                let file = File::open(&self.path)?;
+                note_use(&self.store, &file, &file.metadata()?);
+                read(&file)
+            };
+            let records = open().ok().flatten().unwrap_or_default();
             let used = (0..records.len() / RECORD).map(|_| AtomicBool::new(false)).collect();
             Known { records, used }
         })
@@ -280,7 +285,6 @@ const BUFFER: usize = 128 << 10;
 /// What is after the head, where the file is whole.
 fn read(file: &File) -> io::Result<Option<Vec<u8>>> {
     let metadata = file.metadata()?;
-    note_use(file, &metadata);
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     let mut head = [0; HEAD];
     let Some(rest) = length.checked_sub(HEAD).filter(|rest| *rest <= MAX_RECORDS * RECORD) else { return Ok(None) };

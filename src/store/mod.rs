@@ -29,7 +29,7 @@ mod temporary;
 mod upkeep;
 mod writer;
 
-pub use blob_store::{BlobStore, StoreError};
+pub use blob_store::{BlobStore, InUse, StoreError};
 pub use chunks::{ChunkIndex, ChunkSpan};
 pub use file_hashes::{FileHash, FileHashes, Near, is_local};
 pub use record::{has_records, read_record, write_record};

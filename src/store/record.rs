@@ -14,7 +14,7 @@ const MAX_RECORD: u64 = 1 << 30;
 /// What is remembered in a bucket under a name; `None` where there is nothing, or it is damaged.
 pub fn read_record(store: &BlobStore, bucket: &str, name: &str) -> Option<Vec<u8>> {
     let mut file = File::open(store.root().join(bucket).join(name)).ok()?;
-    note_use(&file, &file.metadata().ok()?);
+    note_use(store, &file, &file.metadata().ok()?);
     let mut bytes = Vec::new();
     (&mut file).take(MAX_RECORD).read_to_end(&mut bytes).ok()?;
     is_whole(&bytes).then(|| bytes.split_off(32))

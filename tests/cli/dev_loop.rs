@@ -89,6 +89,45 @@ fn changes_below_a_recipe_s_own_directory_are_seen() {
     assert_ne!(watching.digest(), first);
 }
 
+/// Would fail if every change of a file that nobody copies began the waiting anew.
+#[test]
+fn a_file_that_never_rests_keeps_nobody_from_building() {
+    let project = Project::new(RECIPE);
+    project.write("ctx/app/main.py", "one");
+    let watching = Watching::start(&project, &["build", "--watch", "-o", "oci:out"]);
+    let first = watching.digest();
+    let busy = project.path("ctx/busy.log");
+    let (stop, stopped) = mpsc::channel::<()>();
+    let writer = thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(5)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            fs::write(&busy, "x").unwrap();
+        }
+    });
+    project.write("ctx/app/main.py", "two!");
+    while watching.digest() == first {}
+    drop(stop);
+    writer.join().unwrap();
+}
+
+/// Would fail if only the bases of images were watched.
+#[test]
+fn an_image_that_a_layer_copies_from_is_watched() {
+    let layer = "\n[[images.web.layers]]\nimage = { image = \"oci:../other\", copy = [\"/tool\"] }\nto = \"/bin\"\n";
+    let other = |text: &str| {
+        format!("[images.other]\nfrom = \"scratch\"\n[[images.other.layers]]\nfiles = {{ \"/tool\" = \"{text}\" }}\n")
+    };
+    let project = Project::new(&format!("{RECIPE}{layer}"));
+    project.write("ctx/app/main.py", "one");
+    let outside = Project::new(&other("one"));
+    let place = format!("oci:{}", project.path("other").display());
+    outside.run(&["build", "-o", &place]).ok();
+    let watching = Watching::start(&project, &["build", "--watch", "-o", "oci:out"]);
+    let first = watching.digest();
+    outside.recipe(&other("two"));
+    outside.run(&["build", "-o", &place]).ok();
+    while watching.digest() == first {}
+}
+
 /// A program that takes images as Docker does, into a file.
 fn program(project: &Project, name: &str, body: &str) {
     project.write(&format!("bin/{name}"), format!("#!/bin/sh\n{body}\n")).chmod(&format!("bin/{name}"), 0o755);

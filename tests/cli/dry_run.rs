@@ -132,3 +132,26 @@ fn packages_below_and_wheels_above_are_found_as_a_build_finds_them() {
     let told: Vec<&str> = (0..2).map(|image| warm["images"][image]["digest"].as_str().unwrap()).collect();
     assert_eq!(told, digests);
 }
+
+/// Would fail if a dry run noted which files it used: `cache prune` would then keep others.
+#[test]
+fn what_prune_keeps_does_not_change() {
+    let p = Project::new(RECIPE);
+    p.write("ctx/code/main.py", "one\n");
+    p.run(&["build", "--cache-dir", "cache"]).ok();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(100_000);
+    let cached = || walkdir::WalkDir::new(p.path("cache")).into_iter().map(Result::unwrap);
+    let times = || -> BTreeMap<_, _> {
+        let files = cached().filter(|entry| entry.file_type().is_file());
+        files.map(|entry| (entry.path().to_owned(), entry.metadata().unwrap().modified().unwrap())).collect()
+    };
+    for entry in cached().filter(|entry| entry.file_type().is_file()) {
+        std::fs::File::open(entry.path()).unwrap().set_modified(long_ago).unwrap();
+    }
+    let before = times();
+    let told = json(&p.run(&["build", "--dry-run", "--json", "--cache-dir", "cache"]).ok().stdout());
+    assert_eq!(statuses(&told, 1), ["reused"; 3]);
+    assert_eq!(times(), before);
+    p.run(&["build", "--cache-dir", "cache"]).ok();
+    assert!(times() != before, "a build notes it");
+}

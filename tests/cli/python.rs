@@ -488,3 +488,31 @@ fn a_lock_of_uv_is_taken_as_it_is() {
     mirrored.recipe(&layer("extras = [\"more\"], "));
     assert_eq!(with_uv(&mirrored, &["lock"]).ok().stdout(), "+ python unasked 1 (linux/amd64)\n");
 }
+
+/// Would fail if bytecode were believed that whoever shares the cache wrote: its entries carry no more than their own digest.
+#[test]
+fn forged_bytecode_in_the_cache_is_believed_by_no_verification() {
+    let project = with_wheel(&pure());
+    let version = project.end(project.wrapped("python3", &["-V"], &[])).ok().stdout();
+    let version = version.trim().strip_prefix("Python ").unwrap().to_owned();
+    let short = version.rsplit_once('.').unwrap().0.to_owned();
+    system(&short, &format!("{version}-1"), "2.36-9", "amd64").layout(&project.path("ctx/base"));
+    project.recipe(&app("oci:base", "{ wheels = [\"dist/*.whl\"], compile = true }"));
+    let honest = project.run(&["build", "-o", "oci:out", "--cache-dir", "cache"]).ok().digests();
+    let mut forged = 0;
+    for entry in fs::read_dir(project.path("cache/made-v1/bytecode")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(&bytes[33..]);
+        bytes[1..33].copy_from_slice(&digest);
+        fs::write(&path, bytes).unwrap();
+        forged += 1;
+    }
+    assert!(forged > 0);
+    let run = project.run(&["verify", "--against", "oci:out", "--cache-dir", "cache"]).ok();
+    assert_eq!(run.digests(), honest);
+    let anew = project.run(&["build", "--no-cache", "-o", "oci:anew", "--cache-dir", "cache"]).ok().digests();
+    assert_eq!(anew, honest);
+    project.run(&["build", "--verify-cache", "-o", "oci:again", "--cache-dir", "cache"]).ok();
+}

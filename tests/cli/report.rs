@@ -177,3 +177,25 @@ fn the_page_of_many_files_stays_small() {
     assert_eq!(data["nodes"][root][1], expected, "nothing is lost");
     assert_eq!(data["nodes"][root][2], 60_000);
 }
+
+/// Would fail if the page were refused like an output, or packed like any other file.
+#[test]
+fn a_page_in_the_context_is_no_part_of_the_images() {
+    let project = Project::empty();
+    let recipe = "recipe = 1\n[project]\nname = \"test\"\nplatforms = [\"linux/amd64\"]\n[images.app]\nfrom = \"scratch\"\n\
+                  [[images.app.layers]]\ncopy = [\".\"]\nexclude = [\"home\", \"tmp\", \"docs/*.html\"]\nto = \"/\"\n";
+    project.write("lapstrake.toml", recipe).write("main.py", "main").write("docs/readme", "read");
+    let before = project.run(&["build"]).ok().digests();
+    project.run(&["report"]).ok();
+    assert!(project.path("lapstrake-report.html").exists());
+    assert_eq!(project.run(&["build"]).ok().digests(), before, "the page is left out");
+    let first = project.run(&["report", "-o", "-"]).ok().stdout;
+    project.run(&["report", "-o", "page.html"]).ok();
+    project.run(&["report", "-o", "page.html"]).ok();
+    assert!(std::fs::read(project.path("page.html")).expect("the page") == first, "it is not about itself");
+    // Who names it has it.
+    project.write("lapstrake.toml", recipe.replace("copy = [\".\"]", "copy = [\"lapstrake-report.html\"]"));
+    project.run(&["build", "-o", "oci:out"]).ok();
+    let listed = project.run(&["inspect", "--files", "oci:out"]).ok().stdout();
+    assert!(listed.contains("lapstrake-report.html"), "{listed}");
+}

@@ -177,3 +177,72 @@ fn the_lock_is_used_as_it_is() {
     let told = m.run(&["verify", "--against", "oci:out"]).fails(4);
     assert!(told.contains("lapstrake.lock is not there"), "{told}");
 }
+
+/// Would fail if only what an index lists were compared: the tag has another digest than the image that is made.
+#[test]
+fn an_index_around_the_same_manifest_is_not_the_same() {
+    let registry = FakeRegistry::plain();
+    let project = project(&registry);
+    project.run(&["build", "--push", "-t", "latest"]).ok();
+    let digest = registry.tag("team/app", "latest").expect("a tag");
+    let bytes = registry.manifest("team/app", &digest).expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let index = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{
+            "mediaType": manifest["mediaType"],
+            "digest": digest,
+            "size": bytes.len(),
+            "platform": { "os": "linux", "architecture": "amd64" },
+        }],
+    });
+    let name = format!("{}/team/app:latest", registry.name());
+    project.run(&["copy", &name, "oci:plain"]).ok();
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    registry.put_manifest("team/app", Some("latest"), media_type, index.to_string().as_bytes());
+    let told = project.run(&["verify", "-t", "latest"]).code(6).told();
+    assert!(told.contains("manifest: [DIGEST], an index around it → [DIGEST]"), "{told}");
+    project.run(&["diff", "oci:plain", &name]).code(6);
+    project.run(&["verify", "-t", "latest", "--platform", "linux/amd64"]).ok();
+}
+
+/// Would fail if a layer were taken for the same since the config, which nobody changed, says so.
+#[test]
+fn another_blob_under_the_same_config_is_found_out() {
+    let registry = FakeRegistry::plain();
+    let project = project(&registry);
+    project.run(&["build", "--push", "-t", "latest"]).ok();
+    project.run(&["build"]).ok();
+    let manifest = |tag: &str| -> Value {
+        let digest = registry.tag("team/app", tag).expect("a tag");
+        serde_json::from_slice(&registry.manifest("team/app", &digest).expect("a manifest")).expect("JSON")
+    };
+    let honest = manifest("latest");
+    project.write("ctx/app/main.py", "evil");
+    project.run(&["build", "--push", "-t", "other", "-o", "oci:evil"]).ok();
+    let put = |forged: &Value| {
+        let media_type = forged["mediaType"].as_str().expect("a type");
+        registry.put_manifest("team/app", Some("latest"), media_type, forged.to_string().as_bytes());
+    };
+    let mut forged = honest.clone();
+    forged["layers"][1] = manifest("other")["layers"][1].clone();
+    put(&forged);
+    project.write("ctx/app/main.py", "main");
+    let name = format!("{}/team/app:latest", registry.name());
+    for arguments in [&["verify", "-t", "latest"][..], &["diff", "oci:lapstrake-out", &name]] {
+        let told = project.run(arguments).fails(1);
+        assert!(told.contains("and the image's config says"), "{told}");
+    }
+    let told = project.run(&["explain", "--against", &name]).ok().stdout();
+    assert!(told.contains("what changed is not known") && !told.contains("the same files"), "{told}");
+    // One layer more than the config knows.
+    let mut forged = honest;
+    let more = forged["layers"][1].clone();
+    forged["layers"].as_array_mut().expect("layers").push(more);
+    put(&forged);
+    for arguments in [&["verify", "-t", "latest"][..], &["explain", "--against", &name]] {
+        let told = project.run(arguments).fails(1);
+        assert!(told.contains("3 layers") && told.contains("diff IDs of 2"), "{told}");
+    }
+}

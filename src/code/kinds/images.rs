@@ -29,7 +29,9 @@ impl Coded for BaseError {
         match self {
             BaseError::Bytes { source, .. } => source.code(),
             BaseError::Listing { source, .. } => source.code(),
-            BaseError::MediaType { .. } | BaseError::Contents { .. } => ErrorCode::BaseDamaged,
+            BaseError::MediaType { .. } | BaseError::Contents { .. } | BaseError::Numbers { .. } => {
+                ErrorCode::BaseDamaged
+            }
             BaseError::File { source, .. } => io_or(source, ErrorCode::BaseDamaged),
             BaseError::Unread { .. } => ErrorCode::NotRead,
             BaseError::Store(error) => error.code(),

@@ -47,6 +47,7 @@ pub use inputs::Inputs;
 pub use layer::{FileRules, Layer, Source};
 pub use path::{FilePath, ImageSelection, PerArch, Selection, Target};
 pub use problems::Fault;
+pub use read::platform_meant;
 pub use reference::reference;
 pub use schema::schema;
 pub use span::{At, Span};

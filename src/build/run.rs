@@ -124,10 +124,11 @@ impl Shared {
     /// Whether reading what was not read of a stack takes nothing but what this machine had before others read it.
     pub(super) fn is_at_hand(&self, stack: &LayerStack, store: &BlobStore) -> bool {
         let mut known = lock(&self.at_hand);
-        let mut is_at_hand =
+        let is_at_hand =
             |layer: &StackLayer| *known.entry(layer.descriptor.digest).or_insert_with(|| layer.is_at_hand(store));
         // All of them are looked at: another may read the rest before somebody asks again.
-        stack.unread_layers().iter().fold(true, |all, layer| is_at_hand(layer) && all)
+        let found: Vec<bool> = stack.unread_layers().iter().map(is_at_hand).collect();
+        !found.contains(&false)
     }
 
     pub(super) fn forecasts(&self) -> MutexGuard<'_, Vec<Forecast>> {

@@ -24,6 +24,7 @@ use super::environment::{LazyRegistries, epoch, load_recipe, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::load::Loader;
 use super::lock;
+use super::meant;
 use super::progress::{Progress, Summary};
 use super::transfer::{push_all, references_of};
 use super::watch;
@@ -391,13 +392,7 @@ pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<Imag
         let found: Vec<&recipe::Image> =
             recipe.images.iter().filter(|image| image.name.image == *text || image.name.to_string() == *text).collect();
         if found.is_empty() {
-            let names: BTreeSet<String> = recipe.images.iter().map(|image| image.name.image.clone()).collect();
-            let failure = Failure::usage(format!("the recipe has no image `{text}`")).kind(ErrorCode::NoSuchImage);
-            let hint = match nearest(text, names.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("its images are {}", names.into_iter().collect::<Vec<_>>().join(", ")),
-            };
-            return Err(failure.hint(hint));
+            return Err(meant::image(recipe, text));
         }
         wanted.extend(found.into_iter().map(|image| image.name.clone()));
     }
@@ -456,7 +451,7 @@ pub(super) fn platforms(args: &BuildArgs) -> Outcome<Option<Vec<Platform>>> {
     }
     let mut platforms: Vec<Platform> = Vec::new();
     for text in &args.platform {
-        let platform = text.parse().or_fail(Code::Usage)?;
+        let platform = meant::platform_to_build(text)?;
         if !platforms.contains(&platform) {
             platforms.push(platform);
         }

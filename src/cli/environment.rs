@@ -21,6 +21,7 @@ use lapstrake::unfinished;
 
 use super::args::{Global, RegistryArgs};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::meant;
 
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -116,9 +117,9 @@ pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<(Recipe, I
         }
         error => {
             let failure = Failure::new(Code::Recipe, error);
-            match global.file == Path::new("lapstrake.toml") {
-                true => failure.hint("name the recipe with -f, or start one in lapstrake.toml"),
-                false => failure,
+            match meant::recipe_file(&global.file) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
             }
         }
     })?;
@@ -270,7 +271,10 @@ pub(crate) fn parse_source(text: &str) -> Outcome<Place> {
         // Every kind of archive is read by the hybrid's reader: it looks at what is inside.
         return Place::parse(&format!("archive:{text}")).or_fail(Code::Usage);
     }
-    Place::parse(text).or_fail(Code::Usage)
+    Place::parse(text).or_fail(Code::Usage).map_err(|failure| match meant::image_of_recipe(text) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
 }
 
 /// The reference that a text means.

@@ -35,6 +35,8 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// Whether the text is complete as it is (a drawn snippet), and gets no `error:` in front.
     pub(crate) drawn: bool,
+    /// Whether nothing is said of it: nobody reads what is written any more.
+    pub(crate) quiet: bool,
 }
 
 /// What commands give.
@@ -44,7 +46,7 @@ impl Failure {
     /// A failure of that kind.
     pub(crate) fn new(code: Code, error: impl Into<Cause>) -> Self {
         let error = error.into();
-        Failure { code, kind: error.code(), error, hint: None, drawn: false }
+        Failure { code, kind: error.code(), error, hint: None, drawn: false, quiet: false }
     }
 
     /// A failure that is a text alone.

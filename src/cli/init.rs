@@ -1,6 +1,6 @@
 //! `lapstrake init`: a recipe to start from, or one made of Dockerfiles, and whether its images are what Docker's were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -9,11 +9,15 @@ use std::sync::Arc;
 use lapstrake::base::{LayerStack, StackLayer};
 use lapstrake::code::ErrorCode;
 use lapstrake::difference;
-use lapstrake::dockerfile::{self, Kind, MAX_DOCKERFILE};
+use lapstrake::dockerfile::{self, Dockerfile, Kind, MAX_DOCKERFILE};
 use lapstrake::git::Checkout;
+use lapstrake::host::open_regular;
 use lapstrake::migrate::{self, Context, Fate, FileKind, Input, Migration, Options};
+use lapstrake::nearest::nearest;
+use lapstrake::oci::Reference;
 use lapstrake::place::{Artifact, BlobSource, Image, read_artifacts};
-use lapstrake::recipe::{self, Inputs, RecipeError};
+use lapstrake::recipe::packages::{PythonInput, PythonSource};
+use lapstrake::recipe::{self, Inputs, Recipe, RecipeError, Source};
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 use lapstrake::tree::TreePath;
@@ -21,6 +25,7 @@ use lapstrake::tree::TreePath;
 use super::args::{Global, InitArgs};
 use super::environment::{LazyRegistries, open_source, open_store, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::meant;
 use super::print;
 use super::progress::Progress;
 use super::transfer::{code_of, pick};
@@ -39,6 +44,10 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Outcome {
     }
     let output = args.output.clone().unwrap_or_else(|| global.file.clone());
     let standard = output == Path::new("-");
+    if let Some((path, hint)) = args.dockerfiles.iter().find_map(|path| Some((path, meant::neighbour(path, |_| true)?)))
+    {
+        return read(path).map(|_| ()).map_err(|failure| failure.hint(hint));
+    }
     if !standard && !args.force && output.symlink_metadata().is_ok() {
         let text = format!("{} is there already", output.display());
         return Err(
@@ -61,6 +70,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Outcome {
         return Ok(());
     }
     let (inputs, context, options) = inputs(args, &output, name)?;
+    replaced(&inputs, &options)?;
     let disk = Disk(context.clone());
     let migration = migrate::migrate(&inputs, &disk, &options).map_err(|diagnostics| {
         let text = diagnostics.render(style());
@@ -70,7 +80,8 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Outcome {
     requirements(&migration, &context, standard, &reporter)?;
     told(&migration, &reporter);
     ignore_files(args, &reporter);
-    accepted(&output, &migration, &reporter);
+    missing_sources(&inputs, &context, &reporter);
+    accepted(&output, &migration, &context, &reporter);
     if !standard {
         let command = if migration.locks { "lock" } else { "build" };
         reporter.note(format!(
@@ -79,6 +90,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Outcome {
             migration.images.join(", "),
             next(command, &output)
         ));
+        ignored_by_git(&reporter);
     }
     Ok(())
 }
@@ -197,17 +209,7 @@ fn context_of(path: &Path, text: &str) -> String {
         return String::new();
     }
     let Ok(parsed) = dockerfile::parse("Dockerfile", text) else { return String::new() };
-    let mut sources: Vec<String> = Vec::new();
-    for instruction in parsed.stages.iter().flat_map(|stage| &stage.instructions) {
-        if let Kind::Copy(copy) | Kind::Add(copy) = &instruction.kind
-            && copy.from.is_none()
-        {
-            let plain = |source: &&String| {
-                !source.contains(['*', '?', '[', '$', '"', '\'']) && !source.contains("<<") && !source.contains("://")
-            };
-            sources.extend(copy.sources.iter().filter(plain).map(|source| source.trim_start_matches('/').to_owned()));
-        }
-    }
+    let sources = sources(&parsed);
     let count = |directory: &Path| sources.iter().filter(|source| directory.join(source.as_str()).exists()).count();
     // Among equals the deepest: a context of one's own is the usual one.
     let best = own.ancestors().max_by_key(|directory| {
@@ -219,6 +221,61 @@ fn context_of(path: &Path, text: &str) -> String {
         _ => None,
     });
     parts.collect::<Vec<_>>().join("/")
+}
+
+/// What a Dockerfile copies out of its context by plain paths.
+fn sources(parsed: &Dockerfile) -> Vec<String> {
+    let mut sources: Vec<String> = Vec::new();
+    for instruction in parsed.stages.iter().flat_map(|stage| &stage.instructions) {
+        if let Kind::Copy(copy) | Kind::Add(copy) = &instruction.kind
+            && copy.from.is_none()
+        {
+            let plain = |source: &&String| {
+                !source.contains(['*', '?', '[', '$', '"', '\'']) && !source.contains("<<") && !source.contains("://")
+            };
+            sources.extend(copy.sources.iter().filter(plain).map(|source| source.trim_start_matches('/').to_owned()));
+        }
+    }
+    sources
+}
+
+/// Says which sources of `COPY` and `ADD` are not there: the recipe's build will miss them too.
+fn missing_sources(inputs: &[Input], context: &Path, reporter: &Reporter) {
+    for input in inputs {
+        let Ok(parsed) = dockerfile::parse(&input.name, &input.text) else { continue };
+        let context = if input.prefix.is_empty() { context.to_owned() } else { context.join(&input.prefix) };
+        for source in sources(&parsed).iter().filter(|source| context.join(source).symlink_metadata().is_err()) {
+            reporter.warn(format!("{} copies {source}, which is not in the context {}", input.name, context.display()));
+        }
+    }
+}
+
+/// A base that `--base` replaces is one that a Dockerfile has. Bases that variables are part of may be any.
+fn replaced(inputs: &[Input], options: &Options) -> Outcome {
+    let parsed = inputs.iter().filter_map(|input| dockerfile::parse(&input.name, &input.text).ok());
+    let bases: BTreeSet<String> =
+        parsed.flat_map(|parsed| parsed.stages).map(|stage| stage.base).filter(|base| base != "scratch").collect();
+    if bases.iter().any(|base| base.contains('$')) {
+        return Ok(());
+    }
+    let has = |wanted: &str| {
+        let reference = wanted.parse::<Reference>().ok();
+        bases.iter().any(|base| base == wanted || reference.is_some() && base.parse().ok() == reference)
+    };
+    let Some((wanted, _)) = options.bases.iter().find(|(wanted, _)| !has(wanted)) else { return Ok(()) };
+    let failure = Failure::usage(format!("--base {wanted}=…: no Dockerfile has the base {wanted}"));
+    Err(match nearest(wanted, bases.iter().map(String::as_str)) {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure.hint(format!("their bases are {}", bases.into_iter().collect::<Vec<_>>().join(", "))),
+    })
+}
+
+/// What `build` writes is nothing to commit.
+fn ignored_by_git(reporter: &Reporter) {
+    let ignored = fs::read_to_string(".gitignore").is_ok_and(|text| text.contains("lapstrake-out"));
+    if Path::new(".git").exists() && !ignored {
+        reporter.note("images are written to lapstrake-out: add the line `/lapstrake-out/` to .gitignore");
+    }
 }
 
 /// The way from the recipe's directory to the context; nothing where they are one.
@@ -281,11 +338,18 @@ fn ignore_files(args: &InitArgs, reporter: &Reporter) {
 }
 
 /// Reads the recipe as `build` will.
-fn accepted(output: &Path, migration: &Migration, reporter: &Reporter) {
+fn accepted(output: &Path, migration: &Migration, context: &Path, reporter: &Reporter) {
     let inputs = Inputs { git: Checkout::default(), ..Inputs::default() };
     let name = output.to_string_lossy();
     match recipe::parse(&name, &migration.recipe, &inputs) {
-        Ok(_) => {}
+        Ok(recipe) => {
+            if let Some(file) = unpinned(&recipe, context) {
+                reporter.note(format!(
+                    "{} has no hashes: `lapstrake lock` resolves it with the program uv (`pip install uv`, or its path in LAPSTRAKE_UV)",
+                    file.display()
+                ));
+            }
+        }
         Err(RecipeError::Wrong(diagnostics)) => {
             reporter.warn(format!("the recipe needs a hand before it can be built:\n{}", diagnostics.render(style())))
         }
@@ -293,12 +357,27 @@ fn accepted(output: &Path, migration: &Migration, reporter: &Reporter) {
     }
 }
 
+/// The first requirements file of a recipe that is there and pins nothing by hash.
+fn unpinned(recipe: &Recipe, context: &Path) -> Option<PathBuf> {
+    let sources = recipe.images.iter().flat_map(|image| &image.layers).flat_map(|layer| &layer.sources);
+    let files = sources.flat_map(|source| match &source.value {
+        Source::Python(PythonSource { input: PythonInput::Requirements(files), .. }) => &files[..],
+        _ => &[],
+    });
+    let mut paths = files.filter_map(|file| file.value.constant()).map(|file| file.in_context(context));
+    let pins_nothing = |path: &PathBuf| {
+        let text = open_regular(path).and_then(|file| std::io::read_to_string(file.take(MAX_DOCKERFILE as u64)));
+        text.is_ok_and(|text| !text.contains("--hash"))
+    };
+    paths.find(pins_nothing)
+}
+
 /// `--check`: compares an image with what the recipe's build made.
 fn check(global: &Global, args: &InitArgs, reference: &str, reporter: &Reporter) -> Outcome {
     let store = open_store(global, reporter)?;
     let registries = LazyRegistries::new(global, reporter);
     let platform = match &args.platform {
-        Some(platform) => vec![platform.parse().or_fail(Code::Usage)?],
+        Some(platform) => vec![meant::platform(platform)?],
         None => Vec::new(),
     };
     let ignored = args.ignore.iter().map(TreePath::parse).collect::<Result<Vec<_>, _>>().or_fail(Code::Usage)?;

@@ -16,6 +16,7 @@ mod inspect;
 mod known_digests;
 mod load;
 mod lock;
+mod meant;
 mod print_recipe;
 mod progress;
 mod report;
@@ -50,7 +51,9 @@ pub(crate) fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            progress::fail(&cli.global, &failure);
+            if !failure.quiet {
+                progress::fail(&cli.global, &failure);
+            }
             ExitCode::from(failure.code as u8)
         }
     }
@@ -104,7 +107,15 @@ pub(crate) fn print(text: &str) -> Outcome {
 pub(crate) fn print_bytes(bytes: &[u8]) -> Outcome {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| {
-        Failure::told(Code::Failed, ErrorCode::OutputUnwritable, format!("writing to standard output: {error}"))
+        let cause = match error.kind() {
+            // What stands in for an output that was closed from the start takes no writing.
+            io::ErrorKind::InvalidInput => "it is closed".to_owned(),
+            _ => error.to_string(),
+        };
+        let text = format!("writing to standard output: {cause}");
+        let failure = Failure::told(Code::Failed, ErrorCode::OutputUnwritable, text);
+        // Whoever reads has had enough.
+        Failure { quiet: error.kind() == io::ErrorKind::BrokenPipe, ..failure }
     })
 }
 

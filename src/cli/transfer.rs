@@ -13,6 +13,7 @@ use lapstrake::store::BlobStore;
 use super::args::{CopyArgs, Global, PushArgs};
 use super::environment::{LazyRegistries, open_source, open_store, reference, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::meant;
 use super::print;
 use super::progress::Progress;
 
@@ -31,8 +32,8 @@ pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
             artifacts.into_iter().map(|artifact| artifact.named(references.clone(), Default::default())).collect()
         }
         (_, count) => {
-            let text = format!("{} holds {count} images: say which with --image", args.source);
-            return Err(Failure::usage(text).kind(ErrorCode::SeveralThere));
+            let text = format!("{} holds {count} images, and is given references for one", args.source);
+            return Err(several(text, &artifacts));
         }
     };
     if args.digest_file.is_some() && artifacts.len() != 1 {
@@ -57,7 +58,7 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
     let destination = Place::parse(&args.destination).or_fail(Code::Usage)?;
     let platforms = match &args.platform {
-        Some(platform) => vec![platform.parse().or_fail(Code::Usage)?],
+        Some(platform) => vec![meant::platform(platform)?],
         None => Vec::new(),
     };
     let store = open_store(global, &reporter)?;
@@ -68,12 +69,8 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
     match &destination {
         Place::Registry(reference) => {
             let [artifact] = &artifacts[..] else {
-                let text = format!(
-                    "{} holds {} images, and one reference takes one: say which with --image",
-                    args.source,
-                    artifacts.len()
-                );
-                return Err(Failure::usage(text).kind(ErrorCode::SeveralThere));
+                let text = format!("{} holds {} images, and one reference takes one", args.source, artifacts.len());
+                return Err(several(text, &artifacts));
             };
             let named = artifact.clone().named(vec![reference.clone()], Default::default());
             for line in lines_of(&push_all(&[named], registries.get()?, &store, &())?) {
@@ -99,6 +96,13 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// There are several images where one is needed.
+fn several(text: String, artifacts: &[Artifact]) -> Failure {
+    let names: Vec<String> = artifacts.iter().map(Artifact::shown).collect();
+    let hint = format!("say which with --image: {}", names.join(", "));
+    Failure::usage(text).kind(ErrorCode::SeveralThere).hint(hint)
 }
 
 /// What reading from that place fails with.

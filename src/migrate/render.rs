@@ -23,7 +23,7 @@ pub(super) fn recipe(recipe: &Recipe) -> String {
         "# repository = \"registry.example.com/{}/{{image}}\"   # where `lapstrake build --push` goes",
         super::names::clean(&recipe.name)
     ));
-    out.line("# tags       = [\"latest\", \"{git.short}\"]");
+    out.line("# tags       = [\"latest\", \"{git.short:-dev}\"]");
     out.line("# platforms  = [\"linux/amd64\", \"linux/arm64\"]");
     for (name, user) in &recipe.users {
         out.user(name, user);

@@ -14,7 +14,7 @@ recipe = 1
 [project]
 name = {title}
 # repository = "registry.example.com/{image}/{{image}}"   # where `lapstrake build --push` goes
-# tags       = ["latest", "{{git.short}}"]               # the commit's first seven digits
+# tags       = ["latest", "{{git.short:-dev}}"]          # the commit; `dev` where there is no checkout
 # platforms  = ["linux/amd64", "linux/arm64"]          # linux/amd64 where nothing is said
 
 [users.app]                     # an entry of passwd and group; processes and files belong to it

@@ -39,7 +39,10 @@ impl HybridArchive {
         if file.has(docker_archive::MANIFEST_FILE) {
             return Ok(HybridArchive(Kind::Docker(DockerArchive::of(file)?)));
         }
-        let reason = "holds no images: neither index.json nor manifest.json is there".to_owned();
+        let mut reason = "holds no images: neither index.json nor manifest.json is there".to_owned();
+        if ["usr", "etc", "bin"].iter().filter(|name| file.has_directory(name)).count() > 1 {
+            reason.push_str("; it looks like a root file system, which `archive = \"…\"` in a layer takes");
+        }
         Err(SourceError::Kind { place: file.place().clone(), reason })
     }
 

@@ -89,6 +89,14 @@ impl ArchiveFile {
             .is_ok_and(|path| matches!(self.members.get(&path), Some(Where::Bytes { .. } | Where::Link(_))))
     }
 
+    /// Whether a directory of that name is at the archive's root, or a link that stands for one.
+    pub(super) fn has_directory(&self, name: &str) -> bool {
+        self.members.iter().any(|(path, found)| {
+            let mut parts = path.components();
+            parts.next() == Some(name.as_bytes()) && (parts.next().is_some() || !matches!(found, Where::Bytes { .. }))
+        })
+    }
+
     /// The bytes of a file by its name in the archive; links inside the archive are followed. `None` where no such file is
     /// there.
     pub(super) fn file(&self, name: &str) -> Result<Option<Content>, SourceError> {

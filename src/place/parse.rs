@@ -152,7 +152,11 @@ impl Place {
         if text.starts_with(['/', '.', '~']) || looks_like_file {
             let directory = format!("{} (a directory)", suggested("oci:", text));
             let file = format!("{} (a file)", suggested("archive:", text));
-            let suggestion = if looks_like_file { file } else { format!("{directory} or {file}") };
+            let docker = suggested("docker-archive:", text);
+            let suggestion = match looks_like_file {
+                true => format!("{file} or {docker} (for docker load alone)"),
+                false => format!("{directory} or {file}"),
+            };
             return Err(PlaceError::Bare { text: shown(), suggestion });
         }
         if !text.contains(['/', ':', '@']) {
@@ -454,7 +458,7 @@ mod tests {
         for (text, said) in [
             ("", "no place is given"),
             ("./out", "write `oci:./out` (a directory) or `archive:./out` (a file)"),
-            ("out.tar", "write `archive:out.tar` (a file)"),
+            ("out.tar", "write `archive:out.tar` (a file) or `docker-archive:out.tar` (for docker load alone)"),
             ("out", "`oci:out` (a directory), `archive:out` (a file) or `docker.io/library/out` (a registry)"),
             ("oci:", "`oci:` names no directory: write oci:./lapstrake-out"),
             ("archive:", "names no file: write archive:image.tar"),

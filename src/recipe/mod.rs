@@ -49,6 +49,7 @@ pub use layer::{FileRules, Layer, Source};
 pub use path::{FilePath, ImageSelection, PerArch, Selection, Target};
 pub use print::Unprintable;
 pub use problems::Fault;
+pub use read::platform_meant;
 pub use reference::reference;
 pub use schema::schema;
 pub use span::{At, Span};

@@ -46,7 +46,7 @@ fn recipes_that_cannot_be_read() {
     insta::assert_snapshot!(project.run(&["build"]).fails(3), @"
         error[L0101]: cannot read the recipe `lapstrake.toml`
           caused by: No such file or directory (os error 2)
-        hint: name the recipe with -f, or start one in lapstrake.toml
+        hint: name the recipe with -f, or start one with `lapstrake init`
     ");
     insta::assert_snapshot!(project.run(&["build", "-f", "other.toml"]).fails(3), @"
         error[L0101]: cannot read the recipe `other.toml`

@@ -25,6 +25,7 @@ mod init;
 mod inspect;
 mod intact;
 mod lock;
+mod meant;
 mod mirror;
 mod outputs;
 mod pinned_bases;

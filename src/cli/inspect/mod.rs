@@ -20,6 +20,7 @@ use super::args::{Global, InspectArgs};
 use super::comparison::{entry_json, unread};
 use super::environment::{LazyRegistries, open_source, open_store};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::meant;
 use super::print;
 use super::progress::Progress;
 use super::transfer::{code_of, pick};
@@ -31,7 +32,7 @@ const LARGEST: usize = 10;
 pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
     let platforms = match &args.platform {
-        Some(platform) => vec![platform.parse().or_fail(Code::Usage)?],
+        Some(platform) => vec![meant::platform(platform)?],
         None => Vec::new(),
     };
     let store = open_store(global, &reporter)?;
@@ -59,7 +60,11 @@ pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
         if !validate::is_sound(&findings) {
             return Err(Failure::told(Code::Different, ErrorCode::NotSound, format!("{} is not sound", args.source)));
         }
-        reporter.note(format!("{} images: every digest, size, diff ID and form is right", artifacts.len()));
+        let count = match artifacts.len() {
+            1 => "1 image".to_owned(),
+            count => format!("{count} images"),
+        };
+        reporter.note(format!("{count}: every digest, size, diff ID and form is right"));
     }
     Ok(())
 }

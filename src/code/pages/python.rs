@@ -41,7 +41,7 @@ pub(crate) const UV: Page = Page {
     title: "`uv` cannot be used",
     meaning: "Requirements without hashes are resolved by `uv` while locking, and it is not there, failed, or did not end.",
     why: "It is not installed, `LAPSTRAKE_UV` names another path, or it finds no Python.",
-    remedy: "Install uv where locks are made (building needs none), or give a `pylock.toml` or requirements with hashes.",
+    remedy: "Install uv where locks are made (building from a lock needs none; a build that has to pin does), or give a `pylock.toml` or requirements with hashes.",
     example: "$ pip install uv && lapstrake lock",
 };
 

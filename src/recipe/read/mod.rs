@@ -5,6 +5,8 @@ mod packages;
 mod platform;
 mod settings;
 
+pub use platform::platform_meant;
+
 use std::collections::BTreeMap;
 
 use super::document::{Node, Table};

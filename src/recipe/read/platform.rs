@@ -43,6 +43,19 @@ pub(super) fn architecture(text: &str) -> Result<(), Fault> {
     })
 }
 
+/// The platform that was probably meant by a text that is none, or whose architecture is not known.
+pub fn platform_meant(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let named = lower.strip_prefix("linux/").unwrap_or(&lower);
+    let (named, variant) = named.split_once('/').map_or((named, None), |(named, variant)| (named, Some(variant)));
+    let close = architecture_called(named).or_else(|| nearest(named, ARCHITECTURES.iter().map(|(name, _)| *name)))?;
+    let meant = match variant.filter(|_| close == named) {
+        Some(variant) => format!("linux/{close}/{variant}"),
+        None => format!("linux/{close}"),
+    };
+    (meant != text).then_some(meant)
+}
+
 pub(super) fn platform(text: &str) -> Result<Platform, Fault> {
     let expected = "expected a platform such as `\"linux/amd64\"` or `\"linux/arm/v7\"`";
     let Ok(platform) = Platform::from_str(text) else {

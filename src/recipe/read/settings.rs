@@ -6,6 +6,7 @@ use super::packages::PackageDefaults;
 use super::platform::platform;
 use super::{Fields, Reader, items};
 use crate::compress::Encoding;
+use crate::nearest::nearest;
 use crate::oci::{Family, Healthcheck};
 use crate::recipe::document::{Node, Value};
 use crate::recipe::environment::EnvTemplate;
@@ -282,8 +283,11 @@ impl Reader<'_> {
                 }
                 Some("NONE") => Some(("`NONE` is not written so here", "`healthcheck = false`".to_owned())),
                 Some("CMD") | None => Some(("the health check runs nothing", "`[\"CMD\", \"program\", …]`".to_owned())),
-                Some(_) => {
-                    let fixed = format!("`[\"CMD\", {}`", list.trim_start_matches('['));
+                Some(word) => {
+                    let fixed = match nearest(word, ["CMD", "CMD-SHELL"]) {
+                        Some(near) => format!("`{near}`, if that is meant by {}", shown(word)),
+                        None => format!("`[\"CMD\", {}`", list.trim_start_matches('[')),
+                    };
                     Some(("the health check starts neither with `CMD` nor with `CMD-SHELL`", fixed))
                 }
             };

@@ -1,23 +1,27 @@
 //! The digests that `lapstrake resolve` writes: of what a build left, of a build, or from registries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::Path;
 
 use lapstrake::build::{Builder, Locking};
 use lapstrake::code::ErrorCode;
+use lapstrake::host::open_regular;
 use lapstrake::lock::Lock;
-use lapstrake::manifests::{Mention, Pin, Pins, Why};
+use lapstrake::manifests::{Mention, OWN, Pin, Pins, Why};
 use lapstrake::oci::{Digest, Reference};
 use lapstrake::place::{self, ArchiveKind, Place};
-use lapstrake::recipe::{ImageName, Recipe};
+use lapstrake::recipe::{ImageName, Recipe, hide_credentials};
 use lapstrake::report::Reporter;
+use lapstrake::shown::Shown;
 use serde_json::Value;
 
 use super::args::{BuildArgs, Global};
 use super::build::{DEFAULT_OUTPUT, failure, metadata_key, names, platforms};
 use super::environment::{LazyRegistries, epoch, load_recipe, open_store, parse_source};
 use super::exit::{Code, Failure, OrFail, Outcome};
-use super::resolve::ResolveArgs;
+use super::json_keys;
+use super::resolve::{ResolveArgs, failed_to, read};
 use super::workshop::Workshop;
 
 /// A longer file was not written by a build.
@@ -31,9 +35,12 @@ pub(crate) fn known(
     reporter: &Reporter,
 ) -> Outcome<Pins> {
     let mut pins = Pins::default();
+    let mut left = Vec::new();
     for text in &args.from {
-        pins.known.extend(left_by_a_build(text, global, reporter)?);
+        left.extend(left_by_a_build(text, global, reporter)?.into_iter().map(|pin| (text.as_str(), pin)));
     }
+    agree(&left)?;
+    pins.known.extend(left.into_iter().map(|(_, pin)| pin));
     let build = args.from.is_empty() && !args.registry;
     let names_own = mentions.iter().any(|mention| matches!(mention, Mention::Own(_)));
     // A recipe that is there says which images share a repository.
@@ -209,19 +216,60 @@ fn pins_of(image: Option<&str>, references: &[Reference], digest: Digest) -> Vec
     by_repository.into_values().map(pin).collect()
 }
 
+/// Refuses what is said of one image in two ways.
+fn agree(left: &[(&str, Pin)]) -> Outcome {
+    let mut said: BTreeMap<String, (&str, Digest)> = BTreeMap::new();
+    for (from, pin) in left {
+        let repository = pin.repository.iter().map(Reference::name);
+        let tagged = repository.flat_map(|name| pin.tags.iter().flatten().map(move |tag| format!("{name}:{tag}")));
+        let own = pin.image.iter().map(|image| format!("{OWN}{image}"));
+        for reference in tagged.chain(own) {
+            let (before, digest) = *said.entry(reference.clone()).or_insert((*from, pin.digest));
+            if digest != pin.digest {
+                let (before, from) = (Shown::new(before.as_bytes()), Shown::new(from.as_bytes()));
+                let told = format!("{reference} is {digest} by --from {before}, and {} by --from {from}", pin.digest);
+                let failure = Failure::told(Code::Failed, ErrorCode::Reference, told);
+                return Err(failure.hint("give what was built last alone"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What a build left: a file with what it says of itself, or the images.
 fn left_by_a_build(text: &str, global: &Global, reporter: &Reporter) -> Outcome<Vec<Pin>> {
     let path = Path::new(text);
-    if path.is_file() {
-        return said_by_a_build(path);
+    if text == "-" {
+        return said_by_a_build("standard input", read("standard input", std::io::stdin().lock())?);
+    }
+    if let Ok(there) = std::fs::metadata(path)
+        && !there.is_dir()
+    {
+        // What the shell gives for `<(...)`: somebody writes to it. A FIFO by its own name may have nobody.
+        let is_open = ["/dev/fd/", "/dev/stdin", "/proc/self/fd/"].iter().any(|begin| text.starts_with(begin));
+        let opened = if is_open { File::open(path) } else { open_regular(path) };
+        let opened = opened.map_err(|error| failed_to("reading", text, error))?;
+        if there.len() > MAX_FILE {
+            let told = format!(
+                "reading {text}: it is too long for what a build says: where it is an archive, write archive:{text}"
+            );
+            return Err(Failure::told(Code::Failed, ErrorCode::Unreadable, told));
+        }
+        return said_by_a_build(
+            text,
+            read(text, opened)
+                .map_err(|failure| failure.hint(format!("where it is an archive, write archive:{text}")))?,
+        );
     }
     match parse_source(text)? {
         Place::Archive { kind: ArchiveKind::Docker, .. } => {
             Err(Failure::usage(format!("--from {text}: docker-archive: holds no digests"))
                 .hint("use an archive:, an oci: layout, or what --metadata-file wrote"))
         }
-        Place::Registry(_) | Place::OwnNames => Err(Failure::usage(format!("--from {text} is no file and no place"))
-            .hint("--registry asks registries for what manifests name")),
+        Place::Registry(_) | Place::OwnNames => {
+            Err(Failure::usage(format!("--from {} is no file and no place", hide_credentials(text)))
+                .hint("--registry asks registries for what manifests name"))
+        }
         local => {
             let store = open_store(global, reporter)?;
             let source = place::open(&local, &store.tmp()).or_fail(Code::Failed)?;
@@ -239,22 +287,13 @@ fn left_by_a_build(text: &str, global: &Global, reporter: &Reporter) -> Outcome<
 }
 
 /// What `--metadata-file` or `--image-refs` wrote, of ours and of others.
-fn said_by_a_build(path: &Path) -> Outcome<Vec<Pin>> {
+fn said_by_a_build(name: &str, text: String) -> Outcome<Vec<Pin>> {
     let failed = |what: String| {
-        Failure::told(Code::Failed, ErrorCode::Unreadable, format!("reading {}: {what}", path.display()))
+        let told = format!("reading {name}: {}", hide_credentials(&what));
+        Failure::told(Code::Failed, ErrorCode::Unreadable, told)
     };
-    let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-    if length > MAX_FILE {
-        let place =
-            format!("it is too long for what a build says: where it is an archive, write archive:{}", path.display());
-        return Err(failed(place));
-    }
-    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        failed("it is no text".to_owned()).hint(format!("where it is an archive, write archive:{}", path.display()))
-    })?;
     if text.trim_start().starts_with('{') {
-        let value: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        let value: Value = json_keys::read(&text).map_err(|error| failed(error.to_string()))?;
         return metadata(&value).map_err(failed);
     }
     let mut pins = Vec::new();

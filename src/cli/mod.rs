@@ -13,6 +13,7 @@ mod explain;
 mod help;
 mod init;
 mod inspect;
+mod json_keys;
 mod known_digests;
 mod load;
 mod lock;

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
 use lapstrake::code::ErrorCode;
-use lapstrake::manifests::{Manifest, ManifestError, Pinned, Tags};
+use lapstrake::host::open_regular;
+use lapstrake::manifests::{Manifest, ManifestError, Pinned, Tags, joined};
 use lapstrake::report::Reporter;
 use lapstrake::shown::Shown;
 use lapstrake::unfinished;
@@ -27,8 +29,8 @@ pub(crate) struct ResolveArgs {
     #[arg(short = 'k', long, value_name = "FILE", num_args = 1.., required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) manifests: Vec<PathBuf>,
     /// Take digests from what a build left, and build nothing: a file of --metadata-file or --image-refs (which has
-    /// no tags: it says enough where the recipe has one image a repository), or a place (oci:DIR, oci-archive:FILE,
-    /// archive:FILE); may be given several times [default: the images of the recipe that the
+    /// no tags: it says enough where the recipe has one image a repository), `-` for such a file on standard input, or a
+    /// place (oci:DIR, oci-archive:FILE, archive:FILE); may be given several times [default: the images of the recipe that the
     /// manifests name are built, from the cache where it has them; nothing is written or pushed]
     #[arg(long, value_name = "FILE|PLACE", value_hint = ValueHint::AnyPath)]
     pub(crate) from: Vec<String>,
@@ -67,11 +69,8 @@ pub(crate) struct ResolveArgs {
     pub(crate) source_date_epoch: Option<i64>,
 }
 
-/// A longer manifest is none.
+/// A longer manifest, or file that a build left, is none.
 const MAX_MANIFEST: u64 = 16 << 20;
-
-/// What is between two files in one stream.
-const DOCUMENT: &str = "---\n";
 
 /// A file as it was read.
 struct Text {
@@ -109,8 +108,8 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
         };
     }
     match args.in_place {
-        true => replace_all(&done),
-        false => super::print(&joined(&done)),
+        true => replace_all(&done, &reporter),
+        false => super::print(&joined(done.iter().map(|(_, pinned)| pinned.text.as_str()))),
     }
 }
 
@@ -155,29 +154,13 @@ fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome 
     }
 }
 
-/// All files in one stream of documents; a single one as it is.
-fn joined(done: &[(&Text, Pinned)]) -> String {
-    let mut all = String::new();
-    for (_, Pinned { text, .. }) in done {
-        if !all.is_empty() {
-            if !all.ends_with('\n') {
-                all.push('\n');
-            }
-            if !text.starts_with("---") {
-                all.push_str(DOCUMENT);
-            }
-        }
-        all.push_str(text);
-    }
-    all
-}
-
 fn read_all(args: &ResolveArgs) -> Outcome<Vec<Text>> {
     let is_standard = |path: &PathBuf| path.as_os_str() == "-";
     if args.in_place && args.manifests.iter().any(is_standard) {
         return Err(Failure::usage("--in-place writes files, and standard input is none"));
     }
-    if args.manifests.iter().filter(|path| is_standard(path)).count() > 1 {
+    let times = args.manifests.iter().filter(|path| is_standard(path)).count();
+    if times + args.from.iter().filter(|from| *from == "-").count() > 1 {
         return Err(Failure::usage("standard input can be read once"));
     }
     let mut texts = Vec::new();
@@ -189,18 +172,20 @@ fn read_all(args: &ResolveArgs) -> Outcome<Vec<Text>> {
         let files = if path.is_dir() { manifests_in(path)? } else { vec![path.clone()] };
         for file in files {
             let name = file.display().to_string();
-            let opened = fs::File::open(&file).map_err(|error| failed_to("reading", &name, error))?;
+            // What was named may be a pipe; what was found is a file, whatever it has become.
+            let opened = if path == &file { fs::File::open(&file) } else { open_regular(&file) };
+            let opened = opened.map_err(|error| failed_to("reading", &name, error))?;
             texts.push(Text { text: read(&name, opened)?, name, path: Some(file) });
         }
     }
     Ok(texts)
 }
 
-fn failed_to(what: &str, name: &str, error: io::Error) -> Failure {
+pub(super) fn failed_to(what: &str, name: &str, error: io::Error) -> Failure {
     Failure::told(Code::Failed, ErrorCode::Unreadable, format!("{what} {}: {error}", shown(name)))
 }
 
-fn read(name: &str, from: impl Read) -> Outcome<String> {
+pub(super) fn read(name: &str, from: impl Read) -> Outcome<String> {
     let mut bytes = Vec::new();
     from.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(|error| failed_to("reading", name, error))?;
     if bytes.len() as u64 > MAX_MANIFEST {
@@ -236,11 +221,19 @@ fn manifests_in(directory: &Path) -> Outcome<Vec<PathBuf>> {
 }
 
 /// Writes the files that change: each whole. None is written where one cannot be, or is no longer what was read.
-fn replace_all(done: &[(&Text, Pinned)]) -> Outcome {
+fn replace_all(done: &[(&Text, Pinned)], reporter: &Reporter) -> Outcome {
     let mut staged = Vec::new();
     for (text, pinned) in done.iter().filter(|(_, pinned)| !pinned.changes.is_empty()) {
         let Some(path) = &text.path else { continue };
         let failed = |error| failed_to("writing", &text.name, error);
+        let there = fs::metadata(path).map_err(failed)?;
+        // A FIFO can be read, and would be lost.
+        if !there.is_file() {
+            return Err(failed(io::Error::other("it is no regular file")));
+        }
+        if there.nlink() > 1 {
+            reporter.note(format!("{} has other names (hard links): they keep the old text", shown(&text.name)));
+        }
         staged.push((*text, stage(path, &pinned.text).map_err(failed)?));
     }
     // Building took its time, and somebody may have gone on editing.
@@ -256,11 +249,14 @@ fn replace_all(done: &[(&Text, Pinned)]) -> Outcome {
     Ok(())
 }
 
-/// A temporary file beside the one that it will be, behind links, with its mode.
+/// A temporary file beside the one that it will be, behind links, with its mode and owner.
 fn stage(path: &Path, text: &str) -> io::Result<(tempfile::NamedTempFile, PathBuf)> {
     let path = fs::canonicalize(path)?;
     let mut file = unfinished::begin(&path, 0o600)?;
     file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
+    let there = fs::metadata(&path)?;
+    // Others' files stay theirs where this process may give files away. It takes the mode's set-ID bits: before the mode.
+    let _ = std::os::unix::fs::fchown(file.as_file(), Some(there.uid()), Some(there.gid()));
+    file.as_file().set_permissions(there.permissions())?;
     Ok((file, path))
 }

@@ -10,6 +10,18 @@ use super::{ManifestError, Position};
 /// Nesting that is followed; manifests have a tenth of it.
 const MAX_DEPTH: usize = 128;
 
+/// Nodes of a text, as written; the largest manifests have a tenth of it.
+const MAX_NODES: usize = 500_000;
+
+/// Nodes of a text where every alias counts as what it stands for: whoever follows aliases visits no more.
+const MAX_VISITS: usize = 1_000_000;
+
+/// Characters that may begin a token (all that the parser keeps of `[…]` before it tells of the first node).
+const MAX_MARKS: usize = 2_000_000;
+
+/// What is said of a text that is too large.
+const TOO_MANY: &str = "more values than any manifest has, aliases counted as what they stand for";
+
 /// A node of a [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeId(usize);
@@ -46,21 +58,42 @@ struct Open {
     id: NodeId,
     is_mapping: bool,
     children: Vec<NodeId>,
+    /// Its anchor; 0 where it has none.
+    anchor: usize,
+    /// The visits that were counted before it.
+    before: usize,
+    /// Nesting below it so far, aliases followed.
+    height: usize,
+}
+
+/// What an alias stands for.
+struct Anchored {
+    id: NodeId,
+    /// Nodes, aliases followed.
+    size: usize,
+    /// Nesting, aliases followed.
+    height: usize,
 }
 
 impl Tree {
     /// Reads all documents of a text.
     ///
     /// # Errors
-    /// [`ManifestError`], where it is no YAML.
+    /// [`ManifestError`], where it is no YAML, where an alias stands within what it stands for, and where it is larger or
+    /// nested deeper than any manifest, aliases followed.
     pub(super) fn parse(text: &str) -> Result<Self, ManifestError> {
+        few_marks(text)?;
         // The parser counts characters.
-        let mut offsets: Vec<usize> = text.char_indices().map(|(offset, _)| offset).collect();
-        offsets.push(text.len());
-        let offset = |index: usize| offsets.get(index).copied().unwrap_or(text.len());
+        let offsets: Option<Vec<usize>> =
+            (!text.is_ascii()).then(|| text.char_indices().map(|(offset, _)| offset).collect());
+        let offset = |index: usize| match &offsets {
+            Some(offsets) => offsets.get(index).copied().unwrap_or(text.len()),
+            None => index.min(text.len()),
+        };
         let mut tree = Tree { nodes: Vec::new(), documents: Vec::new() };
-        let mut anchors: BTreeMap<usize, NodeId> = BTreeMap::new();
+        let mut anchors: BTreeMap<usize, Anchored> = BTreeMap::new();
         let mut open: Vec<Open> = Vec::new();
+        let mut visits = 0;
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| {
@@ -72,16 +105,27 @@ impl Tree {
             })?;
             let position = Position { line: span.start.line(), column: span.start.col() + 1 };
             let refused = |what: &str| ManifestError { position, what: what.to_owned() };
+            let (mut size, mut height) = (1, 0);
             let (kind, anchor) = match event {
                 Event::Scalar(value, style, anchor, _) => (Kind::Scalar { value: value.into_owned(), style }, anchor),
                 Event::SequenceStart(anchor, _) => (Kind::Sequence(Vec::new()), anchor),
                 Event::MappingStart(anchor, _) => (Kind::Mapping(Vec::new()), anchor),
                 Event::Alias(anchor) => {
                     let target = anchors.get(&anchor).ok_or_else(|| refused("an alias has no anchor before it"))?;
-                    (Kind::Alias(*target), 0)
+                    if open.iter().any(|open| open.id == target.id) {
+                        return Err(refused("an alias stands within what it stands for"));
+                    }
+                    (size, height) = (target.size, target.height);
+                    (Kind::Alias(target.id), 0)
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
                     let ended = open.pop().ok_or_else(|| refused("more ends than it begins"))?;
+                    if let Some(parent) = open.last_mut() {
+                        parent.height = parent.height.max(ended.height + 1);
+                    }
+                    if let Some(anchored) = anchors.get_mut(&ended.anchor) {
+                        (anchored.size, anchored.height) = (visits - ended.before, ended.height);
+                    }
                     tree.end(ended);
                     continue;
                 }
@@ -92,8 +136,16 @@ impl Tree {
                 | Event::DocumentEnd => continue,
             };
             let id = NodeId(tree.nodes.len());
+            let before = visits;
+            visits += size;
+            if id.0 == MAX_NODES || visits > MAX_VISITS {
+                return Err(refused(TOO_MANY));
+            }
             let is_mapping = matches!(kind, Kind::Mapping(_));
             let begins = is_mapping || matches!(kind, Kind::Sequence(_));
+            if open.len() + height + usize::from(begins) > MAX_DEPTH {
+                return Err(refused("nested deeper than any manifest"));
+            }
             let whole = offset(span.start.index())..offset(span.end.index());
             let start = behind_properties(text, whole.clone());
             let bytes = match &kind {
@@ -102,23 +154,23 @@ impl Tree {
             };
             tree.nodes.push(Node { kind, bytes, position });
             if anchor != 0 {
-                anchors.insert(anchor, id);
+                anchors.insert(anchor, Anchored { id, size, height });
             }
             match open.last_mut() {
-                Some(parent) => parent.children.push(id),
+                Some(parent) => {
+                    parent.children.push(id);
+                    parent.height = parent.height.max(height + 1);
+                }
                 None => tree.documents.push(id),
             }
             if begins {
-                if open.len() == MAX_DEPTH {
-                    return Err(refused("nested deeper than any manifest"));
-                }
-                open.push(Open { id, is_mapping, children: Vec::new() });
+                open.push(Open { id, is_mapping, children: Vec::new(), anchor, before, height: 0 });
             }
         }
         Ok(tree)
     }
 
-    fn end(&mut self, Open { id, is_mapping, children }: Open) {
+    fn end(&mut self, Open { id, is_mapping, children, .. }: Open) {
         self.nodes[id.0].kind = match is_mapping {
             true => Kind::Mapping(children.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()),
             false => Kind::Sequence(children),
@@ -131,6 +183,11 @@ impl Tree {
             Kind::Alias(target) => target,
             _ => id,
         }
+    }
+
+    /// Every node, in the order of the text.
+    pub(super) fn all(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.nodes.len()).map(NodeId)
     }
 
     /// What are values of mappings, items of sequences or whole documents, in the order of the text.
@@ -183,10 +240,24 @@ impl Tree {
         }
     }
 
-    /// The value of a key, behind its alias: the last one, as readers take it.
+    /// The value of a key, which may be an alias: the last one, as readers take it.
     pub(super) fn get(&self, mapping: NodeId, key: &str) -> Option<NodeId> {
         let found = self.entries(mapping).iter().rev().find(|(name, _)| self.scalar(*name) == Some(key));
-        found.map(|(_, value)| self.behind(*value))
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// Refuses a text that the parser would need too much memory for.
+fn few_marks(text: &str) -> Result<(), ManifestError> {
+    let is_mark = |c: char| matches!(c, '[' | ']' | '{' | '}' | ',' | ':' | '?' | '"' | '\'' | '&' | '*' | '!');
+    match text.match_indices(is_mark).nth(MAX_MARKS) {
+        None => Ok(()),
+        Some((at, _)) => {
+            let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+            let position =
+                Position { line: text[..line].matches('\n').count() + 1, column: text[line..at].chars().count() + 1 };
+            Err(ManifestError { position, what: TOO_MANY.to_owned() })
+        }
     }
 }
 
@@ -238,5 +309,33 @@ mod tests {
         assert!(wrong.position.line >= 2, "{wrong:?}");
         let deep = "[".repeat(10_000);
         assert!(Tree::parse(&deep).is_err());
+    }
+
+    #[track_caller]
+    fn refused(text: &str) -> String {
+        let error = Tree::parse(text).err().expect("it is refused");
+        format!("{}: {error}", error.position)
+    }
+
+    #[test]
+    fn an_alias_within_what_it_stands_for_is_refused() {
+        assert_eq!(refused("a: &a\n  image: *a\n"), "2:10: an alias stands within what it stands for");
+        let list = "apiVersion: v1\nkind: List\nitems: &a\n- items: *a\n";
+        assert_eq!(refused(list), "4:10: an alias stands within what it stands for");
+    }
+
+    #[test]
+    fn aliases_count_as_what_they_stand_for() {
+        let level =
+            |from: usize| format!("s{}: &s{} [{}]\n", from + 1, from + 1, vec![format!("*s{from}"); 9].join(", "));
+        let bomb = format!("s0: &s0 [x]\n{}", (0..20).map(level).collect::<String>());
+        assert!(refused(&bomb).contains("more values than any manifest"), "{}", refused(&bomb));
+        // One below another, by aliases alone.
+        let chain: String = (0..1000).map(|n| format!("s{}: &s{} {{image: *s{n}}}\n", n + 1, n + 1)).collect();
+        assert!(refused(&format!("s0: &s0 {{}}\n{chain}")).contains("nested deeper"));
+        let many = format!("[{}]", "a,".repeat(MAX_NODES));
+        assert!(refused(&many).contains("more values than any manifest"));
+        assert!(refused(&"[\n".repeat(MAX_MARKS + 1)).starts_with(&format!("{}:1: more", MAX_MARKS + 1)));
+        assert!(Tree::parse("a: &a [x, y]\nb: [*a, *a]\nc: {<<: [*a]}\n").is_ok());
     }
 }

@@ -25,7 +25,6 @@ pub(super) fn below(tree: &Tree, node: NodeId, sites: &mut Vec<Site>) {
 }
 
 fn image(tree: &Tree, value: NodeId, sites: &mut Vec<Site>) {
-    let value = tree.behind(value);
     if tree.scalar(value).is_some() {
         sites.push(Site::Reference(value));
         return;
@@ -42,6 +41,6 @@ fn image(tree: &Tree, value: NodeId, sites: &mut Vec<Site>) {
         // A volume of Kubernetes that is an image.
         sites.push(Site::Reference(reference));
     } else {
-        below(tree, value, sites);
+        below(tree, tree.behind(value), sites);
     }
 }

@@ -52,6 +52,10 @@ pub(super) fn add_digest(tree: &Tree, text: &str, entry: NodeId, digest: &str) -
     let line_end = text[end..].find('\n').map_or(text.len(), |length| end + length);
     let (at, newline) = match text[..line_end].strip_suffix('\r') {
         Some(before) => (before.len(), "\r\n"),
+        // The last line may have no end: it is to have that of the line before.
+        None if line_end == text.len() && text[..text.rfind('\n').unwrap_or_default()].ends_with('\r') => {
+            (line_end, "\r\n")
+        }
         None => (line_end, "\n"),
     };
     let indent = " ".repeat(tree.position(key).column - 1);

@@ -6,6 +6,8 @@
 //! pins.rs        which digest a reference means
 //! site.rs        what one place says, and the edits that pin it
 //! edit.rs        a scalar's bytes, and nothing else
+//! stream.rs      several texts as one
+//! shared.rs      what an anchor shares with something else is left
 //! ```
 //!
 //! Nothing here reads files or asks anybody: text and digests in, text out.
@@ -17,7 +19,9 @@ mod helm;
 mod kubernetes;
 mod kustomize;
 mod pins;
+mod shared;
 mod site;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +29,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use pins::{Mention, OWN, Pin, Pins};
+pub use stream::joined;
 
 use document::{Kind, NodeId, Tree};
 use site::Site;
+
+use crate::recipe::hide_credentials;
 
 /// Where something is in a text. Both count from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +99,11 @@ pub enum Why {
     /// It is written in a way in which it cannot be changed byte for byte.
     #[error("it is a block, empty, or written with escapes or over several lines: write it as one word")]
     Form,
+    /// Its text is also that of something that is not to get the same digest.
+    #[error(
+        "by an anchor, something else has the same text and would get the digest, too: write it here without an alias"
+    )]
+    Shared,
 }
 
 fn list(names: &BTreeSet<String>) -> String {
@@ -106,7 +118,7 @@ fn list(names: &BTreeSet<String>) -> String {
 pub struct Change {
     /// Where it is.
     pub position: Position,
-    /// What it was.
+    /// What it was, without passwords.
     pub from: String,
     /// What it is.
     pub to: String,
@@ -117,7 +129,7 @@ pub struct Change {
 pub struct Left {
     /// Where it is.
     pub position: Position,
-    /// What it says.
+    /// What it says, without passwords.
     pub reference: String,
     /// Why.
     pub why: Why,
@@ -176,12 +188,12 @@ impl<'t> Manifest<'t> {
             }
         }
         own_names(&tree, &mut sites);
-        // What several share by an anchor is one.
-        let mut by_node: BTreeMap<NodeId, Site> = BTreeMap::new();
+        // What is found in several ways is one.
+        let mut by_nodes: BTreeMap<(NodeId, Vec<NodeId>), Site> = BTreeMap::new();
         for site in sites {
-            by_node.entry(site.node()).or_insert(site);
+            by_nodes.entry((site.node(), site.nodes())).or_insert(site);
         }
-        Ok(Manifest { file, text, tree, sites: by_node.into_values().collect() })
+        Ok(Manifest { file, text, tree, sites: by_nodes.into_values().collect() })
     }
 
     /// The images that are named.
@@ -210,13 +222,18 @@ impl<'t> Manifest<'t> {
 
     fn edited(&self, pins: &Pins, tags: Tags) -> Pinned {
         let (mut edits, mut changes, mut left) = (Vec::new(), Vec::new(), Vec::new());
-        for site in &self.sites {
-            let (position, from) = (self.tree.position(site.node()), site.text(&self.tree));
-            match site.pin(&self.tree, self.text, pins, tags) {
-                Ok(pinned) if pinned.edits.is_empty() => {}
+        let mut all: Vec<_> = self.sites.iter().map(|site| site.pin(&self.tree, self.text, pins, tags)).collect();
+        shared::leave(&self.tree, &self.sites, &mut all);
+        for (site, pinned) in self.sites.iter().zip(all) {
+            let (position, from) = (self.tree.position(site.node()), hide_credentials(&site.text(&self.tree)));
+            match pinned {
+                Ok(pinned) if pinned.is_as_it_was() => {}
                 Ok(pinned) => {
-                    edits.extend(pinned.edits);
+                    edits.extend(pinned.set.into_iter().map(|(_, edit)| edit).chain(pinned.added));
                     changes.push(Change { position, from, to: pinned.to });
+                }
+                Err(Why::NoReference(what)) => {
+                    left.push(Left { position, reference: from, why: Why::NoReference(hide_credentials(&what)) });
                 }
                 Err(why) => left.push(Left { position, reference: from, why }),
             }

@@ -4,7 +4,7 @@ use super::document::{NodeId, Tree};
 use super::edit::{self, Edit};
 use super::{Mention, OWN, Pin, Pins, Tags, Why, kustomize};
 
-/// A place of a document that names an image. Its nodes are scalars, never aliases.
+/// A place of a document that names an image. Its nodes are scalars, or aliases of scalars.
 pub(super) enum Site {
     /// One scalar that is a reference.
     Reference(NodeId),
@@ -16,8 +16,19 @@ pub(super) enum Site {
 
 /// What pins a place, and what it says then.
 pub(super) struct PinnedSite {
-    pub(super) edits: Vec<Edit>,
+    /// Scalars, or aliases of scalars, that get another value.
+    pub(super) set: Vec<(NodeId, Edit)>,
+    /// What is put where nothing is.
+    pub(super) added: Option<Edit>,
+    /// What it says then.
     pub(super) to: String,
+}
+
+impl PinnedSite {
+    /// Whether it says that already.
+    pub(super) fn is_as_it_was(&self) -> bool {
+        self.set.is_empty() && self.added.is_none()
+    }
 }
 
 impl Site {
@@ -53,7 +64,11 @@ impl Site {
             }
             // The digest of its own key counts.
             if !digest.is_empty() {
-                text = format!("{}@{digest}", text.split('@').next().unwrap_or_default());
+                // What is in front of another `@` is a password.
+                let is_digest = |behind: &str| behind.is_empty() || behind.starts_with("sha");
+                let name =
+                    text.rsplit_once('@').filter(|(_, behind)| is_digest(behind)).map_or(&*text, |(name, _)| name);
+                text = format!("{name}@{digest}");
             }
             text
         };
@@ -98,9 +113,9 @@ impl Site {
             (Mention::Own(_), Some(repository)) => Some(repository),
             _ => None,
         };
-        let mut edits = Vec::new();
+        let (mut edits, mut added) = (Vec::new(), None);
         let mut set = |node: NodeId, value: &str| -> Result<(), Why> {
-            edits.extend(edit::set(tree, node, value)?);
+            edits.extend(edit::set(tree, node, value)?.map(|edit| (node, edit)));
             Ok(())
         };
         let to = match self {
@@ -138,12 +153,12 @@ impl Site {
                 }
                 match place {
                     Some(place) => set(*place, &digest)?,
-                    None => edits.push(kustomize::add_digest(tree, text, *entry, &digest)?),
+                    None => added = Some(kustomize::add_digest(tree, text, *entry, &digest)?),
                 }
                 self.with(tree, own.map(|own| own.name()), &digest)
             }
         };
-        Ok(PinnedSite { edits, to })
+        Ok(PinnedSite { set: edits, added, to })
     }
 
     /// What it comes to with that digest.

@@ -114,6 +114,70 @@ fn what_cannot_be_changed_byte_for_byte_is_left() {
     );
 }
 
+/// What is left of a text, which is all of it.
+#[track_caller]
+fn all_left(file: &str, text: &str) -> Vec<String> {
+    let done = pinned(file, text, Tags::Kept);
+    assert_eq!(done.text, text);
+    done.left.iter().map(|left| format!("{} {:?}", left.reference, left.why)).collect()
+}
+
+#[test]
+fn what_something_else_shares_is_left() {
+    let other =
+        "t: &t v1\na: {image: {repository: r.io/shop/web, tag: *t}}\nb: {image: {repository: r.io/o, tag: *t}}\n";
+    assert_eq!(all_left("values.yaml", other), ["r.io/shop/web:v1 Shared", "r.io/o:v1 Unnamed"]);
+    let label = "image: {repository: r.io/shop/web, tag: &v v1}\nmetadata: {labels: {v: *v}}\n";
+    assert_eq!(all_left("values.yaml", label), ["r.io/shop/web:v1 Shared"]);
+    let key = "image: &v r.io/shop/web:v1\nx: {*v : 1}\n";
+    assert_eq!(all_left("values.yaml", key), ["r.io/shop/web:v1 Shared"]);
+    let annotation = "image: &v r.io/shop/web:v1\nmetadata: {annotations: {v: *v}}\n";
+    assert_eq!(all_left("values.yaml", annotation), ["r.io/shop/web:v1 Shared"]);
+    let merged = "a: {image: &i {repository: r.io/shop/web, tag: v1}}\nb: {image: {<<: *i, repository: r.io/o}}\n";
+    assert_eq!(all_left("values.yaml", merged)[0], "r.io/shop/web:v1 Shared");
+    // One repository with two tags, and one of them for two repositories: none of the three can be.
+    let chain = "images:\n- {name: a, newName: &w lapstrake://web, newTag: v1, digest: &d \"\"}\n- {name: b, newName: *w}\n- {name: r.io/o, digest: *d}\n";
+    assert_eq!(all_left("kustomization.yaml", chain)[..2], ["lapstrake://web:v1 Shared", "lapstrake://web Shared"]);
+}
+
+#[test]
+fn what_is_to_be_the_same_everywhere_is_shared() {
+    check(
+        "values.yaml",
+        "a: {image: {repository: r.io/shop/web, tag: &t v1}}\nb: {image: {repository: r.io/shop/web, tag: *t}}\n",
+        "a: {image: {repository: r.io/shop/web, tag: &t v1@WEB}}\nb: {image: {repository: r.io/shop/web, tag: *t}}\n",
+    );
+    // One repository, several tags: each is a place of its own.
+    check(
+        "values.yaml",
+        "a: {image: {repository: &r r.io/shop/server, tag: k8s}}\nb: {image: {repository: *r, tag: docker}}\n",
+        "a: {image: {repository: &r r.io/shop/server, tag: k8s@K8S}}\nb: {image: {repository: *r, tag: docker@WEB}}\n",
+    );
+    check(
+        "values.yaml",
+        "ref: &ref lapstrake://web\nimage: *ref\nargs: [--image, *ref]\n",
+        "ref: &ref r.io/shop/web@WEB\nimage: *ref\nargs: [--image, *ref]\n",
+    );
+}
+
+#[test]
+fn a_line_without_an_end_gets_that_of_the_others() {
+    check(
+        "kustomization.yaml",
+        "images:\r\n- name: r.io/shop/web\r\n  newTag: v1",
+        "images:\r\n- name: r.io/shop/web\r\n  newTag: v1\r\n  digest: WEB",
+    );
+}
+
+#[test]
+fn passwords_are_not_told() {
+    let text = "a: {image: 'u:s3cret@r.io/x:1'}\nb: {image: 'https://u:s3cret@r.io/x:1'}\nc: {image: {repository: 'u:s3cret@r.io/x', tag: v1, digest: 'sha256:00'}}\n";
+    let done = pinned("values.yaml", text, Tags::Kept);
+    assert_eq!(done.left.len(), 3);
+    assert!(!format!("{:?}", done.left).contains("s3cret"), "{:?}", done.left);
+    assert!(done.left[0].reference.ends_with("***@r.io/x:1"), "{:?}", done.left);
+}
+
 #[test]
 fn a_tag_can_be_dropped() {
     let text = "services: {a: {image: \"r.io/shop/web:v1\"}}\n";

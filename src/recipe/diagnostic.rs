@@ -352,7 +352,7 @@ fn star(text: &mut String, range: Range<usize>) {
 /// and all of `user:secret` in front of one; and over what follows the `?` of an address, which may be a token. A digest
 /// (`@sha256:`) is none; an `@` that is written as an escape has no other purpose. Rather too much is hidden than too little.
 /// The number of bytes stays.
-pub(crate) fn hide_credentials(text: &str) -> String {
+pub fn hide_credentials(text: &str) -> String {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '<' | '>');
     let mut shown = String::with_capacity(text.len());
     for word in text.split_inclusive(ends) {

@@ -40,7 +40,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use base::{Base, ImageName, Place};
-pub(crate) use diagnostic::hide_credentials;
+pub use diagnostic::hide_credentials;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Sources, Style};
 pub use environment::{EnvValue, EnvWarning, Environment};
 pub use image::{Image, Labels, Setting};

@@ -36,6 +36,7 @@ mod python_indexes;
 mod report;
 mod reproducible;
 mod resolve;
+mod resolve_inputs;
 mod second_builds;
 mod secrets;
 mod semantics;

@@ -20,7 +20,7 @@ pub(super) fn is_one(tree: &Tree, document: NodeId) -> bool {
 pub(super) fn sites(tree: &Tree, document: NodeId, sites: &mut Vec<Site>) {
     let Some(services) = tree.get(document, "services") else { return };
     let images = tree.entries(services).iter().filter_map(|(_, service)| image(tree, *service, 0));
-    sites.extend(images.filter(|image| tree.scalar(*image).is_some()).map(|image| Site::Reference(image)));
+    sites.extend(images.filter(|image| tree.scalar(*image).is_some()).map(Site::Reference));
 }
 
 /// The image of a service: its own, or that of what it merges, the first that has one.

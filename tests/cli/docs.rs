@@ -57,6 +57,7 @@ const SCENES: &[(&str, &str, Scene)] = &[
     ("docs/migrate.md", "From a Dockerfile to a recipe", Scene::Dockerfiles),
     ("docs/migrate.md", "Is it the same image?", Scene::Pushed),
     ("docs/packages.md", "The lock", Scene::Packages),
+    ("docs/reproducibility.md", "From staging to production", Scene::Pushed),
     ("docs/reproducibility.md", "Checking it", Scene::Pushed),
 ];
 

@@ -498,6 +498,7 @@ fn forged_bytecode_in_the_cache_is_believed_by_no_verification() {
     let short = version.rsplit_once('.').unwrap().0.to_owned();
     system(&short, &format!("{version}-1"), "2.36-9", "amd64").layout(&project.path("ctx/base"));
     project.recipe(&app("oci:base", "{ wheels = [\"dist/*.whl\"], compile = true }"));
+    project.run(&["lock", "--cache-dir", "cache"]).ok();
     let honest = project.run(&["build", "-o", "oci:out", "--cache-dir", "cache"]).ok().digests();
     let mut forged = 0;
     for entry in fs::read_dir(project.path("cache/made-v1/bytecode")).unwrap() {

@@ -120,6 +120,9 @@ impl Images {
             builder.forbidden.push(directory);
         }
         let (built, _) = builder.build(&wanted).map_err(failure)?;
+        reporter.note(
+            "the digests are those of what this machine builds: where it was not pushed, `lapstrake build --push` comes first",
+        );
         let pins = built.iter().flat_map(|image| {
             let name = metadata_key(&image.name);
             pins_of(Some(&name), &image.artifact.names, image.artifact.digest())

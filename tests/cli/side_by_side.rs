@@ -99,7 +99,7 @@ fn the_first_error_is_told_and_nothing_is_written() {
 
 /// A base in a registry, and the digest of its one layer.
 fn push(registry: &FakeRegistry, repository: &str) -> String {
-    let base = Base::of(Tar::new().dir("lib/", 0o755, 0, 0).file("lib/tool", 0o755, repository).end());
+    let base = Base::of(Tar::new().dir("lib/", 0o755, 0, 0).file("lib/tool", 0o755, repository).dir("srv/", 0o750, 7, 7).end());
     let mut blobs = std::collections::BTreeMap::new();
     let descriptor = base.blobs(&mut blobs);
     let digest = descriptor["digest"].as_str().unwrap();
@@ -121,7 +121,7 @@ fn what_one_image_asks_of_a_pinned_base_is_no_business_of_another() {
     let name = registry.name();
     let recipe = |asking: &[usize]| -> String {
         let image = |number: usize| {
-            let path = if asking.contains(&number) { "/lib/deep" } else { "/lib" };
+            let path = if asking.contains(&number) { "/srv/deep" } else { "/lib" };
             format!(
                 "[images.s{number}]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/s{number}\"\n\
                  [[images.s{number}.layers]]\nfiles = {{ \"{path}/x\" = \"{number}\" }}\n"
@@ -143,7 +143,7 @@ fn what_one_image_asks_of_a_pinned_base_is_no_business_of_another() {
     let alone = build("1", "cache-1");
     assert_eq!((alone.1.len(), alone.2), (asking.len(), 1), "{alone:?}");
     for (line, number) in alone.1.iter().zip(asking) {
-        assert!(line.contains(&format!("s{number}: the base is read: /lib/deep")), "{line}");
+        assert!(line.contains(&format!("s{number}: the base is read: /srv")), "{line}");
     }
     for round in 0..4 {
         assert_eq!(build("8", &format!("cache-8-{round}")), alone);
@@ -168,7 +168,7 @@ fn nothing_is_lost_from_the_lock_where_an_image_begins_again() {
     project.run(&["lock"]).ok();
     let before = fs::read_to_string(project.path("lapstrake.lock")).unwrap();
     assert!(before.contains("\"team/tools:1\""), "{before}");
-    project.recipe(&recipe("/lib/deep"));
+    project.recipe(&recipe("/srv/deep"));
     let run = project.run(&["build", "-o", "oci:out", "--cache-dir", "cold"]).ok();
     assert!(run.told().contains("the base is read"), "{}", run.told());
     assert_eq!(fs::read_to_string(project.path("lapstrake.lock")).unwrap(), before);

@@ -101,7 +101,14 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
     tell(&done, args.strict, &reporter)?;
     if args.check {
         let changed = done.iter().filter(|(_, pinned)| !pinned.changes.is_empty()).count();
+        let unsure = done.iter().flat_map(|(_, pinned)| &pinned.left).filter(|left| left.is_unsure()).count();
         return match changed {
+            0 if unsure > 0 => Err(Failure::told(
+                Code::Different,
+                ErrorCode::Differs,
+                format!("of {unsure} references it cannot be told whether they are what was built"),
+            )
+            .hint("write their tags too (`repository:tag@sha256:…`): then they can be moved")),
             0 => Ok(()),
             1 => Err(different("1 file has references that are not pinned to what was built")),
             _ => Err(different(&format!("{changed} files have references that are not pinned to what was built"))),

@@ -140,6 +140,11 @@ impl Left {
     pub fn is_own(&self) -> bool {
         self.reference.starts_with(OWN)
     }
+
+    /// Whether it may be one of the images that are known, and it cannot be told.
+    pub fn is_unsure(&self) -> bool {
+        matches!(self.why, Why::NoTags | Why::DigestAlone)
+    }
 }
 
 /// A text with digests.

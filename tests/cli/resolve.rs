@@ -73,6 +73,18 @@ fn digests_come_from_the_recipe_a_file_or_a_layout_and_are_the_same() {
     assert!(run.told().contains("the tags are not known"), "{}", run.told());
 }
 
+/// Would fail if a pin that cannot be told from another passed for one that is current.
+#[test]
+fn a_check_does_not_pass_what_it_cannot_tell() {
+    let (p, [_, docker, _]) = project();
+    let old = format!("sha256:{}", "0".repeat(64));
+    p.write("s.yaml", format!("services: {{s: {{image: registry.example.com/server@{old}}}}}\n"));
+    let run = p.run(&["resolve", "--check", "-k", "s.yaml"]).code(6);
+    assert!(run.told().contains("of 1 references it cannot be told"), "{}", run.told());
+    p.write("s.yaml", format!("services: {{s: {{image: registry.example.com/server@{docker}}}}}\n"));
+    p.run(&["resolve", "--check", "-k", "s.yaml"]).ok();
+}
+
 /// One of two images that share a repository was pushed: its digest is not the other's.
 #[test]
 fn references_without_tags_say_no_more_than_the_recipe_does() {

@@ -99,7 +99,9 @@ fn the_first_error_is_told_and_nothing_is_written() {
 
 /// A base in a registry, and the digest of its one layer.
 fn push(registry: &FakeRegistry, repository: &str) -> String {
-    let base = Base::of(Tar::new().dir("lib/", 0o755, 0, 0).file("lib/tool", 0o755, repository).dir("srv/", 0o750, 7, 7).end());
+    let base = Base::of(
+        Tar::new().dir("lib/", 0o755, 0, 0).file("lib/tool", 0o755, repository).dir("srv/", 0o750, 7, 7).end(),
+    );
     let mut blobs = std::collections::BTreeMap::new();
     let descriptor = base.blobs(&mut blobs);
     let digest = descriptor["digest"].as_str().unwrap();

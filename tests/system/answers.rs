@@ -53,7 +53,7 @@ fn what_was_pushed_is_explained_forecast_verified_and_shown_as_it_is() {
             assert!(packages.iter().any(|package| package["kind"] == kind), "{name}: {kind}");
         }
         let passwd = ok(lapstrake().args(["inspect", "--cat", "/etc/passwd", &reference]));
-        assert!(passwd.starts_with("root:x:0:0:"), "{passwd}");
+        assert!(passwd.starts_with("root:"), "{passwd}");
 
         let same = json(lapstrake().args([
             "diff",

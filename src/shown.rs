@@ -40,6 +40,16 @@ impl Shown {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The text without the backquotes, for places that set it apart themselves.
+    pub fn bare(&self) -> &str {
+        self.0.strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or(&self.0)
+    }
+}
+
+/// A text made fit for a message, without backquotes around it.
+pub fn bare(text: &str) -> String {
+    Shown::new(text.as_bytes()).bare().to_owned()
 }
 
 impl fmt::Display for Shown {

@@ -7,7 +7,7 @@ use lapstrake::difference::{
 use lapstrake::oci::{Descriptor, DiffId, Digest};
 use lapstrake::place::{ArchiveKind, Artifact, Document, Image, Place};
 use lapstrake::report::Reporter;
-use lapstrake::shown::Shown;
+use lapstrake::shown::bare;
 use lapstrake::store::BlobStore;
 use serde_json::{Value, json};
 
@@ -176,7 +176,7 @@ impl Comparison {
     pub(super) fn first(&self) -> Option<String> {
         let several = self.platforms.len() > 1;
         let told = |platform: &Platform| {
-            let name = clean(&platform.name);
+            let name = bare(&platform.name);
             Some(match (&platform.sides, &platform.difference) {
                 (_, Some(difference)) if several => format!("{name}: {}", first_of(difference)?),
                 (_, Some(difference)) => first_of(difference)?,
@@ -204,21 +204,21 @@ impl Comparison {
         }
         let mut out = String::new();
         for (sign, name, digest) in [("-", first, self.digests[0]), ("+", second, self.digests[1])] {
-            out.push_str(&format!("{sign} {}  {digest}\n", clean(name)));
+            out.push_str(&format!("{sign} {}  {digest}\n", bare(name)));
         }
         for difference in self.index.iter().filter(|_| self.platforms.iter().all(Platform::is_same)) {
             out.push_str(&format!("  {}\n", words(difference)));
         }
         for platform in &self.platforms {
-            let name = clean(&platform.name);
+            let name = bare(&platform.name);
             match (&platform.sides, &platform.difference) {
                 (_, Some(_)) if platform.is_same() => out.push_str(&format!("{name}  the same\n")),
                 (sides, Some(difference)) => {
                     out.push_str(&format!("{name}\n"));
                     image_text(sides, difference, all, &mut out);
                 }
-                ([Some(_), _], None) => out.push_str(&format!("{name}  only in {}\n", clean(first))),
-                _ => out.push_str(&format!("{name}  only in {}\n", clean(second))),
+                ([Some(_), _], None) => out.push_str(&format!("{name}  only in {}\n", bare(first))),
+                _ => out.push_str(&format!("{name}  only in {}\n", bare(second))),
             }
         }
         out
@@ -310,12 +310,12 @@ pub(super) fn entry_json(entry: &Entry) -> Value {
 
 /// `env PORT: 8080 → 9090`.
 fn words(Difference { of, first, second }: &Difference) -> String {
-    let of = clean(of);
+    let of = bare(of);
     match (first, second) {
-        (None, Some(second)) => format!("{of} is new: {}", clean(second)),
-        (Some(first), None) => format!("{of} is gone: {}", clean(first)),
+        (None, Some(second)) => format!("{of} is new: {}", bare(second)),
+        (Some(first), None) => format!("{of} is gone: {}", bare(first)),
         (first, second) => {
-            let side = |side: &Option<String>| clean(side.as_deref().unwrap_or_default());
+            let side = |side: &Option<String>| bare(side.as_deref().unwrap_or_default());
             format!("{of}: {} → {}", side(first), side(second))
         }
     }
@@ -346,7 +346,7 @@ fn how(change: &Change, first: &Entry, second: &Entry) -> String {
             format!("contents ({} → {})", bytes(*from), bytes(*to))
         }
         ("target", Standing::Symlink(from), Standing::Symlink(to)) => {
-            let [from, to] = [from, to].map(|target| clean(&String::from_utf8_lossy(target)));
+            let [from, to] = [from, to].map(|target| bare(&String::from_utf8_lossy(target)));
             format!("target {from} → {to}")
         }
         ("capabilities", ..) => {
@@ -364,7 +364,7 @@ fn layer_words(LayerPair { fate, title, first, second }: &LayerPair) -> String {
         (Some(first), Some(second)) if first != second => format!("{first} → {second}"),
         (first, second) => second.or(first).unwrap_or_default(),
     };
-    let title = title.as_deref().map_or_else(|| "a layer without a line of history".to_owned(), clean);
+    let title = title.as_deref().map_or_else(|| "a layer without a line of history".to_owned(), bare);
     format!("{:<12}  {title}  {sizes}", fate.word())
 }
 
@@ -425,7 +425,7 @@ fn row_text(row: &Row<'_>) -> String {
             let Change { path, first, second } = change;
             let told = |entry: &Entry| match &entry.what {
                 Standing::File { length, .. } => bytes(*length),
-                Standing::Symlink(target) => format!("-> {}", clean(&String::from_utf8_lossy(target))),
+                Standing::Symlink(target) => format!("-> {}", bare(&String::from_utf8_lossy(target))),
                 other => other.word().to_owned(),
             };
             match (first, second) {
@@ -446,9 +446,4 @@ fn count_text(Count { added, removed, changed }: Count) -> String {
 
 fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
-}
-
-/// A foreign text on one line, with nothing in it that a terminal would obey.
-fn clean(text: &str) -> String {
-    Shown::new(text.as_bytes()).as_str().trim_matches('`').to_owned()
 }

@@ -14,7 +14,7 @@ use lapstrake::oci::{Descriptor, Digest, Platform};
 use lapstrake::place::{BlobSource, Image, ImageSource, Pick, Place, SourceError, select_image};
 use lapstrake::remote::{Candidates, Open, PushedLayers};
 use lapstrake::report::Reporter;
-use lapstrake::shown::Shown;
+use lapstrake::shown::{Shown, bare};
 use serde_json::{Value, json};
 
 use super::args::{BuildArgs, ExplainArgs, Global};
@@ -311,9 +311,9 @@ impl Told {
         let changed: Vec<String> = settings
             .iter()
             .map(|difference| match (&difference.first, &difference.second) {
-                (None, _) => format!("{} is new", clean(&difference.of)),
-                (_, None) => format!("{} is gone", clean(&difference.of)),
-                _ => format!("{} changed", clean(&difference.of)),
+                (None, _) => format!("{} is new", bare(&difference.of)),
+                (_, None) => format!("{} is gone", bare(&difference.of)),
+                _ => format!("{} changed", bare(&difference.of)),
             })
             .collect();
         let fate = match (&self.before, changed.is_empty()) {
@@ -367,9 +367,9 @@ fn base_text(fate: &BaseFate, layers: usize) -> String {
         BaseFate::Same => "reused".to_owned(),
         BaseFate::New => "new".to_owned(),
         BaseFate::Moved { name, from, to, kept } => {
-            let name = name.as_ref().map(|name| format!(" {}", clean(name))).unwrap_or_default();
+            let name = name.as_ref().map(|name| format!(" {}", bare(name))).unwrap_or_default();
             let digests = match (from, to) {
-                (Some(from), Some(to)) if from != to => format!(": {} → {}", clean(from), clean(to)),
+                (Some(from), Some(to)) if from != to => format!(": {} → {}", bare(from), bare(to)),
                 _ => String::new(),
             };
             let kept = match kept {
@@ -398,7 +398,7 @@ fn changes_text(changes: &Changes) -> String {
         parts_of_text.push(format!("the recipe's layer was {}", Shown::new(was.as_bytes())));
     }
     if let Some(unread) = unread {
-        parts_of_text.push(format!("what changed is not known: {}", clean(unread)));
+        parts_of_text.push(format!("what changed is not known: {}", bare(unread)));
     }
     if packages.is_empty() {
         let files: Vec<String> = files.iter().map(ToString::to_string).collect();
@@ -460,14 +460,9 @@ fn some_of(all: &[String]) -> String {
 /// A title that leaves room for what is told.
 fn short(title: &str) -> String {
     const WIDTH: usize = 48;
-    let title = clean(title);
+    let title = bare(title);
     match title.chars().count() {
         0..=WIDTH => title,
         _ => format!("{}…", title.chars().take(WIDTH - 1).collect::<String>()),
     }
-}
-
-/// A foreign text on one line, with nothing in it that a terminal would obey.
-fn clean(text: &str) -> String {
-    Shown::new(text.as_bytes()).as_str().trim_matches('`').to_owned()
 }

@@ -11,7 +11,7 @@ use lapstrake::code::ErrorCode;
 use lapstrake::host::open_regular;
 use lapstrake::manifests::{Manifest, ManifestError, Pinned, Tags, joined};
 use lapstrake::report::Reporter;
-use lapstrake::shown::Shown;
+use lapstrake::shown::bare;
 use lapstrake::unfinished;
 use walkdir::WalkDir;
 
@@ -120,18 +120,13 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
     }
 }
 
-/// Text of a file, or its name, on one line and harmless to a terminal.
-fn shown(text: &str) -> String {
-    Shown::new(text.as_bytes()).as_str().trim_matches('`').to_owned()
-}
-
 fn different(text: &str) -> Failure {
     Failure::told(Code::Different, ErrorCode::Differs, text).hint("`lapstrake resolve --in-place` writes the digests")
 }
 
 fn wrong(text: &Text, error: &ManifestError) -> Failure {
     let failure =
-        Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", shown(&text.name), error.position));
+        Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", bare(&text.name), error.position));
     match text.text.contains("{{") {
         true => failure.hint("a template is no YAML: resolve the values, or what `helm template` makes of it"),
         false => failure,
@@ -143,11 +138,11 @@ fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome 
     let mut failed = Vec::new();
     for (text, pinned) in done {
         for change in &pinned.changes {
-            let (from, to) = (shown(&change.from), shown(&change.to));
-            reporter.note(format!("{}:{}: {from} is now {to}", shown(&text.name), change.position));
+            let (from, to) = (bare(&change.from), bare(&change.to));
+            reporter.note(format!("{}:{}: {from} is now {to}", bare(&text.name), change.position));
         }
         for left in &pinned.left {
-            let (name, reference) = (shown(&text.name), shown(&left.reference));
+            let (name, reference) = (bare(&text.name), bare(&left.reference));
             let told = format!("{name}:{}: {reference} is left: {}", left.position, left.why);
             match strict || left.is_own() {
                 true => failed.push(told),
@@ -189,7 +184,7 @@ fn read_all(args: &ResolveArgs) -> Outcome<Vec<Text>> {
 }
 
 pub(super) fn failed_to(what: &str, name: &str, error: io::Error) -> Failure {
-    Failure::told(Code::Failed, ErrorCode::Unreadable, format!("{what} {}: {error}", shown(name)))
+    Failure::told(Code::Failed, ErrorCode::Unreadable, format!("{what} {}: {error}", bare(name)))
 }
 
 pub(super) fn read(name: &str, from: impl Read) -> Outcome<String> {
@@ -239,14 +234,14 @@ fn replace_all(done: &[(&Text, Pinned)], reporter: &Reporter) -> Outcome {
             return Err(failed(io::Error::other("it is no regular file")));
         }
         if there.nlink() > 1 {
-            reporter.note(format!("{} has other names (hard links): they keep the old text", shown(&text.name)));
+            reporter.note(format!("{} has other names (hard links): they keep the old text", bare(&text.name)));
         }
         staged.push((*text, stage(path, &pinned.text).map_err(failed)?));
     }
     // Building took its time, and somebody may have gone on editing.
     for (text, (_, path)) in &staged {
         if fs::read(path).map_err(|error| failed_to("reading", &text.name, error))? != text.text.as_bytes() {
-            let told = format!("{} was changed since it was read", shown(&text.name));
+            let told = format!("{} was changed since it was read", bare(&text.name));
             return Err(Failure::told(Code::Failed, ErrorCode::Changed, told).hint("run `lapstrake resolve` again"));
         }
     }

@@ -1,6 +1,6 @@
 //! `build --watch`: builds again whenever something changes that a build reads.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -39,16 +39,13 @@ pub(super) fn forever(
 ) -> Outcome {
     let (sender, changes) = mpsc::channel();
     let mut watcher = notify::recommended_watcher(sender).map_err(|error| failure(&error))?;
-    let mut watched = BTreeSet::new();
+    let mut watched = BTreeMap::new();
     loop {
         // Watched first, so that no change falls between the build and the watching.
-        let (mut wanted, own) = directories(global, args);
-        // Of two ways to watch one directory, the one that sees more.
-        wanted.sort_by_key(|(_, mode)| *mode != RecursiveMode::Recursive);
-        for (directory, mode) in wanted {
-            if watched.insert((directory.clone(), mode == RecursiveMode::Recursive))
-                && (mode == RecursiveMode::Recursive || !watched.contains(&(directory.clone(), true)))
-            {
+        let (wanted, own) = directories(global, args);
+        for (directory, is_whole) in wanted {
+            if watched.insert(directory.clone(), is_whole) != Some(is_whole) {
+                let mode = if is_whole { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
                 watcher.watch(&directory, mode).map_err(|error| failure(&error))?;
             }
         }
@@ -114,9 +111,10 @@ fn is_inside_git(path: &Path) -> bool {
         }
 }
 
-/// What a build reads, as far as the recipe can be read, and what it writes.
-fn directories(global: &Global, args: &BuildArgs) -> (Vec<(PathBuf, RecursiveMode)>, Own) {
-    let mut read = vec![(parent(&global.file), RecursiveMode::NonRecursive)];
+/// The directories that a build reads, as far as the recipe can be read, each with whether all below it matters; and what
+/// a build writes.
+fn directories(global: &Global, args: &BuildArgs) -> (BTreeMap<PathBuf, bool>, Own) {
+    let mut named = vec![(parent(&global.file), false)];
     let files = [&args.metadata_file, &args.iidfile, &args.digest_file, &args.image_refs];
     let mut written: Vec<PathBuf> = files.into_iter().flatten().cloned().collect();
     written.extend(std::env::var_os("GITHUB_OUTPUT").map(PathBuf::from));
@@ -125,8 +123,8 @@ fn directories(global: &Global, args: &BuildArgs) -> (Vec<(PathBuf, RecursiveMod
     written.extend([1, 2].iter().filter_map(|stream| std::fs::read_link(format!("/proc/self/fd/{stream}")).ok()));
     let default = (args.output.is_empty() && !args.push && args.load.is_none()).then(|| DEFAULT_OUTPUT.to_owned());
     if let Ok((recipe, inputs)) = load_recipe(global, &args.set) {
-        read.push((recipe.context.clone(), RecursiveMode::Recursive));
-        read.extend(recipe.images.iter().flat_map(|image| bases(&recipe, image)));
+        named.push((recipe.context.clone(), true));
+        named.extend(recipe.images.iter().flat_map(|image| bases(&recipe, image)));
         // Names with placeholders are those of one image, and known when it is built.
         let outputs = args.output.iter().filter_map(|text| recipe::fill(text, &inputs, None).ok());
         let places = outputs.chain(default).filter_map(|text| Place::parse(&text).ok());
@@ -136,12 +134,16 @@ fn directories(global: &Global, args: &BuildArgs) -> (Vec<(PathBuf, RecursiveMod
             _ => None,
         }));
     }
-    let read = read.into_iter().filter_map(|(path, mode)| Some((path.canonicalize().ok()?, mode))).collect();
+    let mut read = BTreeMap::new();
+    for (path, is_whole) in named.into_iter().filter_map(|(path, is_whole)| Some((path.canonicalize().ok()?, is_whole)))
+    {
+        *read.entry(path).or_default() |= is_whole;
+    }
     (read, Own(written.iter().filter_map(|path| whole(path)).collect()))
 }
 
 /// Where the images are that an image stands on or copies from, where that is on this machine.
-fn bases(recipe: &Recipe, image: &recipe::Image) -> Vec<(PathBuf, RecursiveMode)> {
+fn bases(recipe: &Recipe, image: &recipe::Image) -> Vec<(PathBuf, bool)> {
     let sources = image.layers.iter().flat_map(|layer| &layer.sources);
     let copied = sources.flat_map(|source| match &source.value {
         recipe::Source::Image(items) => items.iter().map(|item| &item.value.from.value).collect(),
@@ -156,9 +158,9 @@ fn bases(recipe: &Recipe, image: &recipe::Image) -> Vec<(PathBuf, RecursiveMode)
         named.flat_map(|place| platforms.iter().filter_map(|platform| place.resolve(&platform.architecture).ok()));
     let path = |place| match place {
         recipe::Place::Registry(_) => None,
-        recipe::Place::Oci(path) => Some((recipe.context.join(path), RecursiveMode::Recursive)),
+        recipe::Place::Oci(path) => Some((recipe.context.join(path), true)),
         recipe::Place::OciArchive(path) | recipe::Place::DockerArchive(path) | recipe::Place::Archive(path) => {
-            Some((parent(&recipe.context.join(path)), RecursiveMode::NonRecursive))
+            Some((parent(&recipe.context.join(path)), false))
         }
     };
     places.filter_map(path).collect()

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::clean;
 use super::settings::Difference;
 use crate::oci::Digest;
+use crate::shown::bare;
 use crate::tree::{Capabilities, Node, NodeKind, Owner, Rootfs, TreePath};
 
 /// What stands at a path, as far as images are compared by it. Times are not: they say nothing of what an image does.
@@ -183,7 +183,7 @@ pub fn places(first: &Rootfs, second: &Rootfs, ignored: &[TreePath]) -> Vec<Diff
         if first.is_none() || second.is_none() {
             absent = Some((path, first.is_some()));
         }
-        found.push(Difference { of: clean(&path.to_string()), first, second });
+        found.push(Difference { of: bare(&path.to_string()), first, second });
     }
     found
 }
@@ -193,7 +193,7 @@ fn line(node: &Node) -> String {
         NodeKind::Directory => "directory",
         NodeKind::File(_) => "file",
         NodeKind::Symlink(target) => {
-            return format!("symlink to {}", clean(&String::from_utf8_lossy(target)));
+            return format!("symlink to {}", bare(&String::from_utf8_lossy(target)));
         }
         NodeKind::Special => "special",
     };

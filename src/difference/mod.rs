@@ -21,10 +21,3 @@ pub use packages::{Kind, PackageChange, Packages};
 pub use pairing::{Group, Line, Pairs, are_same, lines, name_of, pair, stem};
 pub(crate) use settings::facts;
 pub use settings::{Difference, of_documents, rest, settings};
-
-use crate::shown::Shown;
-
-/// A foreign text on one line, with nothing in it that a terminal would obey.
-fn clean(text: &str) -> String {
-    Shown::new(text.as_bytes()).as_str().trim_matches('`').to_owned()
-}

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::clean;
 use crate::python::PackageName;
+use crate::shown::bare;
 use crate::tree::TreePath;
 
 /// Whose packages.
@@ -45,10 +45,10 @@ pub struct PackageChange {
 
 impl fmt::Display for PackageChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = clean(&self.name);
+        let name = bare(&self.name);
         match (&self.from, &self.to) {
-            (Some(from), Some(to)) => write!(f, "{name} {} → {}", clean(from), clean(to)),
-            (None, Some(to)) => write!(f, "{name} {} is new", clean(to)),
+            (Some(from), Some(to)) => write!(f, "{name} {} → {}", bare(from), bare(to)),
+            (None, Some(to)) => write!(f, "{name} {} is new", bare(to)),
             (_, None) => write!(f, "{name} is gone"),
         }
     }

@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::clean;
 use super::image::Side;
 use crate::oci::{ContainerConfig, History};
+use crate::shown::bare;
 
 /// One thing in which two images differ, as it is written in them; [`fmt::Display`] makes it fit for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = |side: &Option<String>| side.as_deref().map_or_else(|| "-".to_owned(), clean);
-        write!(f, "{}\t{}\t{}", clean(&self.of), side(&self.first), side(&self.second))
+        let side = |side: &Option<String>| side.as_deref().map_or_else(|| "-".to_owned(), bare);
+        write!(f, "{}\t{}\t{}", bare(&self.of), side(&self.first), side(&self.second))
     }
 }
 

@@ -33,7 +33,7 @@ impl FileChange {
             (_, None) => FileFate::Gone,
             _ => FileFate::Changed(change.how()),
         };
-        let path = Shown::new(change.path.as_bytes()).as_str().trim_matches('`').to_owned();
+        let path = Shown::new(change.path.as_bytes()).bare().to_owned();
         FileChange { path, what }
     }
 }

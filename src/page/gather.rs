@@ -10,9 +10,9 @@ use super::shown;
 use super::sizes::{Branch, MAX_NODES, Sizes};
 use crate::base::{BaseError, Depth, LayerStack, Listing, StackLayer};
 use crate::content::Content;
-use crate::difference::{self, Kind};
+use crate::difference::{self, Kind, Line, Side};
 use crate::lock::Lock;
-use crate::oci::{Descriptor, DiffId, Digest, ImageConfig, annotation};
+use crate::oci::{DiffId, Digest, ImageConfig, annotation};
 use crate::place::{Artifact, BlobSource, Fallback, Image};
 use crate::report::Reporter;
 use crate::store::BlobStore;
@@ -229,7 +229,8 @@ impl Reading<'_> {
         let mut stack = LayerStack::new();
         let (mut numbers, mut total) = (Vec::new(), 0);
         let mut listings = Vec::new();
-        for line in lines(&subject.image) {
+        let side = Side::of(&subject.image, subject.bytes.clone());
+        for line in side.iter().flat_map(difference::lines) {
             let layer =
                 StackLayer { descriptor: line.descriptor.clone(), diff_id: line.diff_id, bytes: subject.bytes.clone() };
             let key = (layer.descriptor.digest, layer.diff_id);
@@ -335,28 +336,6 @@ impl Reading<'_> {
 
 fn read(content: &Content, path: &TreePath, image: &str) -> Result<Vec<u8>, PageError> {
     content.read_all(MAX_FILE).map_err(|source| PageError::File { path: path.clone(), image: image.to_owned(), source })
-}
-
-/// A layer with its line of history.
-struct Line<'a> {
-    descriptor: &'a Descriptor,
-    diff_id: DiffId,
-    created_by: Option<&'a str>,
-}
-
-/// The layers of an image, lowest first. Lines are counted from the top: a base's may be fewer than its layers.
-fn lines<'a>(image: &'a Image) -> Vec<Line<'a>> {
-    let Some(config) = &image.config else { return Vec::new() };
-    let mut history = config.history.iter().rev().filter(|line| !line.empty_layer);
-    let layers: Vec<_> = image.manifest.layers.iter().zip(&config.rootfs.diff_ids).collect();
-    let line = |(descriptor, diff_id): (&'a Descriptor, &'a DiffId)| Line {
-        descriptor,
-        diff_id: *diff_id,
-        created_by: history.next().and_then(|line| line.created_by.as_deref()),
-    };
-    let mut lines: Vec<Line<'a>> = layers.into_iter().rev().map(line).collect();
-    lines.reverse();
-    lines
 }
 
 fn layer_facts(line: &Line<'_>, listing: &Listing, asked: &Asked) -> LayerFacts {

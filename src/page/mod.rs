@@ -25,9 +25,7 @@ use crate::shown::Shown;
 
 /// A foreign text on one line, with nothing in it that hides or reorders what is beside it.
 fn shown(text: &[u8]) -> String {
-    let shown = Shown::new(text);
-    let text = shown.as_str();
-    text.strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or(text).to_owned()
+    Shown::new(text).bare().to_owned()
 }
 
 /// A size for people: `1.5 MiB`.

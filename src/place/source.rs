@@ -237,8 +237,7 @@ fn list(items: &[String]) -> String {
 }
 
 fn escaped(items: &[String]) -> String {
-    let shown: Vec<String> =
-        items.iter().map(|item| Shown::new(item.as_bytes()).as_str().trim_matches('`').to_owned()).collect();
+    let shown: Vec<String> = items.iter().map(|item| Shown::new(item.as_bytes()).bare().to_owned()).collect();
     shown.join(", ")
 }
 

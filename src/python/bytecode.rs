@@ -291,7 +291,7 @@ impl Compiler {
         self.process = Some(process);
         match kind {
             b'c' => Ok(Compiled::Bytecode(data)),
-            b'e' => Ok(Compiled::Invalid(Shown::new(&data).as_str().trim_matches('`').to_owned())),
+            b'e' => Ok(Compiled::Invalid(Shown::new(&data).bare().to_owned())),
             b'd' => Err(ended("died: the source is too deep, or needs too much memory")),
             _ => Err(ended("answered with what is no answer")),
         }

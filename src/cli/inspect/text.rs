@@ -1,12 +1,7 @@
 //! What is in an image, for people: the same as for machines, without braces.
 
-use lapstrake::shown::Shown;
+use lapstrake::shown::bare;
 use serde_json::Value;
-
-/// A foreign text on one line, with nothing in it that a terminal would obey.
-fn clean(text: &str) -> String {
-    Shown::new(text.as_bytes()).as_str().trim_matches('`').to_owned()
-}
 
 /// All of it; every package by name where `packages`.
 pub(super) fn text(all: &[Value], packages: bool) -> String {
@@ -25,7 +20,7 @@ pub(super) fn text(all: &[Value], packages: bool) -> String {
             }
             out.push_str(&format!("  image ID  {}\n  created   {}\n", word(&image["id"]), word(&image["created"])));
             if let Some(name) = image["base"]["name"].as_str() {
-                out.push_str(&format!("  base      {} {}\n", clean(name), word(&image["base"]["digest"])));
+                out.push_str(&format!("  base      {} {}\n", bare(name), word(&image["base"]["digest"])));
             }
             for (label, key) in [
                 ("user", "User"),
@@ -45,9 +40,9 @@ pub(super) fn text(all: &[Value], packages: bool) -> String {
                 for (name, value) in config[key].as_object().into_iter().flatten() {
                     match value {
                         Value::String(text) => {
-                            out.push_str(&format!("  {label:<9} {}={}\n", clean(name), clean(text)));
+                            out.push_str(&format!("  {label:<9} {}={}\n", bare(name), bare(text)));
                         }
-                        _ => out.push_str(&format!("  {label:<9} {}\n", clean(name))),
+                        _ => out.push_str(&format!("  {label:<9} {}\n", bare(name))),
                     }
                 }
             }
@@ -78,9 +73,9 @@ pub(super) fn text(all: &[Value], packages: bool) -> String {
 
 fn word(value: &Value) -> String {
     match value {
-        Value::String(text) => clean(text),
+        Value::String(text) => bare(text),
         Value::Null => "-".to_owned(),
-        other => clean(&other.to_string()),
+        other => bare(&other.to_string()),
     }
 }
 
@@ -120,7 +115,7 @@ fn largest_text(files: &[Value], out: &mut String) {
 
 /// Mode, owner, size and path of a file, and what else there is to it.
 pub(super) fn file_line(file: &Value) -> String {
-    let target = file["target"].as_str().map(|target| format!(" -> {}", clean(target))).unwrap_or_default();
+    let target = file["target"].as_str().map(|target| format!(" -> {}", bare(target))).unwrap_or_default();
     let capabilities = file["capabilities"].as_str().map(|text| format!(" [{text}]")).unwrap_or_default();
     let [mode, owner, size, path] = ["mode", "owner", "size", "path"].map(|key| word(&file[key]));
     format!("    {mode} {owner:>11} {size:>10} {path}{target}{capabilities}\n")

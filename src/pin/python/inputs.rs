@@ -193,7 +193,7 @@ impl Inputs {
     fn project(&mut self, path: &str, text: &str) -> Result<Vec<Requirement>, Error> {
         let project: toml::Table = text.parse().map_err(|error: toml::de::Error| Error::Pyproject {
             path: Shown::new(path.as_bytes()),
-            reason: Shown::new(error.message().as_bytes()).as_str().trim_matches('`').to_owned(),
+            reason: Shown::new(error.message().as_bytes()).bare().to_owned(),
         })?;
         let table = |keys: &[&str]| -> Option<&toml::Value> {
             let mut value = project.get(*keys.first()?)?;

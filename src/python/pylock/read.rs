@@ -20,10 +20,7 @@ impl FromStr for Pylock {
         let raw: RawLock = toml::from_str(text).map_err(|error| {
             // The error of the crate shows the line, which may hold a URL with credentials: only its words are kept.
             let line = error.span().map_or(0, |span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
-            PylockError::Toml(format!(
-                "{} (line {line})",
-                Shown::new(error.message().as_bytes()).as_str().trim_matches('`')
-            ))
+            PylockError::Toml(format!("{} (line {line})", Shown::new(error.message().as_bytes()).bare()))
         })?;
         if raw.lock_version.split('.').next() != Some("1") {
             return Err(PylockError::Version(Shown::new(raw.lock_version.as_bytes())));

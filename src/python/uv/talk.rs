@@ -39,7 +39,7 @@ pub(super) fn explain(talk: &str) -> UvError {
             .iter()
             .fold(line, |line, word| line.strip_prefix(word).unwrap_or(line).trim_start());
         let line = Shown::new(line.as_bytes());
-        let line = line.as_str().trim_matches('`');
+        let line = line.bare();
         if !line.is_empty() {
             lines.push(line.to_owned());
         }

@@ -6,7 +6,7 @@ export LAPSTRAKE_UV ?= $(CURDIR)/testdata/build/uv/bin/uv
 
 LAPSTRAKE := target/x86_64-unknown-linux-gnu/release/lapstrake
 
-.PHONY: demo test lint fuzz clean
+.PHONY: demo test lint deny fuzz clean
 
 # Builds lapstrake, and every recipe into ./lapstrake-out, as it is locked; what has left the mirror since is locked again.
 demo:
@@ -33,6 +33,10 @@ testdata/build/hello/hello: testdata/hello/hello.c
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+# Licences, sources, advisories and doubled versions of dependencies. Wants cargo-deny.
+deny:
+	cargo deny --log-level error check
 
 # A short run of every fuzzer; `fuzz/run SECONDS` makes longer ones of what was built. Wants cargo-fuzz and a nightly toolchain.
 fuzz:

@@ -30,6 +30,27 @@ pub struct Elf {
     pub runpath: Option<Vec<u8>>,
 }
 
+/// What a table of libraries asks of one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Whether it is of the 64-bit class.
+    pub wide: bool,
+    /// Whether its numbers are little-endian.
+    pub little: bool,
+    /// `e_type`
+    pub kind: u16,
+    /// Whether it has a dynamic section.
+    pub dynamic: bool,
+    /// `DT_SONAME`
+    pub soname: Option<Vec<u8>>,
+}
+
+impl From<Elf> for Head {
+    fn from(Elf { wide, little, kind, dynamic, soname, .. }: Elf) -> Self {
+        Head { wide, little, kind, dynamic, soname }
+    }
+}
+
 /// Why a file that starts as ELF files do is none.
 #[derive(Debug, thiserror::Error)]
 pub enum ElfError {

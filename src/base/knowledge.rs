@@ -10,6 +10,9 @@
 //! - /app                                nothing, and so nothing below it
 //! = /usr/local/bin                      nothing but what other lines say
 //! digest sha256:… /var/lib/dpkg/status  what a file holds
+//! elf 64 little 3 dynamic libz.so.1 /usr/lib/libz.so.1.2    what a library says of itself
+//! elf none /usr/lib/libc.so             a file that is none
+//! name libz.so.1                        all files of that name are told, or there are none
 //! ```
 //!
 //! Contents that layers of packages need are kept beside the lines ([`super::kept_files`]).
@@ -22,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::kept_files;
 use crate::content::Content;
+use crate::elf::Head;
 use crate::oci::Digest;
 use crate::shown::Shown;
 use crate::tree::{Known, Located, MODE_MASK, Node, NodeKind, Owner, TreePath};
@@ -176,7 +180,11 @@ impl Knowledge {
         for (path, digest) in &self.digests {
             lines.insert((path, 2), format!("digest {digest} {}", written_path(path)));
         }
-        std::iter::once(format!("layers {layers}")).chain(lines.into_values()).collect()
+        for (path, head) in self.known.heads() {
+            lines.insert((path, 3), head_line(path, head.as_ref()));
+        }
+        let names = self.known.names().iter().map(|name| format!("name {}", written(name)));
+        std::iter::once(format!("layers {layers}")).chain(lines.into_values()).chain(names).collect()
     }
 
     /// The contents that are kept, by path without the leading slash.
@@ -226,7 +234,7 @@ impl Knowledge {
         for line in &lines {
             reading.line(line).ok_or_else(|| wrong(line, "says nothing that can be understood"))?;
         }
-        let Reading { layers, mut nodes, absent, complete, digests } = reading;
+        let Reading { layers, mut nodes, absent, complete, digests, heads, names } = reading;
         for (path, text) in texts {
             let wrong = |why| KnowledgeError::Text { path: Shown::new(path.as_bytes()), why };
             let file = nodes.get_mut(path.as_bytes());
@@ -241,6 +249,7 @@ impl Knowledge {
             line: Shown::new(written_path(&contradiction.path).as_bytes()),
             why: contradiction.why.to_owned(),
         })?;
+        let known = known.with_heads(heads).with_names(names);
         let found = Knowledge { layers, known, digests, unsaid: Vec::new() };
         // Whatever is written in another way, twice or in another order is found here.
         let canonical = found.plain_lines();
@@ -286,6 +295,16 @@ fn node_line(path: &TreePath, Node { kind, mode, owner }: &Node) -> String {
         NodeKind::Symlink(target) => format!("l {mode:04o} {owner} {path} -> {}", written(target)),
         NodeKind::File(located) => format!("f {mode:04o} {owner} {} {path}", located.length()),
     }
+}
+
+fn head_line(path: &TreePath, head: Option<&Head>) -> String {
+    let path = written_path(path);
+    let Some(Head { wide, little, kind, dynamic, soname }) = head else { return format!("elf none {path}") };
+    let class = if *wide { "64" } else { "32" };
+    let order = if *little { "little" } else { "big" };
+    let linked = if *dynamic { "dynamic" } else { "static" };
+    let soname = soname.as_ref().map(|soname| format!("{} ", written(soname))).unwrap_or_default();
+    format!("elf {class} {order} {kind} {linked} {soname}{path}")
 }
 
 /// A path with its leading slash.
@@ -334,6 +353,17 @@ fn read_path(text: &str) -> Option<TreePath> {
     TreePath::parse(read_bytes(text.strip_prefix('/')?)?).ok()
 }
 
+/// What a library says of itself; words that mean nothing are found where the line is compared with what it stands for.
+fn read_head(class: &str, order: &str, kind: &str, linked: &str, soname: Option<Vec<u8>>) -> Option<Head> {
+    Some(Head {
+        wide: class == "64",
+        little: order == "little",
+        kind: kind.parse().ok()?,
+        dynamic: linked == "dynamic",
+        soname,
+    })
+}
+
 /// Lines that are being read.
 #[derive(Default)]
 struct Reading {
@@ -342,6 +372,8 @@ struct Reading {
     absent: BTreeSet<TreePath>,
     complete: BTreeSet<TreePath>,
     digests: BTreeMap<TreePath, Digest>,
+    heads: BTreeMap<TreePath, Option<Head>>,
+    names: BTreeSet<Vec<u8>>,
 }
 
 impl Reading {
@@ -363,6 +395,16 @@ impl Reading {
                 }
                 self.digests.insert(path, digest.parse().ok()?);
             }
+            ["elf", "none", path] => self.head(path, None)?,
+            ["elf", class, order, kind, linked, path] => {
+                self.head(path, read_head(class, order, kind, linked, None))?
+            }
+            ["elf", class, order, kind, linked, soname, path] => {
+                self.head(path, read_head(class, order, kind, linked, Some(read_bytes(soname)?)))?;
+            }
+            ["name", name] => {
+                self.names.insert(read_bytes(name)?);
+            }
             ["d", mode, owner, path] => self.node(mode, owner, path, |_| Some(NodeKind::Directory))?,
             ["s", mode, owner, path] => self.node(mode, owner, path, |_| Some(NodeKind::Special))?,
             ["l", mode, owner, path, "->", target] => {
@@ -374,6 +416,15 @@ impl Reading {
             })?,
             _ => return None,
         }
+        Some(())
+    }
+
+    fn head(&mut self, path: &str, head: Option<Head>) -> Option<()> {
+        let path = read_path(path)?;
+        if !matches!(self.nodes.get(&path)?.kind, NodeKind::File(_)) {
+            return None;
+        }
+        self.heads.insert(path, head);
         Some(())
     }
 
@@ -566,6 +617,63 @@ mod tests {
         let base = base(&[(b"etc/passwd", 0o644, text(&long)), (b"etc/group", 0o644, text("x"))]);
         base.get(&path("etc/passwd"));
         assert!(!learned(&base).texts().contains_key("etc/passwd"));
+    }
+
+    /// Fails where what a library says of itself is told as another, or a file of a name goes missing.
+    #[test]
+    fn libraries_are_told_by_their_heads_and_names() {
+        let file = || NodeKind::File(Located::Layer { layer: 0, offset: 512, length: 7 });
+        let mut base = base(&[
+            (b"lib/liba.so.1", 0o644, file()),
+            (b"lib/libb.so", 0o644, file()),
+            (b"lib/script.so", 0o644, file()),
+            (b"opt/x/liba.so.1", 0o644, file()),
+            (b"opt/y/liba.so.1", 0o777, NodeKind::Symlink((*b"../x/liba.so.1").into())),
+            (b"opt/z/liba.so.1/x", 0o644, file()),
+        ]);
+        let head = |soname: Option<&[u8]>| Head {
+            wide: soname.is_some(),
+            little: true,
+            kind: 3,
+            dynamic: soname.is_some(),
+            soname: soname.map(<[u8]>::to_vec),
+        };
+        let heads = [
+            ("lib/liba.so.1", Some(head(Some(b"lib a\n")))),
+            ("lib/libb.so", Some(head(None))),
+            ("lib/script.so", None),
+        ];
+        for (at, head) in &heads {
+            assert!(base.file(&path(at)).unwrap().is_some());
+            base.was_head_read(&path(at), head.as_ref());
+        }
+        assert_eq!(base.first_named(b"liba.so.1"), Some(path("lib/liba.so.1")));
+        assert_eq!(base.first_named(b"libnone.so"), None);
+        base.put(path("own"), Node { kind: file(), mode: 0o644, owner: Owner::ROOT });
+        base.was_head_read(&path("own"), None);
+        let learned = learned(&base);
+        assert_eq!(learned.unsaid(), []);
+        assert_eq!(learned.lines().iter().filter(|line| line.starts_with("elf ")).count(), 3);
+        let mut part = Rootfs::partial(learned.known().clone(), Misses::default());
+        for (at, head) in heads {
+            assert_eq!(part.kept_head(&path(at)), Some(head), "{at}");
+        }
+        for gone in ["lib/liba.so.1", "opt/x/liba.so.1", "opt/y/liba.so.1"] {
+            assert_eq!(part.first_named(b"liba.so.1"), Some(path(gone)));
+            part.remove(&path(gone));
+        }
+        assert_eq!(
+            (part.first_named(b"liba.so.1"), part.first_named(b"libnone.so"), part.missed()),
+            (None, None, None)
+        );
+        assert_eq!(part.first_named(b"libother.so"), None);
+        assert_eq!(part.missed(), Some(&Missed::Name(b"libother.so".to_vec())));
+        for wrong in ["elf none /lib", "elf 65 little 3 dynamic /lib/libb.so", "elf 64 little x static /lib/libb.so"] {
+            let mut lines = learned.lines();
+            let at = lines.iter().position(|line| line.starts_with("elf ")).unwrap();
+            lines.insert(at, wrong.to_owned());
+            assert!(Knowledge::parse(lines.iter().map(String::as_str), &learned.texts()).is_err(), "{wrong}");
+        }
     }
 
     /// Fails where a lock is silent about what builds from it will have to read.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::effects::ld_so_cache;
 use super::staging::{Staging, StagingError};
-use crate::elf::{self, Elf, ElfError};
+use crate::elf::{self, Elf};
 use crate::machine;
 use crate::shown::Shown;
 use crate::tree::{Located, Node, NodeKind, TreePath};
@@ -129,7 +129,7 @@ pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<
     let text = |path: &str| Ok::<_, StagingError>(staging.text(path).unwrap_or(None));
     // Asked only where a program needs a library.
     let directories = std::cell::OnceCell::new();
-    let (own, all) = (std::cell::OnceCell::new(), std::cell::OnceCell::new());
+    let own = std::cell::OnceCell::new();
     let mut missing = Vec::new();
     for (path, node) in staging.view().on_top() {
         let NodeKind::File(located @ Located::Content(_)) = &node.kind else { continue };
@@ -141,7 +141,7 @@ pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<
         if start.starts_with(b"#!") && node.mode & 0o111 != 0 {
             missing.extend(shebang(staging, path, located)?);
         } else if start == b"\x7fELF"
-            && let Some(elf) = read(staging, path, located)?
+            && let Some(elf) = staging.elf(path, located)?
         {
             if elf.machine != machine {
                 missing.push(Missing::Machine { file: path.clone(), machine: elf.machine });
@@ -166,8 +166,7 @@ pub fn check(staging: &Staging<'_>, architecture: &str, machine: u16) -> Result<
                 if !found(staging, path, &elf, library, directories) {
                     // Wheels bring libraries that find each other: a base is looked through for others alone.
                     let own = own.get_or_init(|| libraries(staging.view().on_top().filter(is_own))).get(library);
-                    let all = || all.get_or_init(|| libraries(staging.view().iter())).get(library);
-                    let elsewhere = own.or_else(all).cloned();
+                    let elsewhere = own.cloned().or_else(|| staging.view().first_named(library));
                     missing.push(Missing::Library { file: path.clone(), library: Shown::new(library), elsewhere });
                 }
             }
@@ -192,15 +191,6 @@ fn libraries<'v>(nodes: impl Iterator<Item = (&'v TreePath, &'v Node)>) -> BTree
 /// Whether a node is a file of a layer that this build makes.
 fn is_own((_, node): &(&TreePath, &Node)) -> bool {
     matches!(node.kind, NodeKind::File(Located::Content(_)))
-}
-
-fn read(staging: &Staging<'_>, path: &TreePath, located: &Located) -> Result<Option<Elf>, StagingError> {
-    match elf::read(|offset, length| staging.read_at(path, located, offset, length).map_err(std::io::Error::other)) {
-        Ok(elf) => Ok(elf),
-        // Test data and the like: what cannot be loaded needs nothing.
-        Err(ElfError::Damaged(_)) => Ok(None),
-        Err(ElfError::Io(source)) => Err(StagingError::Read { path: path.clone(), source }),
-    }
 }
 
 fn there(staging: &Staging<'_>, path: &[u8]) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use crate::content::Content;
+use crate::elf::{self, Elf, ElfError, Head};
 use crate::shown::Shown;
 use crate::tree::{
     Entry, FileTree, Kind, Located, Node, NodeKind, Origin, Owner, PathError, ResolveError, Rootfs, TreeError, TreePath,
@@ -184,8 +185,15 @@ impl<'a> Staging<'a> {
         offset: u64,
         length: u64,
     ) -> Result<Vec<u8>, StagingError> {
+        if matches!(located, Located::Layer { length: whole, .. } if offset < *whole) {
+            self.view.was_read_in_part(path);
+        }
+        self.stretch(located, offset, length).map_err(|source| StagingError::Read { path: path.clone(), source })
+    }
+
+    fn stretch(&self, located: &Located, offset: u64, length: u64) -> io::Result<Vec<u8>> {
         let part = |whole: u64| length.min(whole.saturating_sub(offset));
-        let read = match located {
+        match located {
             Located::Content(content) => content
                 .open_part(offset.min(content.len()), part(content.len()))
                 .map_err(io::Error::from)
@@ -195,12 +203,39 @@ impl<'a> Staging<'a> {
                 }),
             Located::Layer { length: whole, .. } if part(*whole) == 0 => Ok(Vec::new()),
             Located::Layer { layer, offset: start, length: whole } => {
-                self.view.was_read_in_part(path);
                 (self.read_base)(*layer, start.saturating_add(offset), part(*whole))
             }
             Located::Unknown { path, length: whole } => self.unknown(path, part(*whole)),
-        };
-        read.map_err(|source| StagingError::Read { path: path.clone(), source })
+        }
+    }
+
+    /// What a file of the view says of itself as a library; `None` where it is no ELF file, or a damaged one.
+    ///
+    /// # Errors
+    /// As [`Staging::read`].
+    pub fn head(&self, path: &TreePath, located: &Located) -> Result<Option<Head>, StagingError> {
+        let failed = |source| StagingError::Read { path: path.clone(), source };
+        if let Located::Unknown { path: at, length } = located
+            && *length > 0
+        {
+            return self.view.kept_head(at).ok_or_else(|| failed(io::Error::other("the base was not read")));
+        }
+        let head = self.elf(path, located)?.map(Head::from);
+        self.view.was_head_read(path, head.as_ref());
+        Ok(head)
+    }
+
+    /// The headers of a file of the view; `None` where it is no ELF file, or a damaged one: what cannot be loaded, such as
+    /// test data, needs nothing.
+    ///
+    /// # Errors
+    /// As [`Staging::read`].
+    pub fn elf(&self, path: &TreePath, located: &Located) -> Result<Option<Elf>, StagingError> {
+        match elf::read(|offset, length| self.stretch(located, offset, length)) {
+            Ok(elf) => Ok(elf),
+            Err(ElfError::Damaged(_)) => Ok(None),
+            Err(ElfError::Io(source)) => Err(StagingError::Read { path: path.clone(), source }),
+        }
     }
 
     /// Puts an entry at a path whose parents have been resolved, in the place of what is there.

@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use super::{Node, NodeKind, TreePath};
 use crate::content::Content;
+use crate::elf::Head;
 
 /// Paths of which it is known what stands there, or that nothing does.
 ///
@@ -16,6 +17,8 @@ pub struct Known {
     absent: BTreeSet<TreePath>,
     complete: BTreeSet<TreePath>,
     contents: BTreeMap<TreePath, Content>,
+    heads: BTreeMap<TreePath, Option<Head>>,
+    names: BTreeSet<Vec<u8>>,
     unsaid: BTreeMap<TreePath, &'static str>,
 }
 
@@ -48,7 +51,7 @@ impl Known {
         absent: BTreeSet<TreePath>,
         complete: BTreeSet<TreePath>,
     ) -> Result<Self, Contradiction> {
-        let known = Known { nodes, absent, complete, contents: BTreeMap::new(), unsaid: BTreeMap::new() };
+        let known = Known { nodes, absent, complete, ..Known::default() };
         let wrong = |path: &TreePath, why| Err(Contradiction { path: path.clone(), why });
         for path in known.nodes.keys().chain(&known.absent) {
             let Some(parent) = path.parent() else { return wrong(path, "is the root, of which nothing is to be said") };
@@ -78,6 +81,22 @@ impl Known {
         self
     }
 
+    /// The same, with what files say of themselves as libraries, by their paths: `None` of one that is no ELF file. Of what
+    /// is no known file nothing is taken.
+    #[must_use]
+    pub fn with_heads(mut self, heads: BTreeMap<TreePath, Option<Head>>) -> Self {
+        let is_file = |path: &TreePath| matches!(self.nodes.get(path), Some(Node { kind: NodeKind::File(_), .. }));
+        self.heads = heads.into_iter().filter(|(path, _)| is_file(path)).collect();
+        self
+    }
+
+    /// The same, with names of which all files and symlinks that have them are among the nodes, wherever they are.
+    #[must_use]
+    pub fn with_names(mut self, names: BTreeSet<Vec<u8>>) -> Self {
+        self.names = names;
+        self
+    }
+
     /// The same, with what was asked and takes too much to tell, and why: whoever asks it looks at the tree itself.
     #[must_use]
     pub fn with_unsaid(mut self, unsaid: BTreeMap<TreePath, &'static str>) -> Self {
@@ -93,6 +112,16 @@ impl Known {
     /// What files hold of which more than their length is known, beside what their nodes say.
     pub fn contents(&self) -> &BTreeMap<TreePath, Content> {
         &self.contents
+    }
+
+    /// What files say of themselves as libraries; `None` of one that is no ELF file.
+    pub fn heads(&self) -> &BTreeMap<TreePath, Option<Head>> {
+        &self.heads
+    }
+
+    /// Names of which all files and symlinks are known.
+    pub fn names(&self) -> &BTreeSet<Vec<u8>> {
+        &self.names
     }
 
     /// What stands where, in byte order.
@@ -171,6 +200,20 @@ pub(super) fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The directory that holds a path.
 pub(super) fn parent(path: &[u8]) -> &[u8] {
     &path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)]
+}
+
+/// The files and symlinks that have one of these names, in byte order of their paths.
+pub(super) fn named<'a>(
+    nodes: &'a BTreeMap<TreePath, Node>,
+    names: &'a BTreeSet<Vec<u8>>,
+) -> impl Iterator<Item = &'a TreePath> {
+    let nodes = (!names.is_empty()).then(|| nodes.iter()).into_iter().flatten();
+    nodes
+        .filter(|(path, node)| {
+            matches!(node.kind, NodeKind::File(_) | NodeKind::Symlink(_))
+                && path.file_name().is_some_and(|name| names.contains(name))
+        })
+        .map(|(path, _)| path)
 }
 
 /// What lies below a directory.

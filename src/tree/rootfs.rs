@@ -6,6 +6,7 @@ use super::known::{self, Answer, Known};
 use super::underlay::{Missed, Misses, Underlay};
 use super::{Entry, FileTree, Kind, Owner, PathError, TreePath};
 use crate::content::Content;
+use crate::elf::Head;
 use crate::shown::Shown;
 
 /// The merged view of the layers below the one that is being made. Paths resolve through its symlinks, never out of it.
@@ -177,7 +178,8 @@ impl Rootfs {
             .cloned()
             .collect();
         // What comes out of a view cannot contradict itself.
-        let hidden = Known::new(nodes, absent, complete).unwrap_or_default().with_contents(known.contents().clone());
+        let hidden = Known::new(nodes, absent, complete).unwrap_or_default();
+        let hidden = hidden.with_contents(known.contents().clone()).with_heads(known.heads().clone());
         Some(Rootfs::partial(hidden, misses.clone()))
     }
 
@@ -258,6 +260,27 @@ impl Rootfs {
     /// needed.
     pub fn kept_contents(&self, path: &TreePath) -> Option<Content> {
         self.under.as_ref()?.kept_contents(path)
+    }
+
+    /// What a file that is [`Located::Unknown`] says of itself as a library, where somebody kept it; otherwise it is noted
+    /// that its contents are needed.
+    pub fn kept_head(&self, path: &TreePath) -> Option<Option<Head>> {
+        self.under.as_ref()?.kept_head(path)
+    }
+
+    /// Tells who watches what a file says of itself as a library.
+    pub fn was_head_read(&self, path: &TreePath, head: Option<&Head>) {
+        if let Some(under) = &self.under {
+            under.read_head(path, head);
+        }
+    }
+
+    /// The first file or symlink of that name, wherever it is.
+    pub fn first_named(&self, name: &[u8]) -> Option<TreePath> {
+        if let Some(under) = &self.under {
+            under.asked_name(name);
+        }
+        known::named(&self.nodes, &BTreeSet::from([name.to_vec()])).next().cloned()
     }
 
     /// Tells who watches that a part of a file was read.

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::known::{self, Answer, Known};
 use super::{Node, NodeKind, TreePath};
 use crate::content::Content;
+use crate::elf::Head;
+use crate::shown::Shown;
 
 /// How many names that nobody asked for are told of a directory beyond what that saves, so that other names of the same
 /// directory are known when they are asked for next time.
@@ -27,6 +29,8 @@ pub enum Missed {
     Path(TreePath),
     /// The contents of that file.
     Contents(TreePath),
+    /// Where files of that name are.
+    Name(Vec<u8>),
     /// Everything, for that reason.
     Whole(&'static str),
 }
@@ -58,6 +62,9 @@ impl fmt::Display for Missed {
         match self {
             Missed::Path(path) => write!(f, "{path} was not known: lock again to avoid reading the base"),
             Missed::Contents(path) => write!(f, "the contents of {path} are needed, which the lock does not have"),
+            Missed::Name(name) => {
+                write!(f, "whether {} is anywhere in it was not known: lock again to avoid it", Shown::new(name))
+            }
             Missed::Whole(reason) => f.write_str(reason),
         }
     }
@@ -96,6 +103,10 @@ struct Asked {
     below: BTreeSet<TreePath>,
     /// Directories of which it matters what they hold themselves.
     children: BTreeSet<TreePath>,
+    /// Names of which it matters where files and symlinks have them.
+    names: BTreeSet<Vec<u8>>,
+    /// What files say of themselves as libraries.
+    heads: BTreeMap<TreePath, Option<Head>>,
     /// What files hold that were read.
     contents: BTreeMap<TreePath, Content>,
     /// How many bytes these are.
@@ -213,6 +224,21 @@ impl Underlay {
         }
     }
 
+    /// Somebody asks where files and symlinks of a name are, anywhere.
+    pub(super) fn asked_name(&self, name: &[u8]) {
+        if self.is_cut(b"") {
+            return;
+        }
+        match &self.base {
+            Base::Watched(base) => base.note(|asked| _ = asked.names.insert(name.to_vec())),
+            Base::Partial(base) if !base.known.names().contains(name) => base.miss(Missed::Name(name.to_vec())),
+            Base::Partial(_) => {}
+        }
+        if let Some(below) = &self.below {
+            below.asked_name(name);
+        }
+    }
+
     /// Somebody needs the contents of a file of which only the length is known.
     pub(super) fn needs_contents(&self, path: &TreePath) {
         if let Base::Partial(base) = &self.base {
@@ -228,6 +254,31 @@ impl Underlay {
             self.needs_contents(path);
         }
         kept
+    }
+
+    /// What a file says of itself as a library; where nobody knows, its contents are missed.
+    pub(super) fn kept_head(&self, path: &TreePath) -> Option<Option<Head>> {
+        let Base::Partial(base) = &self.base else { return None };
+        let kept = base.known.heads().get(path).cloned();
+        if kept.is_none() {
+            self.needs_contents(path);
+        }
+        kept
+    }
+
+    /// Somebody looked at what a file says of itself as a library.
+    pub(super) fn read_head(&self, path: &TreePath, head: Option<&Head>) {
+        if self.is_settled(path) {
+            return;
+        }
+        if let Base::Watched(base) = &self.base
+            && base.is_file(path)
+        {
+            base.note(|asked| _ = asked.heads.insert(path.clone(), head.cloned()));
+        }
+        if let Some(below) = &self.below {
+            below.read_head(path, head);
+        }
     }
 
     /// Somebody read a part of a file.
@@ -376,11 +427,16 @@ impl Watched {
 
     fn learned(&self) -> Known {
         let mut learned = Learning::default();
-        let mut contents = BTreeMap::new();
+        let (mut contents, mut heads, mut names) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         self.note(|asked| {
             contents.clone_from(&asked.contents);
+            heads.clone_from(&asked.heads);
+            names.clone_from(&asked.names);
             learned.unsaid.clone_from(&asked.unnoted);
             for path in &asked.paths {
+                learned.path(self, path);
+            }
+            for path in known::named(&self.nodes, &asked.names) {
                 learned.path(self, path);
             }
             for directory in &asked.below {
@@ -393,7 +449,7 @@ impl Watched {
         learned.shorten(self);
         // What comes out of a tree cannot contradict itself.
         let known = Known::new(learned.nodes, learned.absent, learned.complete).unwrap_or_default();
-        known.with_contents(contents).with_unsaid(learned.unsaid)
+        known.with_contents(contents).with_heads(heads).with_names(names).with_unsaid(learned.unsaid)
     }
 }
 

@@ -72,6 +72,45 @@ fn wheels_with_programs_do_not_need_the_base() {
     }
 }
 
+/// A base whose loader has no cache, such as a distroless one: what its libraries say of themselves is in the lock, and so is
+/// whether a library is somewhere that the loader does not look.
+#[test]
+fn a_base_without_a_cache_of_the_loader_is_not_read() {
+    let registry = FakeRegistry::plain();
+    let mut mirrored = Mirrored::new();
+    let directory = "usr/lib/x86_64-linux-gnu";
+    let new = Deb::new("libnew", "1")
+        .bytes(&format!("{directory}/libnew.so.1.0"), 0o644, &library("libnew.so.1", &["libc.so.6", "libplugin.so"]))
+        .symlink(&format!("{directory}/libnew.so.1"), "libnew.so.1.0");
+    mirrored.archive.add("trixie", new);
+    mirrored.archive.publish();
+    let mut base = Base::debian();
+    let tar = Tar::new()
+        .dir(&format!("{directory}/"), 0o755, 0, 0)
+        .dir(&format!("{directory}/plugins/"), 0o755, 0, 0)
+        .file(&format!("{directory}/libc-2.41.so"), 0o755, &library("libc.so.6", &[]))
+        .link(&format!("{directory}/libc.so.6"), "libc-2.41.so")
+        .file(&format!("{directory}/libtext.so"), 0o644, "GROUP ( libc.so.6 )\n")
+        .file(&format!("{directory}/plugins/libplugin.so"), 0o644, &library("libplugin.so", &[]))
+        .file("etc/ld.so.conf", 0o644, "include /etc/ld.so.conf.d/*.conf\n");
+    base.layers.push((tar.end(), Stored::Gzip));
+    push(&registry, "library/base", "1", &base);
+    mirrored.recipe(&on_base(&registry, "", "[[images.app.layers]]\ndebian = [\"libnew\"]\n"));
+    let locked = without_reading(&registry, &base, &|arguments| mirrored.run(arguments), &mirrored.project);
+    assert!(!locked.told().contains("the base"), "{}", locked.told());
+    let lock = mirrored.locked();
+    for line in [
+        format!("elf 64 little 3 dynamic libc.so.6 /{directory}/libc-2.41.so"),
+        format!("elf none /{directory}/libtext.so"),
+        "name libplugin.so".to_owned(),
+    ] {
+        assert!(lock.contains(&line), "{line}: {lock}");
+    }
+    mirrored.run(&["build", "--locked", "-o", "oci:out"]).ok();
+    let image = mirrored.project.layout("out").image(&format!("{}/team/app:latest", registry.name()));
+    assert!(image.top().contains("etc/ld.so.cache"), "{}", image.top());
+}
+
 /// Modules of packages are compiled for a Python that only the lock knows: the base's, or that of the packages.
 #[test]
 fn compiling_does_not_need_the_base() {

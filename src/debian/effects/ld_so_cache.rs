@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::staging::{Staging, StagingError};
-use crate::elf::{self, Elf};
+use crate::elf::{self, Head};
 use crate::tree::{Located, Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreePath};
 
 /// The most files that `include` lines may lead to.
@@ -19,8 +19,8 @@ const ENTRY: usize = 24;
 /// The mark at the beginning; older versions of ldconfig put a table of another form in front of it.
 const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 
-/// Gives the headers of a file of the tree; `None` where it is no ELF file.
-pub type ReadElf<'a, E> = dyn Fn(&TreePath, &Node) -> Result<Option<Elf>, E> + 'a;
+/// What a file of the tree says of itself; `None` where it is no ELF file.
+pub type ReadHead<'a, E> = dyn Fn(&TreePath, &Node) -> Result<Option<Head>, E> + 'a;
 
 /// A library: its name, and its path as the cache has it.
 pub type Library = (Vec<u8>, Vec<u8>);
@@ -63,30 +63,18 @@ pub fn apply(staging: &mut Staging<'_>, architecture: &str) -> Result<(), Stagin
         return Ok(());
     }
     let there = staging.read(CACHE)?.and_then(|bytes| parse(&bytes, architecture));
-    let read_elf = |path: &TreePath, node: &Node| read_elf(staging, path, node);
+    let head = |path: &TreePath, node: &Node| match &node.kind {
+        NodeKind::File(located) => staging.head(path, located),
+        _ => Ok(None),
+    };
     let config = |path: &str| staging.text(path);
-    let Some(bytes) = build(staging.view(), architecture, &config, &read_elf, there.as_deref())? else { return Ok(()) };
+    let Some(bytes) = build(staging.view(), architecture, &config, &head, there.as_deref())? else { return Ok(()) };
     // ldconfig and we may tell of the same libraries in another order, or of one twice.
     let set = |libraries: Option<Libraries>| libraries.map(|list| list.into_iter().collect::<BTreeSet<Library>>());
     if there.is_some() && set(parse(&bytes, architecture)) == set(there) {
         return Ok(());
     }
     staging.file(CACHE, bytes, 0o644, Owner::ROOT, &Origin::new("ld.so.cache"))
-}
-
-/// The headers of a file of the view; `None` where it is no ELF file, or a damaged one.
-///
-/// # Errors
-/// Where it cannot be read.
-pub fn read_elf(staging: &Staging<'_>, path: &TreePath, node: &Node) -> Result<Option<Elf>, StagingError> {
-    let NodeKind::File(located) = &node.kind else { return Ok(None) };
-    let read =
-        elf::read(|offset, length| staging.read_at(path, located, offset, length).map_err(std::io::Error::other));
-    match read {
-        Ok(elf) => Ok(elf),
-        Err(elf::ElfError::Damaged(_)) => Ok(None),
-        Err(elf::ElfError::Io(source)) => Err(StagingError::Read { path: path.clone(), source }),
-    }
 }
 
 /// The bytes of the cache for a tree; `None` for an architecture whose cache is not known. `there` is what the tree's own
@@ -98,7 +86,7 @@ pub fn build<E: From<ResolveError>>(
     view: &Rootfs,
     architecture: &str,
     text: &dyn Fn(&str) -> Result<Option<String>, E>,
-    read_elf: &ReadElf<'_, E>,
+    head: &ReadHead<'_, E>,
     there: Option<&[Library]>,
 ) -> Result<Option<Vec<u8>>, E> {
     let Some(marks) = marks(architecture) else { return Ok(None) };
@@ -111,7 +99,7 @@ pub fn build<E: From<ResolveError>>(
         let Ok(place) = view.resolve(&path) else { continue };
         if view.is_directory(&place) && real.insert(place.clone()) {
             let known = there.as_ref().map(|there| there.get(&place).map_or(&[][..], Vec::as_slice));
-            entries.extend(libraries(view, &place, &directory, &marks, read_elf, known)?);
+            entries.extend(libraries(view, &place, &directory, &marks, head, known)?);
         }
     }
     // Stable: of two libraries of one name, that of the first directory comes first.
@@ -217,7 +205,7 @@ fn libraries<E>(
     place: &TreePath,
     directory: &str,
     marks: &Marks,
-    read_elf: &ReadElf<'_, E>,
+    head: &ReadHead<'_, E>,
     known: Option<&[Library]>,
 ) -> Result<Libraries, E> {
     let mut found: BTreeMap<Vec<u8>, Vec<u8>> = known.unwrap_or_default().iter().cloned().collect();
@@ -233,7 +221,7 @@ fn libraries<E>(
         if known.is_some() && !matches!(located, Located::Content(_)) {
             continue;
         }
-        let Some(elf) = read_elf(&real, node)? else { continue };
+        let Some(elf) = head(&real, node)? else { continue };
         if (elf.wide, elf.little, elf.kind) != (marks.wide, marks.little, elf::SHARED) || !elf.dynamic {
             continue;
         }

@@ -89,6 +89,10 @@ fn is_optional(file: &TreePath) -> bool {
 /// The most bytes of a line that names an interpreter, as Linux reads it.
 const MAX_SHEBANG: u64 = 256;
 
+/// How scripts of wheels begin that are not the image's own Python's.
+const USUAL: [&str; 6] =
+    ["/bin/sh", "/bin/bash", "/usr/bin/env sh", "/usr/bin/env bash", "/usr/bin/env python3", "/usr/bin/env python"];
+
 /// Where `env` looks.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
@@ -229,27 +233,33 @@ fn found(staging: &Staging<'_>, file: &TreePath, elf: &Elf, library: &[u8], dire
 fn shebang(staging: &Staging<'_>, path: &TreePath, located: &Located) -> Result<Option<Missing>, StagingError> {
     let start = staging.read_at(path, located, 2, MAX_SHEBANG)?;
     let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let missing = missing_interpreter(staging, line);
+    Ok(missing.map(|name| Missing::Interpreter { file: path.clone(), interpreter: Shown::new(name) }))
+}
+
+/// The interpreter that such a line names, where the image does not have it.
+fn missing_interpreter<'l>(staging: &Staging<'_>, line: &'l [u8]) -> Option<&'l [u8]> {
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty());
-    let Some(interpreter) = words.next() else { return Ok(None) };
-    let missing = |name: &[u8]| Some(Missing::Interpreter { file: path.clone(), interpreter: Shown::new(name) });
-    if !interpreter.starts_with(b"/") {
-        return Ok(None);
-    }
+    let interpreter = words.next().filter(|interpreter| interpreter.starts_with(b"/"))?;
     if !there(staging, interpreter) {
-        return Ok(missing(interpreter));
+        return Some(interpreter);
     }
-    if interpreter.ends_with(b"/env") {
-        let assigned = |word: &&[u8]| word.starts_with(b"-") || word.contains(&b'=');
-        if let Some(program) = words.find(|word| !assigned(word)) {
-            let places = PATH.map(|directory| [directory.as_bytes(), b"/", program].concat());
-            let places: BTreeSet<Vec<u8>> =
-                if program.contains(&b'/') { BTreeSet::from([program.to_vec()]) } else { places.into() };
-            if !places.iter().any(|place| there(staging, place)) {
-                return Ok(missing(program));
-            }
-        }
+    if !interpreter.ends_with(b"/env") {
+        return None;
     }
-    Ok(None)
+    let assigned = |word: &&[u8]| word.starts_with(b"-") || word.contains(&b'=');
+    let program = words.find(|word| !assigned(word))?;
+    let places = PATH.map(|directory| [directory.as_bytes(), b"/", program].concat());
+    let places: BTreeSet<Vec<u8>> =
+        if program.contains(&b'/') { BTreeSet::from([program.to_vec()]) } else { places.into() };
+    (!places.iter().any(|place| there(staging, place))).then_some(program)
+}
+
+/// Asks what scripts that are not known yet are likely to need: wheels have few others.
+pub fn foresee_scripts(staging: &Staging<'_>) {
+    for line in USUAL {
+        let _ = missing_interpreter(staging, line.as_bytes());
+    }
 }
 
 /// The package that has a library, guessed by Debian's rule for their names (Policy 8.1); `exists` says which names

@@ -54,6 +54,9 @@ fn wheels_with_programs_do_not_need_the_base() {
         .dir(&format!("{directory}/"), 0o755, 0, 0)
         .file(&format!("{directory}/libc-2.41.so"), 0o755, &library("libc.so.6", &[]))
         .link(&format!("{directory}/libc.so.6"), "libc-2.41.so")
+        .file("usr/bin/sh", 0o755, "a shell")
+        .file("usr/bin/bash", 0o755, "another")
+        .file("usr/bin/env", 0o755, "looks for one")
         .file("etc/ld.so.conf", 0o644, "include /etc/ld.so.conf.d/*.conf\n")
         .file("etc/ld.so.cache", 0o644, &loader_cache("libc.so.6", &format!("/{directory}/libc.so.6")));
     base.layers.push((tar.end(), Stored::Gzip));
@@ -61,7 +64,9 @@ fn wheels_with_programs_do_not_need_the_base() {
     let wheel = Wheel::new("native", "1.0")
         .tag("cp313-cp313-manylinux_2_17_x86_64")
         .bytes("native/fast.cpython-313-x86_64-linux-gnu.so", 0o755, &library("fast", &["libc.so.6", "libown.so.1"]))
-        .bytes("native.libs/libown.so.1", 0o755, &library("libown.so.1", &["libc.so.6"]));
+        .bytes("native.libs/libown.so.1", 0o755, &library("libown.so.1", &["libc.so.6"]))
+        .bytes("native-1.0.data/scripts/native.sh", 0o755, b"#!/bin/sh\nexit 0\n")
+        .bytes("native-1.0.data/scripts/native-env", 0o755, b"#!/usr/bin/env bash\nexit 0\n");
     let file = "native-1.0-cp313-cp313-manylinux_2_17_x86_64.whl";
     // Among the interpreter's own, and where the loader's cache may have to tell of them.
     for more in ["", ", target = \"/opt/site\""] {

@@ -27,7 +27,8 @@ pub fn ld_so_cache(view: &Below<'_>, platform: &Platform) -> Result<Option<FileT
 }
 
 /// Asks of a view what [`check`] and [`ld_so_cache`] will ask of it once programs and libraries are on top of which nothing is
-/// known yet, so that a lock has the answers: all libraries that the loader finds, and what writing its cache takes.
+/// known yet, so that a lock has the answers: all libraries that the loader finds, what
+/// writing its cache takes, and the interpreters that scripts usually name.
 ///
 /// # Errors
 /// Where a file cannot be read.
@@ -46,6 +47,7 @@ pub fn foresee(view: &Below<'_>, platform: &Platform) -> Result<(), StagingError
             let _ = view.rootfs.file(&library);
         }
     }
+    checks::foresee_scripts(&staging);
     ld_so_cache(view, platform).map(drop)
 }
 

@@ -193,13 +193,15 @@ impl<'a> Growing<'a> {
         let traits = first.layer.traits;
         self.heed(traits, Some(planned));
         let count = found.len();
-        for (number, Found { layer, .. }) in found.iter().enumerate() {
+        for (number, found) in found.iter().enumerate() {
+            let Found { layer, .. } = found;
             let of = |text: &str| part_of(text, number, count);
             self.layers.push(ImageLayer {
                 descriptor: layer.descriptor.clone(),
                 diff_id: layer.diff_id,
                 created_by: of(created_by),
             });
+            self.tell_of(found);
             self.made.push((of(title), layer.clone()));
             self.open.chain = self.open.chain.map(|below| below.then(layer.key));
         }
@@ -209,6 +211,13 @@ impl<'a> Growing<'a> {
     /// Whether layers may be taken that are there.
     pub(super) fn takes_layers(&self) -> bool {
         self.run.reuse != Reuse::Never && self.run.purpose != Purpose::Lock
+    }
+
+    /// Tells of a layer that is in the store.
+    fn tell_of(&self, found: &Found) {
+        if found.bytes.held_by(&found.layer.descriptor).is_none() {
+            self.builder.ready.layer(&self.image.name, &found.layer.descriptor);
+        }
     }
 
     /// Notes a layer that is on top of the view already.
@@ -311,6 +320,7 @@ impl<'a> Growing<'a> {
             self.run.notes.borrow_mut().planned.push(layer.clone());
         }
         let found = Found { layer: layer.clone(), bytes };
+        self.tell_of(&found);
         self.open.chain = self.open.chain.map(|below| below.then(layer.key));
         self.open.stack.push(found.stacked(), tree);
         self.layers.push(ImageLayer { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id, created_by });

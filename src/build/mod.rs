@@ -47,7 +47,7 @@ use crate::code::{Cause, Coded, ErrorCode, Told};
 use crate::image::Image;
 use crate::layer::{Elsewhere, Layer, Reuse};
 use crate::lock::Lock;
-use crate::oci::{Platform, Reference};
+use crate::oci::{Descriptor, Platform, Reference};
 use crate::place::Artifact;
 use crate::recipe::{self, Base, Diagnostic, ImageName, Recipe, Span};
 use crate::report::{Balance, Reporter};
@@ -92,6 +92,8 @@ pub struct Builder<'a> {
     pub verify: bool,
     /// Layers that were pushed, to be taken as they are.
     pub elsewhere: &'a dyn Elsewhere,
+    /// Who hears of layers while the rest is still built.
+    pub ready: &'a dyn Ready,
     /// The date of the images, seconds since 1970, before anything else that says one.
     pub epoch: Option<i64>,
     /// Platforms in place of the recipe's.
@@ -109,6 +111,17 @@ pub struct Builder<'a> {
     pub left_out: Vec<PathBuf>,
     /// Who hears what happens.
     pub reporter: Reporter,
+}
+
+/// Hears of the layers of images as soon as they are in the store. An image that is begun again tells of them again.
+pub trait Ready: Sync {
+    /// That layer of that image is in the store.
+    fn layer(&self, image: &ImageName, layer: &Descriptor);
+}
+
+/// Nobody.
+impl Ready for () {
+    fn layer(&self, _: &ImageName, _: &Descriptor) {}
 }
 
 /// An image that was built.

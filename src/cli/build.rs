@@ -14,7 +14,7 @@ use lapstrake::pin::debian::Fault;
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
 use lapstrake::recipe::{self, ImageName, Inputs, Recipe};
 use lapstrake::registry::{Pushed, RegistryError};
-use lapstrake::remote::{Candidates, Open, PushedLayers, Seen};
+use lapstrake::remote::{Ahead, Candidates, Open, PushedLayers, Seen};
 use lapstrake::report::Reporter;
 use serde_json::{Map, Value, json};
 
@@ -170,6 +170,7 @@ pub(super) fn plan<'a>(
 }
 
 /// Builds, writes what stays on this machine, and then pushes everything at once, so that no tag moves before all is in.
+/// Layers are sent while others are made.
 fn build_and_put(
     builder: &Builder<'_>,
     wanted: &BTreeSet<ImageName>,
@@ -178,6 +179,44 @@ fn build_and_put(
     kept: &dyn Fn(&Lock) -> Outcome,
     seen: &dyn Seen,
 ) -> Outcome<Done> {
+    let repositories = repositories(&builder.names, wanted, outputs);
+    if repositories.is_empty() {
+        let (built, to_push) = build_and_write(builder, wanted, outputs, kept)?;
+        let pushed =
+            if to_push.is_empty() { Vec::new() } else { push_all(&to_push, registries.get()?, builder.store, seen)? };
+        return Ok((built, pushed));
+    }
+    let registries = registries.get()?;
+    let ahead = Ahead::new(registries, builder.store, repositories, seen);
+    let builder = Builder { ready: &ahead, ..builder.clone() };
+    let (built, to_push) = ahead.beside(|| build_and_write(&builder, wanted, outputs, kept))?;
+    let pushed = push_all(&to_push, registries, builder.store, &ahead)?;
+    Ok((built, pushed))
+}
+
+/// The first repository that each image is pushed to: into others, the registry can take its layers from there.
+fn repositories(
+    names: &BTreeMap<ImageName, Vec<Reference>>,
+    wanted: &BTreeSet<ImageName>,
+    outputs: &[Place],
+) -> BTreeMap<ImageName, Reference> {
+    let to = outputs.iter().find_map(|output| match output {
+        Place::OwnNames => Some(None),
+        Place::Registry(reference) => Some(Some(reference)),
+        _ => None,
+    });
+    let Some(to) = to else { return BTreeMap::new() };
+    let first = |(image, own): (&ImageName, &Vec<Reference>)| Some((image.clone(), to.or(own.first())?.clone()));
+    names.iter().filter(|(image, _)| wanted.contains(*image)).filter_map(first).collect()
+}
+
+/// Builds, and writes what stays on this machine; gives what was built, and what of it is to be pushed.
+fn build_and_write(
+    builder: &Builder<'_>,
+    wanted: &BTreeSet<ImageName>,
+    outputs: &[Place],
+    kept: &dyn Fn(&Lock) -> Outcome,
+) -> Outcome<(Vec<Built>, Vec<Artifact>)> {
     let (built, lock) = builder.build(wanted).map_err(failure)?;
     // Before anything is pushed: what is published can be built again.
     kept(&lock)?;
@@ -197,11 +236,7 @@ fn build_and_put(
             }
         }
     }
-    let pushed = match to_push.is_empty() {
-        true => Vec::new(),
-        false => push_all(&to_push, registries.get()?, builder.store, seen)?,
-    };
-    Ok((built, pushed))
+    Ok((built, to_push))
 }
 
 /// The digest of a blob that turned out to be damaged, where that is why something failed.

@@ -88,6 +88,7 @@ impl<'a> Workshop<'a> {
             reuse: Reuse::Allowed,
             verify: false,
             elsewhere: &(),
+            ready: &(),
             epoch: None,
             platforms: None,
             labels: BTreeMap::new(),

@@ -3,6 +3,7 @@
 //! What is asked is decided in `registries` and below it (`pull`, `upload`, `push`); how anything is asked at all, in
 //! `client`, the one place that follows redirects and adds credentials.
 
+mod ahead;
 mod auth;
 pub(crate) mod challenge;
 mod client;
@@ -18,13 +19,14 @@ mod registries;
 mod upload;
 
 pub use crate::report::Tally;
+pub use ahead::Stop;
 pub use credentials::{CredentialError, CredentialSource, HelperError};
 pub use error::{RegistryError, Unanswered};
 pub use options::{RegistryOptions, RegistrySettings, Security};
 pub use push::{PushBlob, PushImage, PushManifest, Pushed};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use registries::Registries;
-pub use upload::BlobSource;
+pub use upload::{BlobSource, How};
 
 #[cfg(test)]
 mod tests;

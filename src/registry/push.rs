@@ -53,9 +53,12 @@ pub struct PushBlob {
     pub source: BlobSource,
     /// Repositories of the same registry that are known to have it.
     pub mount_from: Vec<String>,
-    /// Whether a manifest of the repository was just read that names it: then nobody asks for it, and it is sent where the
-    /// registry misses it all the same.
-    pub is_there: bool,
+    /// How it came to be there, where it is known to be: it was sent by this run ([`Registries::send_ahead`]), or a manifest
+    /// of the repository was just read that names it. Then nobody asks for it, and it is sent where the registry misses it
+    /// all the same.
+    ///
+    /// [`Registries::send_ahead`]: super::Registries::send_ahead
+    pub there: Option<How>,
 }
 
 /// An image that was sent.
@@ -95,6 +98,17 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Brings one blob into the image's repository.
+    async fn push_blob(
+        &self,
+        core: &Core,
+        blob: &PushBlob,
+        from: Option<&String>,
+        force: bool,
+    ) -> Result<How, RegistryError> {
+        core.push_blob(&self.repository, self.image.about.as_deref(), blob, from, force).await
+    }
+
     fn unchanged(&self) -> bool {
         !self.image.tags.is_empty() && self.image.tags.iter().all(|tag| self.found.tags.contains(tag))
     }
@@ -202,11 +216,11 @@ impl Core {
             tallies.lock().unwrap_or_else(PoisonError::into_inner)[number][kind].add(bytes);
         };
         let size = first.blob.descriptor.size;
-        let how = self.push_blob(&jobs[first.jobs[0]], first.blob, None, false).await?;
+        let how = jobs[first.jobs[0]].push_blob(self, first.blob, None, false).await?;
         count(first.jobs[0], how, size);
         let from = &jobs[first.jobs[0]].repository.path;
         let sending = others.iter().map(async |other| {
-            let how = self.push_blob(&jobs[other.jobs[0]], other.blob, Some(from), false).await?;
+            let how = jobs[other.jobs[0]].push_blob(self, other.blob, Some(from), false).await?;
             count(other.jobs[0], how, size);
             Ok(())
         });
@@ -219,17 +233,19 @@ impl Core {
         Ok(())
     }
 
-    /// Brings one blob into one repository.
-    async fn push_blob(
+    /// Brings one blob into one repository, for an image that is called so.
+    pub(super) async fn push_blob(
         &self,
-        job: &Job<'_>,
+        repository: &Repository,
+        about: Option<&str>,
         blob: &PushBlob,
         from: Option<&String>,
         force: bool,
     ) -> Result<How, RegistryError> {
-        let repository = &job.repository;
-        if blob.is_there && !force {
-            return Ok(How::Present);
+        if let Some(how) = blob.there
+            && !force
+        {
+            return Ok(how);
         }
         let mut mount_from: Vec<String> = from.into_iter().chain(&blob.mount_from).cloned().collect();
         if let BlobSource::Registry { reference, .. } = &blob.source
@@ -240,8 +256,7 @@ impl Core {
         let mut seen = BTreeSet::new();
         mount_from.retain(|path| *path != repository.path && seen.insert(path.clone()));
         let subject = format!("{repository} {}", blob.descriptor.digest.short());
-        let reporter =
-            job.image.about.as_ref().map_or_else(|| self.reporter.clone(), |image| self.reporter.about(image));
+        let reporter = about.map_or_else(|| self.reporter.clone(), |image| self.reporter.about(image));
         let progress = Arc::new(Progress::new(reporter.task(Phase::Push, subject, Some(blob.descriptor.size))));
         let upload = Upload {
             repository,
@@ -304,7 +319,7 @@ impl Core {
             for blob in blobs {
                 let digest = blob.descriptor.digest;
                 self.reporter.note(format!("{} has lost blob {digest}: sending it again", job.repository));
-                self.push_blob(job, blob, None, true).await?;
+                job.push_blob(self, blob, None, true).await?;
                 again.insert(digest);
             }
             if manifest.blobs.is_empty() {

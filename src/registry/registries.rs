@@ -18,7 +18,7 @@ use crate::store::BlobStore;
 /// Calls block, may be made from any number of threads at once, and must not be made from asynchronous code.
 #[derive(Clone)]
 pub struct Registries {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
 }
 
 impl fmt::Debug for Registries {

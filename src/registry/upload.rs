@@ -39,7 +39,7 @@ const SMALLEST: u64 = 64 << 10;
 
 /// How a blob came to be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
+pub enum How {
     /// It was there.
     Present,
     /// It was taken over from another repository.

@@ -1,15 +1,17 @@
 //! Registries as places: images read from one like from a layout, and artifacts pushed to one.
 
+mod ahead;
 mod pushed_layers;
 
 use std::sync::{Arc, OnceLock};
 
+pub use ahead::Ahead;
 pub use pushed_layers::{Candidates, Open, PushedLayers};
 
 use crate::content::Content;
 use crate::oci::{Descriptor, Digest, MediaType, Reference};
 use crate::place::{Artifact, BlobSource, Document, ImageSource, ListedName, Root, SourceError, kind_of};
-use crate::registry::{self, PushBlob, PushImage, PushManifest, Registries};
+use crate::registry::{self, How, PushBlob, PushImage, PushManifest, Registries};
 use crate::shown::Shown;
 use crate::store::BlobStore;
 
@@ -157,9 +159,14 @@ impl ImageSource for RegistryImage {
 }
 
 /// What was found out of repositories by reading their manifests.
-pub trait Seen {
+pub trait Seen: Sync {
     /// Whether a manifest of the repository names that blob.
     fn has_blob(&self, repository: &Reference, blob: &Digest) -> bool;
+
+    /// How that blob came to the repository, where this run brought it there.
+    fn sent(&self, _repository: &Reference, _blob: &Digest) -> Option<How> {
+        None
+    }
 
     /// What a tag of it names.
     fn tag(&self, repository: &Reference, tag: &str) -> Option<Digest>;
@@ -222,11 +229,7 @@ fn push_blob(
         Some(reference) => registry::BlobSource::Registry { reference, store: store.clone() },
         None => registry::BlobSource::Content(artifact.content(descriptor)?),
     };
-    let is_there = seen.has_blob(repository, &descriptor.digest);
-    Ok(PushBlob {
-        descriptor: descriptor.clone(),
-        source: bytes,
-        mount_from: mount_from.into_iter().collect(),
-        is_there,
-    })
+    let digest = &descriptor.digest;
+    let there = seen.sent(repository, digest).or_else(|| seen.has_blob(repository, digest).then_some(How::Present));
+    Ok(PushBlob { descriptor: descriptor.clone(), source: bytes, mount_from: mount_from.into_iter().collect(), there })
 }

@@ -172,7 +172,7 @@ pub(super) fn manifest(blobs: &[Vec<u8>]) -> PushManifest {
                 source: BlobSource::Content(Content::inline(bytes.clone()).with_digest(descriptor.digest)),
                 descriptor,
                 mount_from: Vec::new(),
-                is_there: false,
+                there: None,
             })
             .collect(),
     }

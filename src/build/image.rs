@@ -216,7 +216,7 @@ impl<'a> Growing<'a> {
     /// Tells of a layer that is in the store.
     fn tell_of(&self, found: &Found) {
         if found.bytes.held_by(&found.layer.descriptor).is_none() {
-            self.builder.ready.layer(&self.image.name, &found.layer.descriptor);
+            self.builder.ready.layer(&self.image.name.to_string(), &found.layer.descriptor);
         }
     }
 

@@ -45,9 +45,9 @@ pub use pins::Locking;
 
 use crate::code::{Cause, Coded, ErrorCode, Told};
 use crate::image::Image;
-use crate::layer::{Elsewhere, Layer, Reuse};
+use crate::layer::{Elsewhere, Layer, Ready, Reuse};
 use crate::lock::Lock;
-use crate::oci::{Descriptor, Platform, Reference};
+use crate::oci::{Platform, Reference};
 use crate::place::Artifact;
 use crate::recipe::{self, Base, Diagnostic, ImageName, Recipe, Span};
 use crate::report::{Balance, Reporter};
@@ -111,17 +111,6 @@ pub struct Builder<'a> {
     pub left_out: Vec<PathBuf>,
     /// Who hears what happens.
     pub reporter: Reporter,
-}
-
-/// Hears of the layers of images as soon as they are in the store. An image that is begun again tells of them again.
-pub trait Ready: Sync {
-    /// That layer of that image is in the store.
-    fn layer(&self, image: &ImageName, layer: &Descriptor);
-}
-
-/// Nobody.
-impl Ready for () {
-    fn layer(&self, _: &ImageName, _: &Descriptor) {}
 }
 
 /// An image that was built.

@@ -199,14 +199,14 @@ fn repositories(
     names: &BTreeMap<ImageName, Vec<Reference>>,
     wanted: &BTreeSet<ImageName>,
     outputs: &[Place],
-) -> BTreeMap<ImageName, Reference> {
+) -> BTreeMap<String, Reference> {
     let to = outputs.iter().find_map(|output| match output {
         Place::OwnNames => Some(None),
         Place::Registry(reference) => Some(Some(reference)),
         _ => None,
     });
     let Some(to) = to else { return BTreeMap::new() };
-    let first = |(image, own): (&ImageName, &Vec<Reference>)| Some((image.clone(), to.or(own.first())?.clone()));
+    let first = |(image, own): (&ImageName, &Vec<Reference>)| Some((image.to_string(), to.or(own.first())?.clone()));
     names.iter().filter(|(image, _)| wanted.contains(*image)).filter_map(first).collect()
 }
 

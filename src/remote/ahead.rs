@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Seen;
-use crate::build::Ready;
+use crate::layer::Ready;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::place::BlobSource as _;
-use crate::recipe::ImageName;
 use crate::registry::{self, How, PushBlob, Registries, Stop};
 use crate::store::BlobStore;
 
@@ -22,7 +21,7 @@ const THREADS: usize = 3;
 pub struct Ahead<'a> {
     registries: &'a Registries,
     store: &'a BlobStore,
-    repositories: BTreeMap<ImageName, Reference>,
+    repositories: BTreeMap<String, Reference>,
     seen: &'a dyn Seen,
     stop: Stop,
     queue: Mutex<Queue>,
@@ -31,7 +30,7 @@ pub struct Ahead<'a> {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<(ImageName, Descriptor)>,
+    waiting: VecDeque<(String, Descriptor)>,
     /// By repository: what is waiting, on its way or sent.
     known: BTreeSet<(String, Digest)>,
     sent: BTreeMap<(String, Digest), How>,
@@ -40,11 +39,11 @@ struct Queue {
 }
 
 impl<'a> Ahead<'a> {
-    /// Sends what is in the store to the repository of its image; `seen` says what is there already.
+    /// Sends what is in the store to the repository of its image, by the image's name; `seen` says what is there already.
     pub fn new(
         registries: &'a Registries,
         store: &'a BlobStore,
-        repositories: BTreeMap<ImageName, Reference>,
+        repositories: BTreeMap<String, Reference>,
         seen: &'a dyn Seen,
     ) -> Self {
         let (stop, queue, changed) = (Stop::default(), Mutex::default(), Condvar::new());
@@ -87,7 +86,7 @@ impl<'a> Ahead<'a> {
                 mount_from: Vec::new(),
                 there: None,
             };
-            match self.registries.send_ahead(repository, &image.to_string(), &blob, &self.stop) {
+            match self.registries.send_ahead(repository, &image, &blob, &self.stop) {
                 Ok(how) => _ = self.queue().sent.insert((repository.name(), blob.descriptor.digest), how),
                 // The push will say what is wrong, or manage.
                 Err(_) => self.end(),
@@ -95,7 +94,7 @@ impl<'a> Ahead<'a> {
         }
     }
 
-    fn next(&self) -> Option<(ImageName, Descriptor)> {
+    fn next(&self) -> Option<(String, Descriptor)> {
         let waits = |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_over;
         let mut queue = self.changed.wait_while(self.queue(), waits).unwrap_or_else(PoisonError::into_inner);
         queue.waiting.pop_front()
@@ -122,14 +121,14 @@ impl Drop for Ending<'_> {
 }
 
 impl Ready for Ahead<'_> {
-    fn layer(&self, image: &ImageName, layer: &Descriptor) {
+    fn layer(&self, image: &str, layer: &Descriptor) {
         let Some(repository) = self.repositories.get(image) else { return };
         if layer.size < LEAST || self.seen.has_blob(repository, &layer.digest) {
             return;
         }
         let mut queue = self.queue();
         if !queue.is_over && queue.known.insert((repository.name(), layer.digest)) {
-            queue.waiting.push_back((image.clone(), layer.clone()));
+            queue.waiting.push_back((image.to_owned(), layer.clone()));
             drop(queue);
             self.changed.notify_one();
         }
@@ -183,14 +182,10 @@ mod tests {
         }
     }
 
-    fn name(image: &str) -> ImageName {
-        ImageName { image: image.to_owned(), variant: None }
-    }
-
     impl Bench {
         fn ahead(&self) -> Ahead<'_> {
             let repository: Reference = format!("{}/team/app:1", self.fake.name()).parse().unwrap();
-            Ahead::new(&self.registries, &self.store, [(name("app"), repository)].into(), &())
+            Ahead::new(&self.registries, &self.store, [("app".to_owned(), repository)].into(), &())
         }
 
         /// A layer of so many bytes, which are told apart by a number.
@@ -222,11 +217,11 @@ mod tests {
         let ahead = bench.ahead();
         let done: Result<u32, ()> = ahead.beside(|| {
             for layer in [&large, &small, &large] {
-                ahead.layer(&name("app"), layer);
-                ahead.layer(&name("not-pushed"), layer);
+                ahead.layer("app", layer);
+                ahead.layer("not-pushed", layer);
             }
             until(|| bench.has(&large));
-            ahead.layer(&name("app"), &other);
+            ahead.layer("app", &other);
             Ok(7)
         });
         assert_eq!(done, Ok(7));
@@ -247,7 +242,7 @@ mod tests {
         let layers: Vec<Descriptor> = (0..5).map(|number| bench.layer(number, 1 << 20)).collect();
         let ahead = bench.ahead();
         let done: Result<(), &str> = ahead.beside(|| {
-            layers.iter().for_each(|layer| ahead.layer(&name("app"), layer));
+            layers.iter().for_each(|layer| ahead.layer("app", layer));
             until(|| bench.fake.count("HEAD", "/blobs/") > 0);
             Err("a file is not there")
         });
@@ -261,9 +256,9 @@ mod tests {
         bench.fake.fault(on("POST", "/blobs/uploads/").always(), Fault::Status(403, Vec::new(), String::new()));
         let ahead = bench.ahead();
         let done: Result<(), ()> = ahead.beside(|| {
-            ahead.layer(&name("app"), &bench.layer(1, 1 << 20));
+            ahead.layer("app", &bench.layer(1, 1 << 20));
             until(|| ahead.queue().is_over);
-            ahead.layer(&name("app"), &bench.layer(2, 1 << 20));
+            ahead.layer("app", &bench.layer(2, 1 << 20));
             Ok(())
         });
         assert_eq!(done, Ok(()));

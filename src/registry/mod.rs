@@ -23,7 +23,7 @@ pub use ahead::Stop;
 pub use credentials::{CredentialError, CredentialSource, HelperError};
 pub use error::{RegistryError, Unanswered};
 pub use options::{RegistryOptions, RegistrySettings, Security};
-pub use push::{PushBlob, PushImage, PushManifest, Pushed};
+pub use push::{PushBlob, PushImage, PushManifest, Pushed, SeenTag};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use registries::Registries;
 pub use upload::{BlobSource, How};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -27,11 +28,25 @@ pub struct PushImage {
     pub repository: Reference,
     /// The tags it gets.
     pub tags: Vec<String>,
-    /// What tags of the repository were found to name: those that name something else are not asked for again.
-    pub seen: BTreeMap<String, Digest>,
+    /// What tags of the repository were found to name: they are not asked for again where they named something else, or
+    /// where that was a moment ago.
+    pub seen: BTreeMap<String, SeenTag>,
     /// Its manifests, children before parents: the last one is what the tags name.
     pub manifests: Vec<PushManifest>,
 }
+
+/// What a tag was found to name, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenTag {
+    /// What it named.
+    pub digest: Digest,
+    /// Since when that is known.
+    pub at: Instant,
+}
+
+/// How long it is believed that a tag names what it did: a push that is sent at once says as much by setting it. In the time
+/// of a long build somebody else may have moved it.
+const BELIEVED: Duration = Duration::from_secs(10);
 
 /// A manifest or index to send.
 #[derive(Clone, Debug)]
@@ -178,7 +193,8 @@ impl Core {
         for tag in &image.tags {
             // What it named a while ago says that it has to be set; that it need not be, only what it names now.
             let now = match image.seen.get(tag) {
-                Some(seen) if *seen != digest => None,
+                Some(seen) if seen.digest != digest => None,
+                Some(seen) if seen.at.elapsed() < BELIEVED => Some(seen.digest),
                 _ => there(tag, None).await?,
             };
             if now == Some(digest) {

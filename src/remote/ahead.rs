@@ -7,7 +7,7 @@ use super::Seen;
 use crate::layer::Ready;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::place::BlobSource as _;
-use crate::registry::{self, How, PushBlob, Registries, Stop};
+use crate::registry::{self, How, PushBlob, Registries, SeenTag, Stop};
 use crate::store::BlobStore;
 
 /// Shorter layers are sent with the rest: that takes no time, and most of them are there already.
@@ -144,7 +144,7 @@ impl Seen for Ahead<'_> {
         self.queue().sent.get(&(repository.name(), *blob)).copied()
     }
 
-    fn tag(&self, repository: &Reference, tag: &str) -> Option<Digest> {
+    fn tag(&self, repository: &Reference, tag: &str) -> Option<SeenTag> {
         self.seen.tag(repository, tag)
     }
 }

@@ -11,7 +11,7 @@ pub use pushed_layers::{Candidates, Open, PushedLayers};
 use crate::content::Content;
 use crate::oci::{Descriptor, Digest, MediaType, Reference};
 use crate::place::{Artifact, BlobSource, Document, ImageSource, ListedName, Root, SourceError, kind_of};
-use crate::registry::{self, How, PushBlob, PushImage, PushManifest, Registries};
+use crate::registry::{self, How, PushBlob, PushImage, PushManifest, Registries, SeenTag};
 use crate::shown::Shown;
 use crate::store::BlobStore;
 
@@ -169,7 +169,7 @@ pub trait Seen: Sync {
     }
 
     /// What a tag of it names.
-    fn tag(&self, repository: &Reference, tag: &str) -> Option<Digest>;
+    fn tag(&self, repository: &Reference, tag: &str) -> Option<SeenTag>;
 }
 
 /// Nothing was read.
@@ -178,7 +178,7 @@ impl Seen for () {
         false
     }
 
-    fn tag(&self, _: &Reference, _: &str) -> Option<Digest> {
+    fn tag(&self, _: &Reference, _: &str) -> Option<SeenTag> {
         None
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::Seen;
 use crate::code::Cause;
@@ -9,6 +10,7 @@ use crate::layer::{self, Elsewhere, Found, Layer, LayerForm, LayerKey, Traits};
 use crate::oci::{Descriptor, DiffId, Digest, Index, Manifest, MediaType, Platform, Reference, annotation, json};
 use crate::parallel;
 use crate::place::{BlobSource, ImageSource, SourceError, kind_of};
+use crate::registry::SeenTag;
 use crate::shown::with_causes;
 
 /// Opens a place where an image may be that was pushed before.
@@ -47,7 +49,7 @@ struct Known {
     /// Blobs by the repository (with its registry) whose manifests name them.
     blobs: BTreeSet<(String, Digest)>,
     /// What tags name, by the repository and the tag.
-    tags: BTreeMap<(String, String), Digest>,
+    tags: BTreeMap<(String, String), SeenTag>,
 }
 
 /// A manifest that was read: from where, and below what.
@@ -84,13 +86,14 @@ impl<'a> PushedLayers<'a> {
 
     fn known(&self) -> &Known {
         self.read.get_or_init(|| {
+            let at = Instant::now();
             let all = parallel::map(&self.candidates, self.jobs.max(8), |candidates| self.manifests_of(candidates));
             let mut known = Known::default();
             // The first that has a key counts: candidates are in order.
             for Read { source, root, manifest } in all.into_iter().flatten() {
                 if let Some(reference) = source.answers_for() {
                     if let Some(tag) = reference.tag() {
-                        known.tags.insert((reference.name(), tag.to_owned()), root.digest);
+                        known.tags.insert((reference.name(), tag.to_owned()), SeenTag { digest: root.digest, at });
                     }
                     let named = std::iter::once(&manifest.config).chain(&manifest.layers);
                     known.blobs.extend(named.map(|descriptor| (reference.name(), descriptor.digest)));
@@ -168,7 +171,7 @@ impl Seen for PushedLayers<'_> {
         self.read.get().is_some_and(|known| known.blobs.contains(&(repository.name(), *blob)))
     }
 
-    fn tag(&self, repository: &Reference, tag: &str) -> Option<Digest> {
+    fn tag(&self, repository: &Reference, tag: &str) -> Option<SeenTag> {
         self.read.get()?.tags.get(&(repository.name(), tag.to_owned())).copied()
     }
 }

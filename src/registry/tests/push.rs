@@ -1,12 +1,12 @@
 //! Writing: what is asked, in which order, and what must come of every fault.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fake::{Auth, FakeRegistry, Fault, Locations, Mounts, Setup, on};
 use super::support::*;
 use crate::content::Content;
 use crate::oci::Digest;
-use crate::registry::{BlobSource, PushImage, RefusalKind, RegistryError, RegistryOptions, Tally};
+use crate::registry::{BlobSource, PushImage, RefusalKind, RegistryError, RegistryOptions, SeenTag, Tally};
 
 fn push(bench: &Bench, images: &[PushImage]) -> Vec<crate::registry::Pushed> {
     bench.registries.push(images).unwrap_or_else(|error| panic!("{}\n{}", whole(&error), bench.heard.all()))
@@ -60,6 +60,19 @@ fn an_image_that_is_there_costs_one_head_a_tag() {
     let pushed = push(&bench, std::slice::from_ref(&image));
     assert!(pushed[0].unchanged);
     assert_eq!(fake.lines(), ["HEAD /v2/a/manifests/1 200"]);
+    // What its manifest was a moment ago, when it was read, need not be asked; what it was before a long build, it must.
+    let digest = image.manifests[0].descriptor.digest;
+    let now = Instant::now();
+    for (at, asked) in
+        [(Some(now), &[][..]), (now.checked_sub(Duration::from_secs(60)), &["HEAD /v2/a/manifests/1 200"])]
+    {
+        let Some(at) = at else { continue };
+        fake.clear_log();
+        image.seen = [("1".to_owned(), SeenTag { digest, at })].into();
+        assert!(push(&bench, std::slice::from_ref(&image))[0].unchanged);
+        assert_eq!(fake.lines(), asked);
+    }
+    image.seen.clear();
     // Another tag costs the tag and nothing else.
     fake.clear_log();
     image.tags.push("2".to_owned());

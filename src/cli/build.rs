@@ -61,9 +61,10 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     let outputs = outputs(args, &inputs, &wanted)?;
     let platforms = platforms(args)?;
     let epoch = epoch(args.source_date_epoch)?;
-    let names = names(&recipe, &wanted, args)?;
+    let names = names(&recipe, &inputs, &wanted, args)?;
     let plan = plan(&recipe, &wanted, &names, platforms.as_deref());
     check(args, &plan, &outputs)?;
+    let cache_from = cache_from(&args.cache_from, &inputs, &plan)?;
     let (labels, annotations) = (key_values("--label", &args.label)?, key_values("--annotation", &args.annotation)?);
     let pushes = outputs.iter().any(|output| matches!(output, Place::OwnNames | Place::Registry(_)));
     if let Some(path) = args.image_refs.as_ref().filter(|_| !pushes) {
@@ -81,7 +82,8 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     let workshop = Workshop::new(global, args.offline, reporter)?;
     let outside = workshop.outside(&recipe);
     let warn = |text: String| reporter.warn(text);
-    let candidates = if args.no_cache { Vec::new() } else { candidates(args, &recipe, &plan, &outputs, &workshop)? };
+    let candidates =
+        if args.no_cache { Vec::new() } else { candidates(&cache_from, &recipe, &plan, &outputs, &workshop) };
     let all_platforms = plan.iter().flat_map(|planned| planned.platforms.iter().cloned()).collect();
     let pushed_layers = PushedLayers::new(candidates, all_platforms, super::environment::jobs(global), &warn);
     let mut builder = Builder {
@@ -225,20 +227,17 @@ fn is_gone(error: &(dyn std::error::Error + 'static), found: &PushedLayers<'_>) 
 /// Where layers may be that were pushed before: the places of `--cache-from`; where images are pushed, what is there under
 /// their tags, those first that say no commit (semantics 26).
 pub(super) fn candidates<'a>(
-    args: &BuildArgs,
+    cache_from: &[CacheFrom],
     recipe: &Recipe,
     plan: &[Planned<'_>],
     outputs: &[Place],
     workshop: &'a Workshop<'_>,
-) -> Outcome<Vec<Candidates<'a>>> {
+) -> Vec<Candidates<'a>> {
     let mut all = Vec::new();
-    for place in &args.cache_from {
-        let parsed = Place::parse(place).or_fail(Code::Usage)?;
-        if matches!(parsed, Place::OwnNames) {
-            return Err(Failure::usage(format!("--cache-from {place} names nothing to read from")));
-        }
-        let open: Open<'a> = Box::new(move || workshop.source(&parsed));
-        all.push(Candidates { name: format!("--cache-from {place}"), places: vec![open], named: true });
+    for CacheFrom { text, place, .. } in cache_from {
+        let place = place.clone();
+        let open: Open<'a> = Box::new(move || workshop.source(&place));
+        all.push(Candidates { name: format!("--cache-from {text}"), places: vec![open], named: true });
     }
     for planned in plan {
         let mut references: Vec<Reference> = Vec::new();
@@ -263,7 +262,46 @@ pub(super) fn candidates<'a>(
             all.push(Candidates { name, places, named: false });
         }
     }
+    all
+}
+
+/// A place of `--cache-from`, filled in.
+pub(super) struct CacheFrom {
+    pub(super) text: String,
+    pub(super) place: Place,
+    /// The images for which it comes to this.
+    pub(super) images: BTreeSet<ImageName>,
+}
+
+/// The places of `--cache-from`, in which placeholders mean what they mean in tags: each place once.
+pub(super) fn cache_from(given: &[String], inputs: &Inputs, plan: &[Planned<'_>]) -> Outcome<Vec<CacheFrom>> {
+    let mut all: Vec<CacheFrom> = Vec::new();
+    for written in given {
+        for name in plan.iter().map(|planned| &planned.image.name) {
+            let text = filled("--cache-from", written, inputs, Some(name))?;
+            if let Some(known) = all.iter_mut().find(|known| known.text == text) {
+                known.images.insert(name.clone());
+                continue;
+            }
+            let place = Place::parse(&text).or_fail(Code::Usage)?;
+            if matches!(place, Place::OwnNames) {
+                return Err(Failure::usage(format!("--cache-from {text} names nothing to read from")));
+            }
+            all.push(CacheFrom { text, place, images: [name.clone()].into() });
+        }
+    }
     Ok(all)
+}
+
+/// What a flag says, with its placeholders filled in.
+fn filled(flag: &str, text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Outcome<String> {
+    recipe::fill(text, inputs, image).map_err(|fault| {
+        let failure = Failure::usage(format!("{flag} {text}: {fault}")).kind(fault.code());
+        match fault.hint().map(str::to_owned) {
+            Some(help) => failure.hint(help),
+            None => failure,
+        }
+    })
 }
 
 /// What can be told before anything is built: names, outputs and flags that do not fit what is asked for.
@@ -318,16 +356,20 @@ fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
 /// The references of each image: those of `-t`, else the recipe's.
 pub(super) fn names(
     recipe: &Recipe,
+    inputs: &Inputs,
     wanted: &BTreeSet<ImageName>,
     args: &BuildArgs,
 ) -> Outcome<BTreeMap<ImageName, Vec<Reference>>> {
-    let tags = tags(args, wanted.len())?;
     let mut names = BTreeMap::new();
     for image in &recipe.images {
-        let own: Vec<Reference> = image.references().into_iter().map(|reference| reference.value).collect();
-        let references = match &tags {
-            Tags::Full(references) if wanted.contains(&image.name) => references.clone(),
-            Tags::Bare(tags) if wanted.contains(&image.name) => {
+        let own = || image.references().into_iter().map(|reference| reference.value).collect();
+        let tags = match wanted.contains(&image.name) {
+            true => tags(args, inputs, &image.name, wanted.len())?,
+            false => Tags::Recipe,
+        };
+        let references = match tags {
+            Tags::Full(references) => references,
+            Tags::Bare(tags) => {
                 let repository = image.repository.as_ref().map(|repository| &repository.value);
                 let Some(repository) = repository else {
                     let text = format!("{} has no repository that the tag could be in", image.name);
@@ -336,7 +378,7 @@ pub(super) fn names(
                 };
                 tags.iter().map(|tag| repository.with_tag(tag)).collect::<Result<_, _>>().or_fail(Code::Usage)?
             }
-            _ => own,
+            Tags::Recipe => own(),
         };
         names.insert(image.name.clone(), references);
     }
@@ -419,16 +461,7 @@ pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<Imag
 fn outputs(args: &BuildArgs, inputs: &Inputs, wanted: &BTreeSet<ImageName>) -> Outcome<Vec<Place>> {
     // `{image}` and `{variant}` have a meaning where one image is built (semantics 3).
     let only = wanted.first().filter(|_| wanted.len() == 1);
-    let place = |text: &String| {
-        let filled = recipe::fill(text, inputs, only).map_err(|fault| {
-            let failure = Failure::usage(format!("-o {text}: {fault}")).kind(fault.code());
-            match fault.hint().map(str::to_owned) {
-                Some(help) => failure.hint(help),
-                None => failure,
-            }
-        })?;
-        Place::parse(&filled).or_fail(Code::Usage)
-    };
+    let place = |text: &String| Place::parse(&filled("-o", text, inputs, only)?).or_fail(Code::Usage);
     let mut outputs = args.output.iter().map(place).collect::<Outcome<Vec<_>>>()?;
     if args.push && !outputs.contains(&Place::OwnNames) {
         outputs.push(Place::OwnNames);
@@ -469,9 +502,11 @@ enum Tags {
     Full(Vec<Reference>),
 }
 
-fn tags(args: &BuildArgs, images: usize) -> Outcome<Tags> {
+/// The tags of `-t` for an image, one of so many that are built.
+fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> Outcome<Tags> {
     let is_full = |tag: &String| tag.contains(['/', ':', '@']);
-    match &args.tag[..] {
+    let given = args.tag.iter().map(|tag| filled("-t", tag, inputs, Some(image))).collect::<Outcome<Vec<_>>>()?;
+    match &given[..] {
         [] => Ok(Tags::Recipe),
         tags if tags.iter().any(is_full) => {
             if images > 1 {

@@ -71,6 +71,11 @@ fn names_labels_and_settings_from_the_command_line() {
     assert_eq!(layout.names(), ["registry.example.com/web:1.0", "registry.example.com/web:stable"]);
     let layout = project.build_with(&["web", "-t", "r.example.com/else:x"]);
     assert_eq!(layout.names(), ["r.example.com/else:x"]);
+    let layout = project.build_with(&["app", "-t", "v1-{variant}", "-t", "{image}.{env.NONE:-x}-{variant}"]);
+    let names = ["app.x-docker", "app.x-k8s", "v1-docker", "v1-k8s"];
+    assert_eq!(layout.names(), names.map(|tag| format!("registry.example.com/app:{tag}")));
+    let layout = project.build_with(&["app:k8s", "-t", "r.example.com/{image}:{variant}"]);
+    assert_eq!(layout.names(), ["r.example.com/app:k8s"]);
     let layout = project.build_with(&["--set", "repository=other.example.com/{image}/x", "web"]);
     assert_eq!(layout.names(), ["other.example.com/web/x:latest"]);
     let layout = project.build_with(&["web", "--label", "a=1=2", "--label", "b=", "--annotation", "note=x"]);
@@ -118,6 +123,9 @@ fn what_makes_no_sense_ends_with_2() {
         &["build", "-o", "type=nonsense,dest=x"],
         &["build", "-o", ""],
         &["build", "-t", "not a tag"],
+        &["build", "web", "-t", "{variant}"],
+        &["build", "web", "-t", "v1-{unknown}"],
+        &["build", "web", "-t", "{git.shrot}"],
         &["build", "-t", "UPPER/case:1"],
         &["build", "--offline", "--push"],
         &["build", "--source-date-epoch", "soon"],

@@ -106,12 +106,23 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     let (store, registries) = (&workshop.store, &workshop.registries);
     if args.dry_run {
         let (forecasts, lock) = builder.forecast(&wanted).map_err(failure)?;
+        let (lock, _) = builder.to_keep(&lock);
         let lock = LockChange { path: &path, before: before.as_ref(), now: &lock };
         return dry_run::tell(&forecasts, &lock, &plan, &outputs, registries, args);
     }
-    let kept = |lock: &Lock| match args.locked {
-        true => Ok(()),
-        false => lock::keep(&path, before.as_ref(), lock, reporter),
+    let keeper = builder.clone();
+    let kept = |lock: &Lock| {
+        if args.locked {
+            return Ok(());
+        }
+        let (lock, once) = keeper.to_keep(lock);
+        if !once.is_empty() {
+            reporter.note(format!(
+                "what is pinned for {} is in memory alone: no image of the recipe is for it; add it to `platforms` to keep its pins",
+                once.join(", ")
+            ));
+        }
+        lock::keep(&path, before.as_ref(), &lock, reporter)
     };
     let done =
         build_and_put(&builder, &wanted, &outputs, registries, &kept, &pushed_layers).map_err(|failure| match before {

@@ -73,6 +73,9 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
             path.display()
         ));
     }
+    if let Some(name) = name_of_commit(args, &recipe, &plan, &outputs) {
+        warn_of_changes(&name, &recipe, &inputs, reporter);
+    }
     let shadow = if args.dry_run { Some(Shadow::of(global, reporter)?) } else { None };
     let global = shadow.as_ref().map_or(global, Shadow::global);
 
@@ -155,6 +158,40 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     }
     progress.summary(Summary::of(&built, &pushed));
     report(args, global, &built, &pushed, &outputs)
+}
+
+/// A name under which something is pushed, where that is made of the commit.
+fn name_of_commit(args: &BuildArgs, recipe: &Recipe, plan: &[Planned<'_>], outputs: &[Place]) -> Option<String> {
+    let is_of_commit = |text: &str| ["{git.commit", "{git.short", "{git.tag"].iter().any(|fact| text.contains(fact));
+    let given = args.output.iter().zip(outputs).find_map(|(text, place)| match place {
+        Place::Registry(reference) if is_of_commit(text) => Some(reference.to_string()),
+        _ => None,
+    });
+    if given.is_some() || !outputs.contains(&Place::OwnNames) {
+        return given;
+    }
+    plan.iter().find_map(|planned| {
+        // The references are those of `-t`, else of the recipe's tags, in their order.
+        let written: Vec<&str> = match args.tag.is_empty() {
+            true => planned.image.tags.iter().map(|tag| recipe.sources().text(tag.span)).collect(),
+            false => args.tag.iter().map(String::as_str).collect(),
+        };
+        let mut named = written.into_iter().zip(&planned.references);
+        named.find(|(text, _)| is_of_commit(text)).map(|(_, reference)| reference.to_string())
+    })
+}
+
+/// Says that what is pushed under the name of a commit may not be what the commit has.
+fn warn_of_changes(name: &str, recipe: &Recipe, inputs: &Inputs, reporter: &Reporter) {
+    let lock = lock::lock_path(recipe);
+    // What cannot be told of a checkout is no reason to say anything.
+    let changed = inputs.git.uncommitted(&[&recipe.context, &recipe.path, &lock]).unwrap_or_default();
+    let Some(first) = changed.first() else { return };
+    let files = match changed.len() {
+        1 => format!("{first} is not as the commit has it"),
+        count => format!("{count} files are not as the commit has them ({first} and others)"),
+    };
+    reporter.warn(format!("{name} is named after the commit, and {files}: commit first, or push under another tag"));
 }
 
 /// What was built, and what was pushed of it.

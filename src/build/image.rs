@@ -403,7 +403,7 @@ impl<'a> Growing<'a> {
             builder.reporter.warn(warning);
         }
         let balance = self.balance(&assembled);
-        let name = image.publish.then(|| builder.references(image).first().map(ToString::to_string)).flatten();
+        let name = image.called.as_ref().map(ToString::to_string);
         let open = OpenBase { image: assembled.as_base(name), documents: None, ..self.open };
         Ok(Finished { open, layers: self.made, image: assembled, balance })
     }

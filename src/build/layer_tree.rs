@@ -8,7 +8,7 @@ use super::run::Chosen;
 use super::settings::{Resolved, owner_of};
 use super::{BuildError, Builder, OpenBase, Run, WRITTEN};
 use crate::base::LayerStack;
-use crate::code::{Cause, Coded, ErrorCode, Told};
+use crate::code::{Cause, Coded, ErrorCode};
 use crate::context::{self, ContextDirectory, CopyRequest, FileMode, Forbidden, IgnoreFile, Modes, Patterns};
 use crate::host::HostRoot;
 use crate::oci::Platform;
@@ -275,7 +275,7 @@ impl Making<'_> {
         let context = match self.run.context.get() {
             Some(context) => context,
             None => {
-                let opened = self.open_context(span)?;
+                let opened = self.builder.open_context(span)?;
                 self.run.context.get_or_init(|| opened)
             }
         };
@@ -334,30 +334,9 @@ impl Making<'_> {
         selection.emit(&landing, &mut placer).map_err(|error| self.at(span, error))
     }
 
-    /// The context, with what is never copied from it.
-    fn open_context(&self, span: Span) -> Result<ContextDirectory, BuildError> {
-        let recipe = self.builder.recipe;
-        let root = HostRoot::open(&recipe.context)
-            .map_err(|error| self.caused(span, format!("opening the context {}", recipe.context.display()), error))?;
-        let ignore = IgnoreFile::find(&recipe.context, Some(&recipe.path))
-            .map_err(|error| self.caused(span, "reading the ignore file".to_owned(), error))?;
-        let mut unnamed: Vec<PathBuf> = WRITTEN.iter().map(|name| recipe.context.join(name)).collect();
-        unnamed.extend(self.builder.left_out.iter().cloned());
-        let mut lock = recipe.path.clone().into_os_string();
-        lock.push(".lock");
-        unnamed.extend([recipe.path.clone(), recipe.path.with_extension("lock"), PathBuf::from(lock)]);
-        let forbidden: Vec<Forbidden> = self
-            .builder
-            .forbidden
-            .iter()
-            .map(|path| Forbidden { path: path.clone(), what: "an output or the cache".to_owned() })
-            .collect();
-        Ok(ContextDirectory::new(root, ignore, &unnamed, forbidden))
-    }
-
     /// An error with its causes in one text.
     pub(super) fn diagnose(&self, span: Span, error: &impl Coded) -> BuildError {
-        self.at(span, Told::new(error.code(), crate::shown::with_causes(error)))
+        self.builder.explained(span, error)
     }
 
     fn files(&mut self, items: &[recipe::layer::FileItem], tree: &mut FileTree) -> Result<(), BuildError> {
@@ -639,6 +618,28 @@ impl Making<'_> {
 
     fn targets<'t>(&self, paths: impl Iterator<Item = &'t At<PerArch<Target>>>) -> Result<Vec<String>, BuildError> {
         paths.map(|path| Ok(self.target(path)?.to_string())).collect()
+    }
+}
+
+impl Builder<'_> {
+    /// The context, with what is never copied from it.
+    pub(super) fn open_context(&self, span: Span) -> Result<ContextDirectory, BuildError> {
+        let recipe = self.recipe;
+        let root = HostRoot::open(&recipe.context)
+            .map_err(|error| self.caused(span, format!("opening the context {}", recipe.context.display()), error))?;
+        let ignore = IgnoreFile::find(&recipe.context, Some(&recipe.path))
+            .map_err(|error| self.caused(span, "reading the ignore file".to_owned(), error))?;
+        let mut unnamed: Vec<PathBuf> = WRITTEN.iter().map(|name| recipe.context.join(name)).collect();
+        unnamed.extend(self.left_out.iter().cloned());
+        let mut lock = recipe.path.clone().into_os_string();
+        lock.push(".lock");
+        unnamed.extend([recipe.path.clone(), recipe.path.with_extension("lock"), PathBuf::from(lock)]);
+        let forbidden: Vec<Forbidden> = self
+            .forbidden
+            .iter()
+            .map(|path| Forbidden { path: path.clone(), what: "an output or the cache".to_owned() })
+            .collect();
+        Ok(ContextDirectory::new(root, ignore, &unnamed, forbidden))
     }
 }
 

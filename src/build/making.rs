@@ -4,7 +4,7 @@ use std::error::Error;
 
 use super::layer_tree::Making;
 use super::pins::Stale;
-use super::{BuildError, Purpose};
+use super::{BuildError, Builder, Purpose};
 use crate::base::LayerStack;
 use crate::code::Coded;
 use crate::pin;
@@ -13,6 +13,21 @@ use crate::recipe::{Diagnostic, Span};
 use crate::source::{debian, python};
 use crate::supply::SupplyError;
 use crate::tree::FileTree;
+
+impl Builder<'_> {
+    /// Something of packages failed: the network, what is asked, or this machine.
+    pub(super) fn packages(&self, span: Span, what: &str, source: impl Coded) -> BuildError {
+        let fault = fault_of(&source);
+        let at = self.recipe.sources().position(span);
+        BuildError::Packages { at, what: what.to_owned(), fault, source: source.into() }
+    }
+
+    /// What the recipe asks for cannot be pinned.
+    pub(super) fn unresolvable(&self, span: Span, error: &impl Coded) -> BuildError {
+        let text = crate::shown::with_causes(error);
+        BuildError::Unresolvable(Box::new(Diagnostic::error(error.code(), self.recipe.sources(), span, text)))
+    }
+}
 
 impl Making<'_> {
     /// What pins call this layer.
@@ -27,15 +42,12 @@ impl Making<'_> {
 
     /// Something of packages failed: the network, what is asked, or this machine.
     pub(super) fn packages(&self, span: Span, what: &str, source: impl Coded) -> BuildError {
-        let fault = fault_of(&source);
-        let at = self.builder.recipe.sources().position(span);
-        BuildError::Packages { at, what: what.to_owned(), fault, source: source.into() }
+        self.builder.packages(span, what, source)
     }
 
     /// What the recipe asks for cannot be pinned.
     pub(super) fn unresolvable(&self, span: Span, error: &impl Coded) -> BuildError {
-        let text = crate::shown::with_causes(error);
-        BuildError::Unresolvable(Box::new(Diagnostic::error(error.code(), self.builder.recipe.sources(), span, text)))
+        self.builder.unresolvable(span, error)
     }
 
     /// The layers below with what this layer has so far.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mod.rs        which images, in which order, for which platforms
+//! ahead.rs      what is told before anything is fetched
 //! outside.rs    images that the recipe does not make, opened
 //! image.rs      one image: its layers, one after the other, found or made
 //! layer_tree.rs a layer: its sources, put into one tree    fetch.rs debian.rs python.rs compilers.rs
@@ -12,6 +13,7 @@
 //! forecast.rs   what a build would do
 //! ```
 
+mod ahead;
 mod artifact;
 mod base;
 mod compilers;
@@ -243,6 +245,23 @@ impl Builder<'_> {
     /// An error at a place of the recipe that is a text alone.
     fn told(&self, code: ErrorCode, span: Span, text: impl Into<String>) -> BuildError {
         self.at(span, Told::new(code, text))
+    }
+
+    /// An error at a place of the recipe, with its causes in one text.
+    fn explained(&self, span: Span, error: &impl Coded) -> BuildError {
+        self.told(error.code(), span, crate::shown::with_causes(error))
+    }
+
+    /// The lock as it is to be kept, where this is what a build came to: without pins of platforms that were asked for this
+    /// once, and that neither the recipe nor the lock knows; with those.
+    pub fn to_keep(&self, lock: &Lock) -> (Lock, Vec<String>) {
+        let of_recipe = self.recipe.images.iter().flat_map(|image| platforms(self.recipe, image, None));
+        let own: BTreeSet<String> = of_recipe.map(|platform| platform.to_string()).collect();
+        let asked = self.platforms.iter().flatten().map(Platform::to_string);
+        let once: Vec<String> = asked
+            .filter(|platform| !own.contains(platform) && !self.lock.knows(platform) && lock.knows(platform))
+            .collect();
+        (lock.without(&once), once)
     }
 
     /// An error at a place of the recipe, with what caused it.

@@ -1,9 +1,9 @@
 //! Layers of Python packages.
 
-use super::BuildError;
 use super::base::KnownPython;
 use super::layer_tree::Making;
 use super::pins::Search;
+use super::{BuildError, Builder};
 use crate::base::{LayerReader, LayerStack};
 use crate::debian::staging::Below;
 use crate::lock::PythonPins;
@@ -79,11 +79,7 @@ impl Making<'_> {
 
     /// The pins of Python packages that the layer asks for.
     pub(super) fn python_pins(&self, ask: &PythonAsk<'_>, span: Span) -> Result<PythonPins, BuildError> {
-        let failed = |error: pin::python::Error| match error.fault() {
-            Fault::Network | Fault::Machine => self.packages(span, "looking up Python packages", error),
-            Fault::Recipe => self.diagnose(span, &error),
-            Fault::Unresolvable => self.unresolvable(span, &error),
-        };
+        let failed = |error| self.builder.python_error(span, error);
         let asked = pin::python::asked(ask).map_err(failed)?;
         let (layer, platform) = (self.name_in_lock(), self.platform.to_string());
         let found = self.run.pins.python(&layer, &platform, &asked);
@@ -116,5 +112,16 @@ impl Making<'_> {
         let stated = source.and_then(|source| source.version.as_ref()).map(|version| version.value.as_str());
         let hint = stated.or_else(|| self.open.stated_python());
         super::base::find_python(view, self.builder.store, hint).map_err(|error| self.diagnose(span, &error))
+    }
+}
+
+impl Builder<'_> {
+    /// Why Python packages are not pinned.
+    pub(super) fn python_error(&self, span: Span, error: pin::python::Error) -> BuildError {
+        match error.fault() {
+            Fault::Network | Fault::Machine => self.packages(span, "looking up Python packages", error),
+            Fault::Recipe => self.explained(span, &error),
+            Fault::Unresolvable => self.unresolvable(span, &error),
+        }
     }
 }

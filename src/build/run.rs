@@ -187,6 +187,7 @@ impl Builder<'_> {
             .flat_map(|image| needed.get(&image.name).into_iter().flatten().map(move |platform| (image, platform)))
             .collect();
         self.refuse_one_name_for_two(&tasks)?;
+        self.look_ahead(&tasks, purpose)?;
         let nothing_known =
             self.reuse == Reuse::Allowed && !layer::remembers_any(self.store) && !self.elsewhere.is_there();
         // Whoever makes everything anew reads everything.

@@ -207,7 +207,8 @@ pub(crate) struct BuildArgs {
     /// Build again whenever something changes, until interrupted
     #[arg(long, conflicts_with_all = ["dry_run", "no_cache"])]
     pub(crate) watch: bool,
-    /// Tag in place of the recipe's: a bare tag, or a full reference where one image is built; may be given several times
+    /// Tag in place of the recipe's: a bare tag, or a full reference where one image is built, with placeholders as in
+    /// `tags`; may be given several times
     #[arg(short, long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,
     /// Add a label to every image: KEY=VALUE
@@ -222,8 +223,8 @@ pub(crate) struct BuildArgs {
     /// Build every layer anew: no layer is taken from the cache, nor from a registry
     #[arg(long)]
     pub(crate) no_cache: bool,
-    /// Take layers from the images at this place too (a reference, oci:DIR, …), where their keys fit; may be given several
-    /// times. With --push, the images under the tags that are pushed are looked at in any case
+    /// Take layers from the images at this place too (a reference, oci:DIR, …; `{image}` and other placeholders are filled in),
+    /// where their keys fit; may be given several times. With --push, the images under the tags that are pushed are looked at in any case
     #[arg(long, value_name = "PLACE")]
     pub(crate) cache_from: Vec<String>,
     /// Build the layers that the cache or a registry has all the same, and fail (exit code 6) where one is not what was
@@ -274,8 +275,8 @@ pub(crate) struct ExplainArgs {
     /// Compare with what the registry holds under the images' own tags, and take layers from there as `build --push` does
     #[arg(long)]
     pub(crate) registry: bool,
-    /// Take layers from the images at this place too, as `build` does, and compare with them where nothing before has the
-    /// image; may be given several times
+    /// Take layers from the images at this place too (`{image}` and other placeholders are filled in), as `build` does, and
+    /// compare with them where nothing before has the image; may be given several times
     #[arg(long, value_name = "PLACE")]
     pub(crate) cache_from: Vec<String>,
     /// Use the lock as it is: fail (exit code 4) where it would have to change

@@ -61,9 +61,10 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     let outputs = outputs(args, &inputs, &wanted)?;
     let platforms = platforms(args)?;
     let epoch = epoch(args.source_date_epoch)?;
-    let names = names(&recipe, &wanted, args)?;
+    let names = names(&recipe, &inputs, &wanted, args)?;
     let plan = plan(&recipe, &wanted, &names, platforms.as_deref());
     check(args, &plan, &outputs)?;
+    let cache_from = cache_from(&args.cache_from, &inputs, &plan)?;
     let (labels, annotations) = (key_values("--label", &args.label)?, key_values("--annotation", &args.annotation)?);
     let pushes = outputs.iter().any(|output| matches!(output, Place::OwnNames | Place::Registry(_)));
     if let Some(path) = args.image_refs.as_ref().filter(|_| !pushes) {
@@ -71,6 +72,9 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
             "{} of --image-refs will be empty, since nothing is pushed: add --push, or use --metadata-file, which has what is built",
             path.display()
         ));
+    }
+    if let Some(name) = name_of_commit(args, &recipe, &plan, &outputs) {
+        warn_of_changes(&name, &recipe, &inputs, reporter);
     }
     let shadow = if args.dry_run { Some(Shadow::of(global, reporter)?) } else { None };
     let global = shadow.as_ref().map_or(global, Shadow::global);
@@ -81,7 +85,8 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     let workshop = Workshop::new(global, args.offline, reporter)?;
     let outside = workshop.outside(&recipe);
     let warn = |text: String| reporter.warn(text);
-    let candidates = if args.no_cache { Vec::new() } else { candidates(args, &recipe, &plan, &outputs, &workshop)? };
+    let candidates =
+        if args.no_cache { Vec::new() } else { candidates(&cache_from, &recipe, &plan, &outputs, &workshop) };
     let all_platforms = plan.iter().flat_map(|planned| planned.platforms.iter().cloned()).collect();
     let pushed_layers = PushedLayers::new(candidates, all_platforms, super::environment::jobs(global), &warn);
     let mut builder = Builder {
@@ -104,12 +109,23 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     let (store, registries) = (&workshop.store, &workshop.registries);
     if args.dry_run {
         let (forecasts, lock) = builder.forecast(&wanted).map_err(failure)?;
+        let (lock, _) = builder.to_keep(&lock);
         let lock = LockChange { path: &path, before: before.as_ref(), now: &lock };
         return dry_run::tell(&forecasts, &lock, &plan, &outputs, registries, args);
     }
-    let kept = |lock: &Lock| match args.locked {
-        true => Ok(()),
-        false => lock::keep(&path, before.as_ref(), lock, reporter),
+    let keeper = builder.clone();
+    let kept = |lock: &Lock| {
+        if args.locked {
+            return Ok(());
+        }
+        let (lock, once) = keeper.to_keep(lock);
+        if !once.is_empty() {
+            reporter.note(format!(
+                "what is pinned for {} is in memory alone: no image of the recipe is for it; add it to `platforms` to keep its pins",
+                once.join(", ")
+            ));
+        }
+        lock::keep(&path, before.as_ref(), &lock, reporter)
     };
     let done =
         build_and_put(&builder, &wanted, &outputs, registries, &kept, &pushed_layers).map_err(|failure| match before {
@@ -142,6 +158,40 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     }
     progress.summary(Summary::of(&built, &pushed));
     report(args, global, &built, &pushed, &outputs)
+}
+
+/// A name under which something is pushed, where that is made of the commit.
+fn name_of_commit(args: &BuildArgs, recipe: &Recipe, plan: &[Planned<'_>], outputs: &[Place]) -> Option<String> {
+    let is_of_commit = |text: &str| ["{git.commit", "{git.short", "{git.tag"].iter().any(|fact| text.contains(fact));
+    let given = args.output.iter().zip(outputs).find_map(|(text, place)| match place {
+        Place::Registry(reference) if is_of_commit(text) => Some(reference.to_string()),
+        _ => None,
+    });
+    if given.is_some() || !outputs.contains(&Place::OwnNames) {
+        return given;
+    }
+    plan.iter().find_map(|planned| {
+        // The references are those of `-t`, else of the recipe's tags, in their order.
+        let written: Vec<&str> = match args.tag.is_empty() {
+            true => planned.image.tags.iter().map(|tag| recipe.sources().text(tag.span)).collect(),
+            false => args.tag.iter().map(String::as_str).collect(),
+        };
+        let mut named = written.into_iter().zip(&planned.references);
+        named.find(|(text, _)| is_of_commit(text)).map(|(_, reference)| reference.to_string())
+    })
+}
+
+/// Says that what is pushed under the name of a commit may not be what the commit has.
+fn warn_of_changes(name: &str, recipe: &Recipe, inputs: &Inputs, reporter: &Reporter) {
+    let lock = lock::lock_path(recipe);
+    // What cannot be told of a checkout is no reason to say anything.
+    let changed = inputs.git.uncommitted(&[&recipe.context, &recipe.path, &lock]).unwrap_or_default();
+    let Some(first) = changed.first() else { return };
+    let files = match changed.len() {
+        1 => format!("{first} is not as the commit has it"),
+        count => format!("{count} files are not as the commit has them ({first} and others)"),
+    };
+    reporter.warn(format!("{name} is named after the commit, and {files}: commit first, or push under another tag"));
 }
 
 /// What was built, and what was pushed of it.
@@ -260,20 +310,17 @@ fn is_gone(error: &(dyn std::error::Error + 'static), found: &PushedLayers<'_>) 
 /// Where layers may be that were pushed before: the places of `--cache-from`; where images are pushed, what is there under
 /// their tags, those first that say no commit (semantics 26).
 pub(super) fn candidates<'a>(
-    args: &BuildArgs,
+    cache_from: &[CacheFrom],
     recipe: &Recipe,
     plan: &[Planned<'_>],
     outputs: &[Place],
     workshop: &'a Workshop<'_>,
-) -> Outcome<Vec<Candidates<'a>>> {
+) -> Vec<Candidates<'a>> {
     let mut all = Vec::new();
-    for place in &args.cache_from {
-        let parsed = Place::parse(place).or_fail(Code::Usage)?;
-        if matches!(parsed, Place::OwnNames) {
-            return Err(Failure::usage(format!("--cache-from {place} names nothing to read from")));
-        }
-        let open: Open<'a> = Box::new(move || workshop.source(&parsed));
-        all.push(Candidates { name: format!("--cache-from {place}"), places: vec![open], named: true });
+    for CacheFrom { text, place, .. } in cache_from {
+        let place = place.clone();
+        let open: Open<'a> = Box::new(move || workshop.source(&place));
+        all.push(Candidates { name: format!("--cache-from {text}"), places: vec![open], named: true });
     }
     for planned in plan {
         let mut references: Vec<Reference> = Vec::new();
@@ -298,7 +345,46 @@ pub(super) fn candidates<'a>(
             all.push(Candidates { name, places, named: false });
         }
     }
+    all
+}
+
+/// A place of `--cache-from`, filled in.
+pub(super) struct CacheFrom {
+    pub(super) text: String,
+    pub(super) place: Place,
+    /// The images for which it comes to this.
+    pub(super) images: BTreeSet<ImageName>,
+}
+
+/// The places of `--cache-from`, in which placeholders mean what they mean in tags: each place once.
+pub(super) fn cache_from(given: &[String], inputs: &Inputs, plan: &[Planned<'_>]) -> Outcome<Vec<CacheFrom>> {
+    let mut all: Vec<CacheFrom> = Vec::new();
+    for written in given {
+        for name in plan.iter().map(|planned| &planned.image.name) {
+            let text = filled("--cache-from", written, inputs, Some(name))?;
+            if let Some(known) = all.iter_mut().find(|known| known.text == text) {
+                known.images.insert(name.clone());
+                continue;
+            }
+            let place = Place::parse(&text).or_fail(Code::Usage)?;
+            if matches!(place, Place::OwnNames) {
+                return Err(Failure::usage(format!("--cache-from {text} names nothing to read from")));
+            }
+            all.push(CacheFrom { text, place, images: [name.clone()].into() });
+        }
+    }
     Ok(all)
+}
+
+/// What a flag says, with its placeholders filled in.
+fn filled(flag: &str, text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Outcome<String> {
+    recipe::fill(text, inputs, image).map_err(|fault| {
+        let failure = Failure::usage(format!("{flag} {text}: {fault}")).kind(fault.code());
+        match fault.hint().map(str::to_owned) {
+            Some(help) => failure.hint(help),
+            None => failure,
+        }
+    })
 }
 
 /// What can be told before anything is built: names, outputs and flags that do not fit what is asked for.
@@ -353,16 +439,20 @@ fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
 /// The references of each image: those of `-t`, else the recipe's.
 pub(super) fn names(
     recipe: &Recipe,
+    inputs: &Inputs,
     wanted: &BTreeSet<ImageName>,
     args: &BuildArgs,
 ) -> Outcome<BTreeMap<ImageName, Vec<Reference>>> {
-    let tags = tags(args, wanted.len())?;
     let mut names = BTreeMap::new();
     for image in &recipe.images {
-        let own: Vec<Reference> = image.references().into_iter().map(|reference| reference.value).collect();
-        let references = match &tags {
-            Tags::Full(references) if wanted.contains(&image.name) => references.clone(),
-            Tags::Bare(tags) if wanted.contains(&image.name) => {
+        let own = || image.references().into_iter().map(|reference| reference.value).collect();
+        let tags = match wanted.contains(&image.name) {
+            true => tags(args, inputs, &image.name, wanted.len())?,
+            false => Tags::Recipe,
+        };
+        let references = match tags {
+            Tags::Full(references) => references,
+            Tags::Bare(tags) => {
                 let repository = image.repository.as_ref().map(|repository| &repository.value);
                 let Some(repository) = repository else {
                     let text = format!("{} has no repository that the tag could be in", image.name);
@@ -371,7 +461,7 @@ pub(super) fn names(
                 };
                 tags.iter().map(|tag| repository.with_tag(tag)).collect::<Result<_, _>>().or_fail(Code::Usage)?
             }
-            _ => own,
+            Tags::Recipe => own(),
         };
         names.insert(image.name.clone(), references);
     }
@@ -454,16 +544,7 @@ pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<Imag
 fn outputs(args: &BuildArgs, inputs: &Inputs, wanted: &BTreeSet<ImageName>) -> Outcome<Vec<Place>> {
     // `{image}` and `{variant}` have a meaning where one image is built (semantics 3).
     let only = wanted.first().filter(|_| wanted.len() == 1);
-    let place = |text: &String| {
-        let filled = recipe::fill(text, inputs, only).map_err(|fault| {
-            let failure = Failure::usage(format!("-o {text}: {fault}")).kind(fault.code());
-            match fault.hint().map(str::to_owned) {
-                Some(help) => failure.hint(help),
-                None => failure,
-            }
-        })?;
-        Place::parse(&filled).or_fail(Code::Usage)
-    };
+    let place = |text: &String| Place::parse(&filled("-o", text, inputs, only)?).or_fail(Code::Usage);
     let mut outputs = args.output.iter().map(place).collect::<Outcome<Vec<_>>>()?;
     if args.push && !outputs.contains(&Place::OwnNames) {
         outputs.push(Place::OwnNames);
@@ -504,9 +585,11 @@ enum Tags {
     Full(Vec<Reference>),
 }
 
-fn tags(args: &BuildArgs, images: usize) -> Outcome<Tags> {
+/// The tags of `-t` for an image, one of so many that are built.
+fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> Outcome<Tags> {
     let is_full = |tag: &String| tag.contains(['/', ':', '@']);
-    match &args.tag[..] {
+    let given = args.tag.iter().map(|tag| filled("-t", tag, inputs, Some(image))).collect::<Outcome<Vec<_>>>()?;
+    match &given[..] {
         [] => Ok(Tags::Recipe),
         tags if tags.iter().any(is_full) => {
             if images > 1 {

@@ -1,6 +1,6 @@
 //! `lapstrake explain`: why an image is another than the one before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +12,16 @@ use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFa
 use lapstrake::lock::Lock;
 use lapstrake::oci::{Descriptor, Digest, Platform};
 use lapstrake::place::{BlobSource, Image, ImageSource, Pick, Place, SourceError, select_image};
+use lapstrake::recipe::ImageName;
 use lapstrake::remote::{Candidates, Open, PushedLayers};
 use lapstrake::report::Reporter;
 use lapstrake::shown::{Shown, bare};
 use serde_json::{Value, json};
 
-use super::args::{BuildArgs, ExplainArgs, Global};
-use super::build::{DEFAULT_OUTPUT, Planned, candidates, failure, key_values, names, plan, platforms, wanted};
+use super::args::{ExplainArgs, Global};
+use super::build::{
+    CacheFrom, DEFAULT_OUTPUT, Planned, cache_from, candidates, failure, key_values, names, plan, platforms, wanted,
+};
 use super::environment::{epoch, jobs, load_recipe, parse_source, style};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
@@ -32,14 +35,14 @@ const NAMED: usize = 3;
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
-    let (recipe, _) = load_recipe(global, &args.selection.set)?;
+    let (recipe, inputs) = load_recipe(global, &args.selection.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
     }
-    let build_args = BuildArgs { cache_from: args.cache_from.clone(), ..args.selection.build_args() };
+    let build_args = args.selection.build_args();
     let wanted = wanted(&recipe, &build_args)?;
     let only = platforms(&build_args)?;
-    let names = names(&recipe, &wanted, &build_args)?;
+    let names = names(&recipe, &inputs, &wanted, &build_args)?;
     let plan = plan(&recipe, &wanted, &names, only.as_deref());
     if args.registry
         && let Some(nameless) = plan.iter().find(|planned| planned.references.is_empty())
@@ -48,7 +51,8 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
             .kind(ErrorCode::NoRepository)
             .hint("set `repository` under [project], or give -t a full reference"));
     }
-    let places = places(args)?;
+    let cache_from = cache_from(&args.cache_from, &inputs, &plan)?;
+    let places = places(args, &cache_from)?;
 
     let before = lock::read(&lock::lock_path(&recipe))?.unwrap_or_else(Lock::default);
     let workshop = Workshop::new(global, args.offline, &reporter)?;
@@ -56,11 +60,11 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let outputs = if args.registry { vec![Place::OwnNames] } else { Vec::new() };
     let mut all: Vec<Candidates<'_>> = Vec::new();
     let from = &workshop;
-    for place in places.iter().filter(|place| !args.cache_from.contains(&place.text)) {
+    for place in places.iter().filter(|place| !cache_from.iter().any(|from| from.text == place.text)) {
         let open: Open<'_> = Box::new(move || from.source(&place.place));
         all.push(Candidates { name: place.text.clone(), places: vec![open], named: false });
     }
-    all.extend(candidates(&build_args, &recipe, &plan, &outputs, &workshop)?);
+    all.extend(candidates(&cache_from, &recipe, &plan, &outputs, &workshop));
     let all_platforms = plan.iter().flat_map(|planned| planned.platforms.iter().cloned()).collect();
     let warn = |text: String| reporter.warn(text);
     let pushed_layers = PushedLayers::new(all, all_platforms, jobs(global), &warn);
@@ -101,26 +105,28 @@ struct Named {
     place: Place,
     /// Whether it is only there by default.
     by_default: bool,
+    /// The images that it is for, where it is not for all.
+    images: Option<BTreeSet<ImageName>>,
 }
 
 /// The places to compare with, in the order in which they are asked; the images' own tags come before those of
 /// `--cache-from`.
-fn places(args: &ExplainArgs) -> Outcome<Vec<Named>> {
+fn places(args: &ExplainArgs, cache_from: &[CacheFrom]) -> Outcome<Vec<Named>> {
     let mut places = Vec::new();
-    let against = args.against.iter().map(|text| (text, parse_source(text)));
-    let cache_from = args.cache_from.iter().map(|text| (text, Place::parse(text).or_fail(Code::Usage)));
-    for (text, place) in against.chain(cache_from) {
-        let place = place?;
+    let against = args.against.iter().map(|text| Ok((text, parse_source(text)?, None)));
+    let cache_from = cache_from.iter().map(|from| Ok((&from.text, from.place.clone(), Some(from.images.clone()))));
+    for named in against.chain(cache_from) {
+        let (text, place, images) = named?;
         if matches!(place, Place::OwnNames) || place.is_standard() {
             return Err(Failure::usage(format!("{text} names nothing to compare with")));
         }
-        places.push(Named { text: text.clone(), place, by_default: false });
+        places.push(Named { text: text.clone(), place, by_default: false, images });
     }
     if places.is_empty() && !args.registry {
         let place = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)?;
         let is_there = matches!(&place, Place::Layout { directory, .. } if is_layout(directory));
         if is_there {
-            places.push(Named { text: DEFAULT_OUTPUT.to_owned(), place, by_default: true });
+            places.push(Named { text: DEFAULT_OUTPUT.to_owned(), place, by_default: true, images: None });
         }
     }
     Ok(places)
@@ -157,9 +163,11 @@ impl Sources<'_, '_> {
             text: reference.to_string(),
             place: Place::Registry(reference.clone()),
             by_default: true,
+            images: None,
         });
         let tags: Vec<Named> = tags.collect();
-        for named in tags.iter().chain(places) {
+        let is_for = |named: &&Named| named.images.as_ref().is_none_or(|images| images.contains(&planned.image.name));
+        for named in tags.iter().chain(places.iter().filter(is_for)) {
             let source = match self.open.get(&named.text) {
                 Some(source) => source.clone(),
                 None => {

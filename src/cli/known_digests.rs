@@ -11,7 +11,7 @@ use lapstrake::lock::Lock;
 use lapstrake::manifests::{Mention, OWN, Pin, Pins, Why};
 use lapstrake::oci::{Digest, Reference};
 use lapstrake::place::{self, ArchiveKind, Place};
-use lapstrake::recipe::{ImageName, Recipe, hide_credentials};
+use lapstrake::recipe::{ImageName, Inputs, Recipe, hide_credentials};
 use lapstrake::report::Reporter;
 use lapstrake::shown::Shown;
 use serde_json::Value;
@@ -47,8 +47,8 @@ pub(crate) fn known(
     let is_unsure =
         |mention: &Mention| matches!(pins.find(mention), Err(Why::OtherTags(_) | Why::NoTags | Why::DigestAlone));
     if build || names_own || mentions.iter().any(is_unsure) && global.file.is_file() {
-        let recipe = load_recipe(global, &args.set)?.0;
-        let images = Images::of(&recipe, args)?;
+        let (recipe, inputs) = load_recipe(global, &args.set)?;
+        let images = Images::of(&recipe, &inputs, args)?;
         pins.images = images.0.keys().map(metadata_key).collect();
         if build {
             pins.known.extend(images.built(global, args, &recipe, mentions, reporter)?);
@@ -73,10 +73,10 @@ pub(crate) fn known(
 struct Images(BTreeMap<ImageName, Vec<Reference>>);
 
 impl Images {
-    fn of(recipe: &Recipe, args: &ResolveArgs) -> Outcome<Self> {
+    fn of(recipe: &Recipe, inputs: &Inputs, args: &ResolveArgs) -> Outcome<Self> {
         let published: BTreeSet<ImageName> =
             recipe.images.iter().filter(|image| image.publish).map(|image| image.name.clone()).collect();
-        let mut all = names(recipe, &published, &build_args(args))?;
+        let mut all = names(recipe, inputs, &published, &build_args(args))?;
         all.retain(|name, _| published.contains(name));
         Ok(Images(all))
     }

@@ -86,7 +86,7 @@ type Gathered = (Vec<Subject>, String, Option<Lock>);
 
 /// The images of the recipe, built from the cache where it has them.
 fn of_recipe(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, reporter: &Reporter) -> Outcome<Gathered> {
-    let (recipe, _) = load_recipe(global, &args.set)?;
+    let (recipe, inputs) = load_recipe(global, &args.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
     }
@@ -106,7 +106,7 @@ fn of_recipe(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, report
     builder.locking = if args.locked { Locking::Locked } else { Locking::AsNeeded };
     builder.epoch = epoch(None)?;
     builder.platforms = only;
-    builder.names = names(&recipe, &wanted, &build_args)?;
+    builder.names = names(&recipe, &inputs, &wanted, &build_args)?;
     if let Place::Layout { directory, .. } = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)? {
         builder.forbidden.push(directory);
     }

@@ -40,14 +40,14 @@ pub(crate) struct VerifyArgs {
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
-    let (recipe, _) = load_recipe(global, &args.selection.set)?;
+    let (recipe, inputs) = load_recipe(global, &args.selection.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
     }
     let build_args = args.selection.build_args();
     let wanted = wanted(&recipe, &build_args)?;
     let only = platforms(&build_args)?;
-    let names = names(&recipe, &wanted, &build_args)?;
+    let names = names(&recipe, &inputs, &wanted, &build_args)?;
     let plan = plan(&recipe, &wanted, &names, only.as_deref());
     let path = lock::lock_path(&recipe);
     let before = lock::read(&path)?;

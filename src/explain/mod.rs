@@ -144,6 +144,8 @@ pub fn explain(
         },
     });
 
+    let told = matches!(&base_story, Some(BaseStory { fate: BaseFate::Moved { .. }, .. }));
+
     let mut fates: Vec<LayerFate> = own.iter().map(|_| LayerFate::New).collect();
     for (line, fate) in own.iter().zip(&mut fates) {
         if let Some(partner) = old.iter().find(|old| old.diff_id == line.diff_id) {
@@ -172,12 +174,18 @@ pub fn explain(
         diff_id: line.diff_id,
         fate,
     };
+    let mut settings = before.map(|before| settings(before, now, told)).unwrap_or_default();
+    let is_same = !told && pairs.gone.is_empty() && fates.iter().all(|fate| matches!(fate, LayerFate::Same));
+    if let Some(before) = before.filter(|_| is_same && settings.is_empty()) {
+        // Whatever makes it another image is told, if it has to be what nobody looks at first.
+        settings = difference::rest(before, now, true);
+    }
     let gone = pairs.gone.iter().filter_map(|number| old.get(*number));
     Explanation {
         base: base_story,
         layers: own.iter().zip(fates).zip(made).map(story).collect(),
         gone: gone.map(|line| line.created_by.unwrap_or("a layer without a line of history").to_owned()).collect(),
-        settings: before.map(|before| settings(before, now)).unwrap_or_default(),
+        settings,
     }
 }
 
@@ -269,14 +277,14 @@ fn differences(
     found
 }
 
-/// What else differs: settings, annotations, the date, the format. What is said of the base is told with the base.
-fn settings(before: &Side<'_>, now: &Side<'_>) -> Vec<Difference> {
+/// What else differs: settings, annotations, the date, the format. What is said of a base that moved is told with the base.
+fn settings(before: &Side<'_>, now: &Side<'_>, base_is_told: bool) -> Vec<Difference> {
     let mut found = difference::settings(&before.config.config, &now.config.config);
     found.extend(difference::of_documents(before, now, true));
     let is_of_base = |of: &str| {
         let key = of.strip_prefix("label ").or(of.strip_prefix("annotation "));
         key.is_some_and(|key| key.starts_with("org.opencontainers.image.base."))
     };
-    found.retain(|difference| !is_of_base(&difference.of));
+    found.retain(|difference| !(base_is_told && is_of_base(&difference.of)));
     found
 }

@@ -3,6 +3,7 @@
 //! Read from `.git` itself, without a `git` program, whoever owns the checkout: plain and reftable references, worktrees,
 //! loose and packed objects, alternates. Nothing is ever written, and nothing is run.
 
+mod index;
 mod object;
 mod reftable;
 mod repository;
@@ -174,6 +175,29 @@ impl Checkout {
                 time.ok_or_else(|| GitError::malformed(directory, "the commit has no date"))
             }
         }
+    }
+
+    /// The files that git tracks and that are not as the commit has them, in or at one of these paths. What cannot be told
+    /// without reading more than it is worth is none of them.
+    ///
+    /// # Errors
+    /// Where there is no checkout, or it cannot be read.
+    pub fn uncommitted(&self, among: &[&Path]) -> Result<Vec<Shown>, GitError> {
+        let Source::Directory { directory, .. } = &self.0 else { return Ok(Vec::new()) };
+        let repository = Repository::discover(directory)?;
+        let below = |path: &&Path| {
+            let path = std::fs::canonicalize(path).ok()?;
+            Some(path.strip_prefix(repository.work()).ok()?.as_os_str().as_encoded_bytes().to_vec())
+        };
+        let among: Vec<Vec<u8>> = among.iter().filter_map(below).collect();
+        let is_below = |path: &[u8]| {
+            among.iter().any(|above| match path.strip_prefix(above.as_slice()) {
+                Some(rest) => above.is_empty() || rest.is_empty() || rest.starts_with(b"/"),
+                None => false,
+            })
+        };
+        let found = index::uncommitted(&repository, &is_below)?;
+        Ok(found.into_iter().map(|path| Shown::new(&path)).collect())
     }
 
     fn commit(&self) -> Result<String, GitError> {

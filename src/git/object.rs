@@ -19,6 +19,7 @@ const MAX_CHAIN: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Commit,
+    Tree,
     Tag,
     Other,
 }
@@ -105,6 +106,7 @@ fn loose(objects: &Path, id: &str) -> Result<Option<(Kind, Vec<u8>)>, GitError> 
     let size: Option<usize> = size.parse().ok();
     let kind = match kind {
         "commit" => Kind::Commit,
+        "tree" => Kind::Tree,
         "tag" => Kind::Tag,
         _ => return Ok(Some((Kind::Other, Vec::new()))),
     };
@@ -247,6 +249,7 @@ fn packed(pack: &Path, offset: u64, offset_of: &Lookup<'_>, id_bytes: usize) -> 
             None => {
                 let kind = match kind {
                     1 => Kind::Commit,
+                    2 => Kind::Tree,
                     4 => Kind::Tag,
                     _ => Kind::Other,
                 };
@@ -315,6 +318,12 @@ pub(super) fn committer_time(commit: &[u8]) -> Option<i64> {
     let after = &line[line.iter().rposition(|byte| *byte == b'>')? + 1..];
     let seconds: i64 = std::str::from_utf8(after).ok()?.split_ascii_whitespace().next()?.parse().ok()?;
     (0..=253_402_300_799).contains(&seconds).then_some(seconds)
+}
+
+/// The tree of a commit.
+pub(super) fn tree_of(commit: &[u8]) -> Option<Vec<u8>> {
+    let id = headers(commit).find_map(|line| line.strip_prefix(b"tree "))?;
+    raw_id(std::str::from_utf8(id).ok()?)
 }
 
 /// The object that an annotated tag is for.

@@ -12,6 +12,8 @@ use super::{GitError, shown};
 /// A checkout's directories.
 #[derive(Debug)]
 pub(super) struct Repository {
+    /// Where the files are.
+    work: PathBuf,
     /// Of this working tree: `HEAD` is here.
     git: PathBuf,
     /// Of all working trees: references and objects.
@@ -71,9 +73,19 @@ impl Repository {
                 all.remove("HEAD");
                 all.extend(reftable::read(&git.join("reftable"))?.unwrap_or_default());
             }
-            return Ok(Repository { git, common, tables });
+            return Ok(Repository { work: directory.to_owned(), git, common, tables });
         }
         Err(absent())
+    }
+
+    /// The directory that the files are in.
+    pub(super) fn work(&self) -> &Path {
+        &self.work
+    }
+
+    /// The directory of this working tree's own `HEAD` and index.
+    pub(super) fn git(&self) -> &Path {
+        &self.git
     }
 
     /// What is checked out.

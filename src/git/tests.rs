@@ -227,3 +227,53 @@ fn versions_have_an_order() {
     names.sort_by(|a, b| compare_versions(a, b));
     assert_eq!(names, ["latest", "v1.9.0", "v1.10", "v1.10.0-rc2", "v1.10.0-rc10", "v1.10.0", "v1.10.0.1", "v1.010.0"]);
 }
+
+/// What `git status` says of tracked files, and what is found here.
+#[test]
+fn what_is_not_committed_is_found_as_git_finds_it() {
+    for init in [&["-c", "index.version=2"][..], &["-c", "index.version=4"], &["-c", "init.defaultObjectFormat=sha256"]]
+    {
+        let scratch = Scratch::new();
+        let git = |arguments: &[&str]| scratch.git(&[init, arguments].concat());
+        git(&["init", "-q", "-b", "main"]);
+        for path in ["app/main.py", "app/gone.py", "app/same.py", "app/touched.py", "docs/one/two.md", "top"] {
+            fs::create_dir_all(scratch.path().join(path).parent().unwrap()).unwrap();
+            fs::write(scratch.path().join(path), format!("text of {path}\n")).unwrap();
+        }
+        std::os::unix::fs::symlink("main.py", scratch.path().join("app/link")).unwrap();
+        git(&["add", "."]);
+        git(&["commit", "-q", "-m", "one"]);
+        let found = |among: &[&str]| -> Vec<String> {
+            let among: Vec<_> = among.iter().map(|path| scratch.path().join(path)).collect();
+            let among: Vec<&Path> = among.iter().map(|path| path.as_path()).collect();
+            let found = checkout(scratch.path()).uncommitted(&among).unwrap();
+            found.iter().map(|path| path.bare().to_owned()).collect()
+        };
+        assert_eq!(found(&["."]), [""; 0], "{init:?}");
+
+        // As long as before, at another time.
+        fs::write(scratch.path().join("app/main.py"), "TEXT of app/main.py\n").unwrap();
+        fs::remove_file(scratch.path().join("app/gone.py")).unwrap();
+        fs::write(scratch.path().join("docs/one/two.md"), "longer than it was before\n").unwrap();
+        fs::write(scratch.path().join("app/untracked.py"), "x").unwrap();
+        let touched = fs::File::options().append(true).open(scratch.path().join("app/touched.py")).unwrap();
+        touched
+            .set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000))
+            .unwrap();
+        assert_eq!(found(&["."]), ["app/gone.py", "app/main.py", "docs/one/two.md"], "{init:?}");
+        assert_eq!(found(&["app", "top"]), ["app/gone.py", "app/main.py"]);
+        assert_eq!(found(&["app/same.py", "ap", "not-there"]), [""; 0]);
+
+        // In the index, and not in the commit.
+        git(&["add", "-A"]);
+        let staged = ["app/gone.py", "app/main.py", "app/untracked.py", "docs/one/two.md"];
+        assert_eq!(found(&["."]), staged, "{init:?}");
+        git(&["commit", "-q", "-m", "two"]);
+        assert_eq!(found(&["."]), [""; 0], "{init:?}");
+        git(&["repack", "-q", "-a", "-d"]);
+        fs::write(scratch.path().join("top"), "other").unwrap();
+        git(&["add", "top"]);
+        assert_eq!(found(&["."]), ["top"], "{init:?}");
+    }
+    assert!(checkout(Scratch::new().path()).uncommitted(&[]).is_err());
+}

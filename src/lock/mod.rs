@@ -89,6 +89,29 @@ impl Default for Lock {
     }
 }
 
+impl Lock {
+    /// Whether something is pinned for a platform.
+    pub fn knows(&self, platform: &str) -> bool {
+        self.images.iter().any(|pin| pin.platform == platform)
+            || self.debian.iter().any(|pins| pins.platform == platform)
+            || self.python.iter().any(|pins| pins.platform == platform)
+            || self.fetch.iter().any(|pin| pin.platform == platform)
+    }
+
+    /// The lock without what is pinned for these platforms. Compilers stay: they are for the machine that builds.
+    #[must_use]
+    pub fn without(&self, platforms: &[String]) -> Self {
+        let mut lock = self.clone();
+        let stays = |platform: &String| !platforms.contains(platform);
+        lock.images.retain(|pin| stays(&pin.platform));
+        lock.debian.retain(|pins| stays(&pins.platform));
+        lock.python.retain(|pins| stays(&pins.platform));
+        lock.fetch.retain(|pin| stays(&pin.platform));
+        lock.views.retain(|pin| stays(&pin.platform));
+        lock
+    }
+}
+
 /// An image that the recipe does not make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePin {

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use url::Url;
 
+pub use self::inputs::needs_uv;
 use self::inputs::{Inputs, What};
 pub(crate) use self::resolve::page;
 pub use self::resolve::pin;

@@ -93,6 +93,9 @@ pub struct Image {
     pub repository: Option<At<Reference>>,
     /// Its tags, each once. Empty where it is not published, or by digest alone.
     pub tags: Vec<At<String>>,
+    /// What images that stand on it say they stand on: its repository, with the first tag in which nothing is of the commit
+    /// or the environment, so that they stay what they are when only the tags move. No tag where all are.
+    pub called: Option<Reference>,
     /// What it is built for; where nothing is said, what the base in this recipe is built for.
     pub platforms: Option<Vec<At<Platform>>>,
     /// Whose media types are written.

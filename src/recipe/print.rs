@@ -13,6 +13,7 @@ use super::problems::quoted_whole;
 use super::template::escaped;
 use super::vocabulary::{self, Kind};
 use super::{At, Recipe, Span};
+use crate::oci::Reference;
 
 /// A value that no recipe can say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,8 @@ type Entries = Vec<(String, Node)>;
 impl Recipe {
     /// These images, and what they stand on or copy from, as a recipe in which nothing is open but what is only known of a
     /// base (`${PATH}`) or an architecture (`{arch}`). It makes the same images, beside the file that this one was read from.
+    /// Of a base all of whose tags move it cannot say so: images on top name one of them here, and only its repository there
+    /// ([`Image::called`]).
     ///
     /// # Errors
     /// Where a value came from outside that cannot be written.
@@ -101,7 +104,12 @@ impl Recipe {
         set("labels", labels(&image.labels));
         set("annotations", labels(&image.annotations));
         set("repository", image.repository.as_ref().map(|name| Value::String(escaped(&name.value.to_string()))));
-        set("tags", image.publish.then(|| texts(image.tags.iter().map(|tag| tag.value.clone()))));
+        let mut tags: Vec<String> = image.tags.iter().map(|tag| tag.value.clone()).collect();
+        // Filled in, none moves any more: the one that images on top name comes first.
+        if let Some(named) = image.called.as_ref().and_then(Reference::tag) {
+            tags.sort_by_key(|tag| tag != named);
+        }
+        set("tags", image.publish.then(|| texts(tags.into_iter())));
         let platforms = image.platforms.as_ref();
         set("platforms", platforms.map(|list| texts(list.iter().map(|platform| platform.value.to_string()))));
         set("created", image.created.map(|date| Value::String(date.value.to_string())));
@@ -260,6 +268,8 @@ fn key(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::Inputs;
     use super::super::parse;
     use super::super::tests::{good_recipes, inputs};
@@ -275,11 +285,20 @@ mod tests {
             let again = parse("r.toml", &printed, &Inputs::default())
                 .unwrap_or_else(|error| panic!("{name}: {error}\n{printed}"));
             assert_eq!(again.resolved(&again.images.iter().collect::<Vec<_>>()).unwrap(), printed, "{name}");
+            // Where all tags move, nothing says so in what is printed.
+            let moving = recipe.images.iter().filter(|image| {
+                image.called.as_ref().is_some_and(|called| called.tag().is_none() && !image.tags.is_empty())
+            });
+            let moving: BTreeSet<String> = moving.map(|image| image.name.to_string()).collect();
             let shown = |recipe: &super::Recipe| {
                 let mut images: Vec<String> = recipe
                     .images
                     .iter()
-                    .map(|image| spans.replace_all(&format!("{image:#?}"), "").into_owned())
+                    .map(|image| {
+                        let called = image.called.clone().filter(|_| !moving.contains(&image.name.to_string()));
+                        let image = super::Image { called, ..image.clone() };
+                        spans.replace_all(&format!("{image:#?}"), "").into_owned()
+                    })
                     .collect();
                 images.sort();
                 (images, recipe.users.len(), spans.replace_all(&format!("{:#?}", recipe.debian), "").into_owned())

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::vocabulary::{self, Key, Kind, Table, Text, Word};
+use super::template::PLACEHOLDERS;
+use super::vocabulary::{self, Fills, Key, Kind, Table, Text, Word};
 
 /// The page: each table with its keys, then what strings look like.
 pub fn reference() -> String {
@@ -10,6 +11,7 @@ pub fn reference() -> String {
     for table in vocabulary::TABLES {
         of_table(&mut page, table);
     }
+    placeholders(&mut page);
     page.push_str("\n## Strings\n\nWhat a string has to look like, by the name that the tables above use.\n\n");
     page.push_str("| name | expected | examples |\n| --- | --- | --- |\n");
     for text in vocabulary::TEXTS {
@@ -31,6 +33,33 @@ const HEAD: &str = "# The recipe, key by key
 A recipe is TOML. Unknown keys are refused, with the nearest known one named. Paths are relative to `context`, which is relative to
 the recipe. This page is made from the tables that lapstrake checks recipes by (`lapstrake schema --markdown`); `lapstrake schema` prints
 the same as a JSON Schema, for editors.
+";
+
+/// What can be filled in, and where.
+fn placeholders(page: &mut String) {
+    page.push_str("\n## Placeholders\n\n| written | stands for | for example |\n| --- | --- | --- |\n");
+    for (written, stands_for, example) in PLACEHOLDERS {
+        let _ = writeln!(page, "| `{written}` | {} | `{example}` |", cell(stands_for));
+    }
+    page.push_str(FILLING);
+    page.push_str("\n| filled in | in strings that are | and on the command line |\n| --- | --- | --- |\n");
+    let rows = [
+        ("all of them", Fills::All, ""),
+        ("all but `{arch}`", Fills::AllButArch, "`-o`, `--tag`, `--cache-from`, `--set` of such a key"),
+        ("`{arch}` alone", Fills::Arch, ""),
+    ];
+    for (what, fills, flags) in rows {
+        let texts: Vec<String> =
+            vocabulary::TEXTS.iter().filter(|text| text.fills() == fills).map(|text| named(text)).collect();
+        let _ = writeln!(page, "| {what} | {} | {flags} |", texts.join(", "));
+    }
+}
+
+const FILLING: &str = "
+`{git.…}` and `{env.…}` take a default, for where there is no value (or an empty variable): `{git.tag:-none}`. Only these are special:
+any other brace stands for itself, and `{{` is one brace. In tags and repositories, which can hold no brace, a word between braces
+that is none of these is an error; where nothing is filled in (`cmd`, the text of `files`, patterns), one of these stays as it is, with a
+warning. `workdir`, `volumes`, `keyring` and a user's `home` and `shell` are the same on all platforms: they take no `{arch}`.
 ";
 
 fn of_table(page: &mut String, table: &Table) {

@@ -213,7 +213,8 @@ impl<'d> Resolver<'d> {
             _ => PerArch::<Place>::new(filled.clone()).map(Base::Place),
         };
         let written = At::new(text.value.text().to_owned(), text.span);
-        let base = problems.take(&written, result.map_err(|fault| hidden(fault, &filled)))?;
+        let fault = |fault| text.value.stray().unwrap_or_else(|| hidden(fault, &filled));
+        let base = problems.take(&written, result.map_err(fault))?;
         if let Base::Image(name) = &base {
             needs.push(At::new(name.clone(), text.span));
         }
@@ -331,14 +332,21 @@ impl<'d> Resolver<'d> {
         };
         let (labels, annotations) = (labels(&section.labels), labels(&section.annotations));
 
-        let (mut repository, mut tags) = (None, Vec::new());
+        let (mut repository, mut tags, mut fixed) = (None, Vec::new(), None);
         if publish {
             repository = section.repository.as_ref().and_then(|text| self.repository(text, &scope, problems));
-            tags = match &section.tags {
+            (tags, fixed) = match &section.tags {
                 Some(written) => self.tags(written, &scope, problems),
-                None => vec![At::new(name.variant.clone().unwrap_or_else(|| "latest".to_owned()), draft.span)],
+                None => {
+                    let usual = name.variant.clone().unwrap_or_else(|| "latest".to_owned());
+                    (vec![At::new(usual.clone(), draft.span)], Some(usual))
+                }
             };
         }
+        let called = repository.as_ref().map(|repository| {
+            let tagged = fixed.and_then(|tag| repository.value.with_tag(&tag).ok());
+            tagged.unwrap_or_else(|| repository.value.clone())
+        });
 
         let base = match &from.value {
             Base::Image(base) => before.iter().find(|image| image.name == *base),
@@ -404,6 +412,7 @@ impl<'d> Resolver<'d> {
             layers,
             repository,
             tags,
+            called,
             platforms,
             format,
             encoding: section.encoding.map_or(Encoding::GZIP, |encoding| encoding.value),
@@ -450,42 +459,47 @@ impl<'d> Resolver<'d> {
         };
         let written = At::new(text.value.text().to_owned(), text.span);
         problems
-            .take(&written, result.map_err(|fault| hidden(fault, &filled)))
+            .take(&written, result.map_err(|fault| text.value.stray().unwrap_or_else(|| hidden(fault, &filled))))
             .map(|reference| At::new(reference, text.span))
     }
 
-    /// Tags, each once: two placeholders may come to the same.
-    fn tags(&self, written: &[At<Template>], scope: &Scope<'_>, problems: &mut Problems) -> Vec<At<String>> {
+    /// Tags, each once: two placeholders may come to the same. The first of them that does not move with the commit or the
+    /// environment, too.
+    fn tags(
+        &self,
+        written: &[At<Template>],
+        scope: &Scope<'_>,
+        problems: &mut Problems,
+    ) -> (Vec<At<String>>, Option<String>) {
         let mut tags: Vec<At<String>> = Vec::new();
+        let mut fixed = None;
         let mut seen = BTreeSet::new();
         for text in written {
             let Some(filled) = fill(text, scope, problems) else { continue };
             let result = match filled.constant() {
                 None => Err(of_one_platform("a tag")),
                 Some(tag) if valid_tag(tag) => Ok(tag.to_owned()),
-                Some(tag) => {
+                Some(tag) => Err(text.value.stray().unwrap_or_else(|| {
                     let fault = Fault::new(
                         format!("{} is no tag", filled.shown()),
                         "expected up to 128 letters, digits, `_`, `.` and `-`, not `.` or `-` first",
                     );
-                    Err(match tag.split_once('{').filter(|_| !filled.is_from_env()).and_then(|(_, rest)| rest.split_once('}')) {
-                        Some((inside, _)) => fault.help(format!(
-                            "{} is no placeholder: those are `{{git.short}}`, `{{git.commit}}`, `{{git.branch}}`, `{{git.tag}}`, `{{env.NAME}}`, `{{image}}` and `{{variant}}`",
-                            shown(&format!("{{{inside}}}"))
-                        )),
-                        None if tag.contains(['/', ':']) => fault.help("the repository has a key of its own: `repository = \"…\"`"),
-                        None => fault,
-                    })
-                }
+                    match tag.contains(['/', ':']) {
+                        true => fault.help("the repository has a key of its own: `repository = \"…\"`"),
+                        false => fault,
+                    }
+                })),
             };
             let written = At::new(text.value.text().to_owned(), text.span);
-            if let Some(tag) = problems.take(&written, result)
-                && seen.insert(tag.clone())
-            {
+            let Some(tag) = problems.take(&written, result) else { continue };
+            if fixed.is_none() && !text.value.moves() {
+                fixed = Some(tag.clone());
+            }
+            if seen.insert(tag.clone()) {
                 tags.push(At::new(tag, text.span));
             }
         }
-        tags
+        (tags, fixed)
     }
 }
 

@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::document::{Node, Table, Value};
 use super::problems::{Problems, quoted, shown};
-use super::vocabulary::{self, Key, Kind, Text};
+use super::template::{Placeholder, idle};
+use super::vocabulary::{self, Fills, Key, Kind, Text};
 use super::{At, Span};
 use crate::code::ErrorCode;
 use crate::nearest::nearest;
@@ -19,12 +20,17 @@ pub(super) fn check(recipe: &Table, end: Span, problems: &mut Problems) {
         Some(table) => table.iter().map(|(name, _)| name.value.clone()).collect(),
         None => BTreeSet::new(),
     };
-    Checker { variants, problems }.table(recipe, end, &vocabulary::RECIPE);
+    Checker { variants, idle: 0, problems }.table(recipe, end, &vocabulary::RECIPE);
 }
+
+/// So many placeholders that are not filled in are told: warnings must leave room for errors.
+const MAX_IDLE: usize = 10;
 
 struct Checker<'a> {
     /// Names of variants: an image may have a table for each.
     variants: BTreeSet<String>,
+    /// How many placeholders were told that are not filled in.
+    idle: usize,
     problems: &'a mut Problems,
 }
 
@@ -157,7 +163,11 @@ impl Checker<'_> {
                     self.out_of_range(subject, node, *min, *max);
                 }
             }
-            (Kind::Text(text), Value::String(value)) => self.text(text, &At::new(value.clone(), node.span)),
+            (Kind::Text(text), Value::String(value)) => {
+                let value = At::new(value.clone(), node.span);
+                self.text(text, &value);
+                self.idle_placeholder(subject, text, &value);
+            }
             (Kind::Word(words), Value::String(value)) => {
                 if !words.iter().any(|word| word.word == value) {
                     let known = words.iter().map(|word| word.word);
@@ -184,6 +194,24 @@ impl Checker<'_> {
             }
             _ => self.wrong_type(subject, node, kind),
         }
+    }
+
+    /// Says that a placeholder stays as it is, where none is filled in. Texts of files are full of braces: there only what
+    /// can hardly be anything else is told.
+    fn idle_placeholder(&mut self, subject: &Subject<'_>, kind: &'static Text, value: &At<String>) {
+        if kind.fills() != Fills::Nothing || self.idle == MAX_IDLE {
+            return;
+        }
+        let is_sure =
+            |hole: &Placeholder| kind.name != "any" || matches!(hole, Placeholder::Git(..) | Placeholder::Env(..));
+        let Some((range, _)) = idle(&value.value).filter(|(_, hole)| is_sure(hole)) else { return };
+        self.idle += 1;
+        let message = format!("{} is not filled in in `{}`", shown(&value.value[range.clone()]), subject.key.name);
+        let span = self.problems.sources.within(value, range);
+        let diagnostic = self.problems.warning(span, message).label("stays as it is written");
+        self.problems.push(diagnostic.help(
+            "placeholders are filled in in `repository`, `tags`, `from`, `labels`, `annotations` and `env`; a process finds in its environment what `env` says",
+        ));
     }
 
     /// Control characters and marks that hide or reorder text have no place in names, paths and patterns.

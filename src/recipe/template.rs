@@ -1,7 +1,8 @@
 //! `{…}` in strings of a recipe: `{git.short}`, `{env.NAME}`, `{image}`, `{variant}`, `{arch}` (semantics 3, 5).
 //!
 //! Only these are special. Any other brace stands for itself, and `{{` is one brace. A default is taken where there is no
-//! value: `{env.NAME:-default}`, where the variable is not set or empty, and so `{git.tag:-none}`.
+//! value: `{env.NAME:-default}`, where the variable is not set or empty, and so `{git.tag:-none}`. Where no brace can stand (in
+//! tags and repositories), a word between braces is a placeholder that nobody knows.
 
 use std::ops::Range;
 
@@ -21,6 +22,22 @@ pub(super) enum Placeholder {
     Variant,
     Arch,
 }
+
+/// What can be filled in: as it is written, what it stands for, and an example of that. For people.
+pub(super) const PLACEHOLDERS: [(&str, &str, &str); 8] = [
+    ("{git.commit}", "the commit that is checked out, in full", "3f1c9a07be…"),
+    ("{git.short}", "the first 7 digits of the commit, always 7", "3f1c9a0"),
+    (
+        "{git.branch}",
+        "the branch, made fit for a tag; from the variables of the CI system where the head is detached",
+        "main",
+    ),
+    ("{git.tag}", "the tag of the commit, made fit for a tag of an image", "v1.4"),
+    ("{env.NAME}", "the environment variable `NAME`", "42"),
+    ("{image}", "the name of the image in the recipe", "web"),
+    ("{variant}", "the variant of the image", "k8s"),
+    ("{arch}", "the architecture of the platform, in Go's names", "arm64"),
+];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -126,6 +143,28 @@ pub(super) fn inside_of(rest: &str) -> Option<&str> {
     near.find('}').map(|end| &near[..end])
 }
 
+/// The words between braces of a text: where each stands, what it is, and whether a dollar stands before it. Those after two
+/// braces are none.
+fn words(text: &str) -> impl Iterator<Item = (Range<usize>, &str, bool)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let brace = at + text[at..].find('{')?;
+            at = brace + 1;
+            if text[at..].starts_with('{') {
+                at += 1;
+            } else if let Some(inside) = inside_of(&text[at..]) {
+                return Some((brace..at + inside.len() + 1, inside, text[..brace].ends_with('$')));
+            }
+        }
+    })
+}
+
+/// The first placeholder in a text of a key in which none is filled in, unless it may well be something else: `${image}`.
+pub(super) fn idle(text: &str) -> Option<(Range<usize>, Placeholder)> {
+    words(text).filter(|(.., dollar)| !dollar).find_map(|(range, inside, _)| Some((range, placeholder(inside)?.ok()?)))
+}
+
 /// A name that a shell can set.
 fn valid_variable(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -207,6 +246,28 @@ impl Template {
             Piece::Hole(Placeholder::Arch, _) => name == "arch",
             _ => false,
         })
+    }
+
+    /// What looks like a placeholder and is none, where no brace can stand for itself.
+    pub(super) fn stray(&self) -> Option<Fault> {
+        let (range, inside, _) = words(&self.text).find(|(_, inside, _)| placeholder(inside).is_none())?;
+        let known: Vec<String> =
+            PLACEHOLDERS.iter().filter(|known| known.0 != "{arch}").map(|known| format!("`{}`", known.0)).collect();
+        Some(
+            Fault::new(
+                format!("unknown placeholder {}", shown(&format!("{{{inside}}}"))),
+                "expected one that is known",
+            )
+            .coded(ErrorCode::Interpolation)
+            .help(format!("those are {}", known.join(", ")))
+            .within(range),
+        )
+    }
+
+    /// Whether something of the commit or the environment is in it.
+    pub(super) fn moves(&self) -> bool {
+        let moves = |piece: &Piece| matches!(piece, Piece::Hole(Placeholder::Git(..) | Placeholder::Env(..), _));
+        self.pieces.iter().any(moves)
     }
 
     /// The string as it is written.
@@ -397,11 +458,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_list_for_people_is_of_placeholders_and_complete() {
+        for (written, ..) in PLACEHOLDERS {
+            let inside = written.trim_start_matches('{').trim_end_matches('}');
+            assert!(matches!(placeholder(inside), Some(Ok(_))), "{written}");
+        }
+        for fact in Fact::ALL {
+            let written = format!("{{git.{}}}", fact.name());
+            assert!(PLACEHOLDERS.iter().any(|known| known.0 == written), "{written}");
+        }
+    }
+
+    #[test]
+    fn idle_placeholders_and_strays_are_told_from_other_braces() {
+        for text in ["", "{}", "{\"a\": {\"b\": 1}}", "${image}", "${VAR}", "{{image}", "{name}", "{.Image}", "{image"]
+        {
+            assert_eq!(idle(text), None, "{text}");
+        }
+        assert_eq!(idle("x {image}"), Some((2..9, Placeholder::Image)));
+        assert_eq!(idle("${image} {git.short}").map(|found| found.0), Some(9..20));
+        let stray = |text: &str| Template::parse(text).unwrap().stray().map(|fault| (fault.range, fault.message));
+        assert_eq!(stray("v{git.short}-{sha}"), Some((Some(13..18), "unknown placeholder `{sha}`".to_owned())));
+        assert_eq!(stray("v{git.short}-{image}"), None);
+    }
+
     proptest! {
         #[test]
         fn never_panics(text in "[{}a-z.:$é-]{0,30}") {
             let _ = fill(&text);
             let _ = Template::parse_path(&text);
+            let _ = idle(&text);
+            let _ = Template::parse(&text).map(|template| template.stray());
         }
     }
 }

@@ -381,6 +381,37 @@ fn semantics_05_git_is_looked_at_only_where_it_is_named() {
 }
 
 #[test]
+fn what_is_filled_in_nowhere_is_told_and_braces_are_left() {
+    let recipe = read(
+        r#"
+        recipe = 1
+        [variants.k8s]
+        [images.app]
+        from = "scratch"
+        variants = ["k8s"]
+        cmd = ["serve", "--as", "{variant}", "{\"a\": 1}", "${image}", "{{image}"]
+        exclude = ["{arch}/**"]
+        [[images.app.layers]]
+        files = { "/a" = "{image} {name}", "/b" = "of {git.short}" }
+        "#,
+    );
+    let told: Vec<String> = recipe.warnings.iter().map(|warning| warning.message().to_owned()).collect();
+    assert_eq!(
+        told,
+        [
+            "`{variant}` is not filled in in `cmd`",
+            "`{arch}` is not filled in in `exclude`",
+            "`{git.short}` is not filled in in `files`",
+        ]
+    );
+    let Setting::Set(cmd) = &recipe.images[0].cmd else { panic!("no cmd") };
+    assert_eq!(cmd[2], "{variant}");
+    // Warnings leave room for errors.
+    let many = "\"{image}\", ".repeat(200);
+    wrong(&format!("recipe = 1\n[images.a]\nfrom = \"scratch\"\ncmd = [{many}]\ntags = [\"{{commit}}\"]\n"));
+}
+
+#[test]
 fn semantics_06_tags_have_a_default_and_no_doubles() {
     assert_eq!(values(&image("").tags), ["latest"]);
     assert_eq!(values(&image("tags = []").tags), [] as [String; 0]);

@@ -82,6 +82,33 @@ pub struct Text {
     pub examples: &'static [&'static str],
 }
 
+/// Which placeholders are filled in in a string (semantics 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fills {
+    /// None.
+    Nothing,
+    /// `{arch}` alone.
+    Arch,
+    /// All but `{arch}`.
+    AllButArch,
+    /// All.
+    All,
+}
+
+impl Text {
+    /// Which placeholders are filled in in it.
+    pub fn fills(&self) -> Fills {
+        match self.name {
+            "repository" | "tag" => Fills::AllButArch,
+            "from" | "env-value" | "label-value" => Fills::All,
+            "image-path" | "target" | "link" | "context-path" | "copy" | "image-copy" | "url" | "debian-package" => {
+                Fills::Arch
+            }
+            _ => Fills::Nothing,
+        }
+    }
+}
+
 /// One of a few strings that a key may have.
 #[derive(Debug)]
 pub struct Word {
@@ -177,7 +204,7 @@ texts! {
     /// A path inside the image.
     IMAGE_PATH: "image-path", "a path inside the image, from its root", Some("^/"), ["/app", "/usr/lib/{arch}"];
     /// A path inside the image, or below `to`.
-    TARGET: "target", "a path inside the image: from its root, or below `to`", Some("."), ["/etc/motd", "conf/app.ini"];
+    TARGET: "target", "a path inside the image: from its root, or below `to`", Some("."), ["/etc/motd", "conf/app.ini", "/usr/lib/{arch}/x"];
     /// The target of a symlink.
     LINK: "link", "the target of a symlink", Some("."), ["python3", "../lib/{arch}/x", "/usr/bin/env"];
     /// A file outside images.

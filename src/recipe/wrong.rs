@@ -193,6 +193,8 @@ wrong! {
         "a git fact that is not there" => " tags = [\"{git.tag}\"]";
         "a variant where there is none" => " tags = [\"{variant}\"]";
         "a placeholder that is none" => " tags = [\"{commit}\"]";
+        "one in a repository" => " repository = \"r.example.com/{team}/x\"";
+        "one in a reference" => "recipe = 1\n[images.app]\nfrom = \"r.example.com/base:{commit}\"";
         "an architecture in a tag" => " tags = [\"{arch}\"]";
         "a tag with a slash" => " tags = [\"r.example.com/x:1\"]";
         "a tag from the environment" => " tags = [\"{env.BUILD}/x\"]";

@@ -258,6 +258,35 @@ fn an_image_of_the_recipe_is_named_as_the_base_where_it_is_published() {
     assert!(annotations.get("org.opencontainers.image.base.name").is_none(), "{annotations}");
 }
 
+/// Would fail if what stands on a base named it by a tag that moves with the commit.
+#[test]
+fn a_commit_that_changes_nothing_changes_no_image_on_a_base_of_the_recipe() {
+    let recipe = |tags: &str| {
+        format!(
+            "tags = [{tags}]\n[images.base]\nfrom = \"scratch\"\n[[images.base.layers]]\nfiles = {{ \"/base\" = \"b\" }}\n[images.app]\nfrom = \"base\"\n{ON_TOP}"
+        )
+    };
+    let project = Project::new("");
+    let build = |tags: &str, commit: &str, more: &[&str]| {
+        project.recipe(&recipe(tags));
+        project.write(".git/HEAD", commit.repeat(40));
+        let layout = project.build_with(more);
+        let name = layout.names().into_iter().find(|name| name.contains("/app:")).expect("the app");
+        let app = layout.image(&name);
+        (app.manifest["annotations"]["org.opencontainers.image.base.name"].clone(), app.digest, layout.names())
+    };
+    for (tags, base) in [
+        ("\"{git.short}\"", "registry.example.com/base"),
+        ("\"{git.short}\", \"1.4\", \"latest\"", "registry.example.com/base:1.4"),
+        ("\"{git.commit}\", \"{image}-latest\"", "registry.example.com/base:base-latest"),
+    ] {
+        let (one, two) = (build(tags, "a", &[]), build(tags, "b", &[]));
+        assert_eq!((one.0.as_str(), &one.1), (Some(base), &two.1), "{tags}");
+        assert_ne!(one.2, two.2, "the tags are of the commit");
+        assert_eq!(build(tags, "a", &["-t", "typed"]).1, one.1, "{tags}");
+    }
+}
+
 #[test]
 fn bases_that_lie_are_refused() {
     let project = Project::new(&format!("[images.app]\nfrom = \"oci:base\"\n{ON_TOP}"));

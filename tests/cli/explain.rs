@@ -199,6 +199,23 @@ fn a_base_that_moved_is_told_from_where_to_where() {
     assert_eq!(row(&text, "code"), "reused (cache)");
 }
 
+/// `verify` names it, too.
+#[test]
+fn another_name_of_the_same_base_is_told() {
+    let recipe = |tag: &str| {
+        format!(
+            "[images.base]\nfrom = \"scratch\"\ntags = [\"{tag}\"]\n[[images.base.layers]]\nfiles = {{ \"/b\" = \"b\" }}\n\
+             [images.app]\nfrom = \"base\"\n[[images.app.layers]]\nfiles = {{ \"/a\" = \"a\" }}\n"
+        )
+    };
+    let project = Project::new(&recipe("1.4"));
+    project.run(&["build"]).ok();
+    assert_eq!(row(&explain(&project, &["app"]), "config"), "unchanged");
+    project.recipe(&recipe("1.5"));
+    let text = explain(&project, &["app"]);
+    assert_eq!(row(&text, "config"), "annotation org.opencontainers.image.base.name changed", "{text}");
+}
+
 #[test]
 fn what_a_registry_holds_is_compared_on_an_empty_disk() {
     let registry = FakeRegistry::plain();
@@ -225,6 +242,14 @@ fn what_a_registry_holds_is_compared_on_an_empty_disk() {
     assert_eq!(look(), text);
     let other = explain(&project, &["--cache-from", &tag, "--cache-dir", "another"]);
     assert_eq!(row(&other, "libraries"), format!("reused ({tag})"));
+    let filled = format!("{}/team/{{image}}:latest", registry.name());
+    let other = explain(&project, &["--cache-from", &filled, "--cache-dir", "third"]);
+    assert_eq!(row(&other, "libraries"), format!("reused ({tag})"));
+    registry.clear_log();
+    project.run(&["build", "--cache-from", &filled, "--cache-dir", "fourth", "-o", "oci:fourth-out"]).ok();
+    assert!(registry.count("GET", "/team/app/manifests/latest") > 0, "{:?}", registry.lines());
+    let told = project.run(&["build", "--cache-from", "registry.example.com/{variant}:x"]).fails(2);
+    assert!(told.contains("--cache-from registry.example.com/{variant}:x: image `app` has no variant"), "{told}");
     project.run(&["explain", "--registry", "--offline"]).fails(2);
 }
 

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::fake_registry::FakeRegistry;
 use super::support::{Project, cached};
 
 const THREE: &str = r#"
@@ -71,6 +73,11 @@ fn names_labels_and_settings_from_the_command_line() {
     assert_eq!(layout.names(), ["registry.example.com/web:1.0", "registry.example.com/web:stable"]);
     let layout = project.build_with(&["web", "-t", "r.example.com/else:x"]);
     assert_eq!(layout.names(), ["r.example.com/else:x"]);
+    let layout = project.build_with(&["app", "-t", "v1-{variant}", "-t", "{image}.{env.NONE:-x}-{variant}"]);
+    let names = ["app.x-docker", "app.x-k8s", "v1-docker", "v1-k8s"];
+    assert_eq!(layout.names(), names.map(|tag| format!("registry.example.com/app:{tag}")));
+    let layout = project.build_with(&["app:k8s", "-t", "r.example.com/{image}:{variant}"]);
+    assert_eq!(layout.names(), ["r.example.com/app:k8s"]);
     let layout = project.build_with(&["--set", "repository=other.example.com/{image}/x", "web"]);
     assert_eq!(layout.names(), ["other.example.com/web/x:latest"]);
     let layout = project.build_with(&["web", "--label", "a=1=2", "--label", "b=", "--annotation", "note=x"]);
@@ -118,6 +125,9 @@ fn what_makes_no_sense_ends_with_2() {
         &["build", "-o", "type=nonsense,dest=x"],
         &["build", "-o", ""],
         &["build", "-t", "not a tag"],
+        &["build", "web", "-t", "{variant}"],
+        &["build", "web", "-t", "v1-{unknown}"],
+        &["build", "web", "-t", "{git.shrot}"],
         &["build", "-t", "UPPER/case:1"],
         &["build", "--offline", "--push"],
         &["build", "--source-date-epoch", "soon"],
@@ -439,4 +449,42 @@ fn an_interrupt_ends_with_the_code_that_shells_expect() {
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "interrupted\n");
         assert!(output.stdout.is_empty());
     }
+}
+
+/// Would fail if an image with what nobody committed went out under the commit's name without a word.
+#[test]
+fn what_is_not_committed_is_told_when_it_is_pushed_as_a_commit() {
+    let registry = FakeRegistry::plain();
+    let project = three();
+    project.recipe(
+        &THREE
+            .replace("from = \"base\"\n", "from = \"base\"\ntags = [\"{git.short}-{image}\"]\n")
+            .replace("variants = [\"docker\", \"k8s\"]\n", ""),
+    );
+    project.write(".gitignore", "out\nhome\ntmp\nlapstrake-out\n").write("README", "read me");
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command
+            .current_dir(project.root())
+            .args(["-c", "user.name=A", "-c", "user.email=a@example.com"])
+            .args(arguments);
+        assert!(command.env("GIT_CONFIG_GLOBAL", "/dev/null").status().expect("git").success(), "{arguments:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "all"]);
+    let set = format!("repository={}/team/{{image}}", registry.name());
+    let push = |more: &[&str]| project.run(&[&["build", "app", "--push", "--set", &set], more].concat()).ok().told();
+    assert!(!push(&[]).contains("named after the commit"));
+    project.write("README", "no part of the context");
+    assert!(!push(&[]).contains("named after the commit"));
+    project.write("ctx/x", "other");
+    let told = push(&[]);
+    assert!(told.contains("-app is named after the commit, and `ctx/x` is not as the commit has it"), "{told}");
+    assert!(!push(&["-t", "dev"]).contains("named after the commit"));
+    assert!(push(&["-t", "v{git.short}"]).contains("named after the commit"));
+    assert!(!project.run(&["build", "app"]).ok().told().contains("named after the commit"), "nothing is pushed");
+    let output = format!("{}/team/app:{{git.commit}}", registry.name());
+    let told = project.run(&["build", "app", "-o", &output]).ok().told();
+    assert!(told.contains("named after the commit"), "{told}");
 }

@@ -529,3 +529,85 @@ fn a_lock_needs_no_files_that_are_copied() {
     mirrored.project.write("ctx/built-later", "x");
     mirrored.build_with(&["--locked"]);
 }
+
+/// What somebody tries once is no part of what is committed.
+#[test]
+fn a_platform_that_is_asked_for_once_leaves_no_pins() {
+    let mut mirrored = Mirrored::new();
+    for architecture in ["amd64", "arm64"] {
+        mirrored
+            .archive
+            .add("trixie", Deb::new("tool", "1").architecture(architecture).program("usr/bin/tool", architecture));
+    }
+    mirrored.archive.publish();
+    let once = |more: &[&str]| {
+        let run = mirrored.run(&[&["build", "-o", "oci:once", "--platform"], more].concat()).ok();
+        run.told().contains("linux/arm64 is in memory alone")
+    };
+    mirrored.app("[\"tool\"]");
+    mirrored.lock(&[]);
+    let before = mirrored.locked();
+    assert!(once(&["linux/arm64"]), "it is said");
+    assert_eq!(mirrored.locked(), before);
+    let name = mirrored.project.layout("once").names().remove(0);
+    assert_eq!(mirrored.project.layout("once").image(&name).file("usr/bin/tool"), "arm64");
+    let told = mirrored.run(&["build", "--dry-run", "--platform", "linux/arm64", "--cache-dir", "new"]).ok();
+    assert!(!told.stdout().contains("+ debian"), "{}", told.stdout());
+
+    // Pins of the recipe's own platforms are kept all the same.
+    fs::remove_file(mirrored.project.path("lapstrake.lock")).expect("a lock");
+    assert!(once(&["linux/arm64,linux/amd64"]));
+    assert!(mirrored.locked().contains("linux/amd64") && !mirrored.locked().contains("linux/arm64"));
+
+    // What the lock knows already stays there.
+    mirrored.recipe(&format!("[defaults]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n{}", app("[\"tool\"]")));
+    mirrored.lock(&[]);
+    let both = mirrored.locked();
+    mirrored.app("[\"tool\"]");
+    assert!(!once(&["linux/arm64"]));
+    assert_eq!(mirrored.locked(), both);
+}
+
+/// Would fail if what lies in the checkout were looked at only after packages were fetched.
+#[test]
+fn what_the_checkout_alone_tells_is_told_before_anything_is_fetched() {
+    let mirrored = tools();
+    let layer = |line: &str| {
+        let site = "target = \"/site\", version = \"3.12\"";
+        mirrored.recipe(&format!(
+            "{}[[images.app.layers]]\nname = \"more\"\nto = \"/\"\n{}\n",
+            app("[\"tool\"]"),
+            line.replace("SITE", site)
+        ));
+    };
+    let without_uv = |arguments: &[&str]| {
+        let mut command = mirrored.command(arguments);
+        command.env("PATH", mirrored.project.path("tmp"));
+        mirrored.project.end(command)
+    };
+    mirrored.project.write("ctx/there.txt", "flask\n").write("ctx/nested.txt", "-r gone.txt\n");
+    let hashed = format!("flask==1 --hash=sha256:{}\n", "0".repeat(64));
+    mirrored.project.write("ctx/hashed.txt", hashed);
+    for (line, code, words) in [
+        ("copy = [\"ther.txt\"]", 3, "there.txt"),
+        ("archive = \"gone.tar\"", 3, "gone.tar"),
+        ("python = { requirements = \"gone.txt\", SITE }", 3, "gone.txt"),
+        ("python = { requirements = \"nested.txt\", SITE }", 3, "gone.txt"),
+        ("python = { pylock = \"pylock.toml\", SITE }", 3, "pylock.toml"),
+        ("python = { requirements = \"there.txt\", SITE }", 4, "needs the program `uv`"),
+    ] {
+        layer(line);
+        mirrored.server.clear_log();
+        let told = without_uv(&["build", "-o", "oci:out"]).fails(code);
+        assert!(told.contains(words), "{line}: {told}");
+        assert!(mirrored.server.log().is_empty(), "{line}: {:?}", mirrored.server.log());
+    }
+    // Pins do not depend on what is copied, nor hashed requirements on `uv`.
+    layer("copy = [\"made-later\"]");
+    without_uv(&["lock"]).ok();
+    layer("python = { requirements = \"hashed.txt\", SITE }");
+    mirrored.server.clear_log();
+    let told = without_uv(&["lock"]).fails(4);
+    assert!(!told.contains("uv"), "{told}");
+    assert!(!mirrored.server.log().is_empty());
+}

@@ -10,9 +10,10 @@ use super::{Ask, Error};
 use crate::host::open_regular;
 use crate::lock::Asked;
 use crate::oci::Digest;
-use crate::python::requirements::{Item, Line, beside};
+use crate::python::requirements::{Item, Line, Locked, beside};
 use crate::python::{Environment, PackageName, Pylock, Requirement, Requirements, Tags, Target};
 use crate::recipe::packages::{PythonInput, PythonSource};
+use crate::recipe::{At, FilePath, PerArch};
 use crate::shown::Shown;
 
 /// The most bytes of a file that says which packages are taken.
@@ -56,7 +57,7 @@ impl Inputs {
         for index in indexes {
             asked.add("index", &index.name);
         }
-        let names = |kind: &str, list: &[crate::recipe::At<String>], asked: &mut Asked| {
+        let names = |kind: &str, list: &[At<String>], asked: &mut Asked| {
             let mut names: Vec<PackageName> = list.iter().filter_map(|name| name.value.parse().ok()).collect();
             names.sort();
             names.dedup();
@@ -96,19 +97,14 @@ impl Inputs {
         Ok(match &ask.source.input {
             PythonInput::None => What::Nothing,
             PythonInput::Requirements(files) => {
-                let mut all = Requirements::default();
-                for file in files {
-                    let file = file.value.resolve(arch)?;
-                    let more = self.read_requirements(ask, &beside("", file.as_str()))?;
-                    merge(&mut all, more);
-                }
+                let all = requirements(ask, files)?;
                 all.meaning().iter().for_each(|(kind, line)| self.asked.add(kind, line));
                 self.take_links(ask, &all)?;
                 What::Requirements(Box::new(all))
             }
             PythonInput::Pylock(file) => {
                 let path = beside("", file.value.resolve(arch)?.as_str());
-                let text = self.text(ask, &path)?;
+                let text = text_of(ask, &path)?;
                 self.ask_file("pylock", &path, table_of(&text));
                 let lock =
                     text.parse().map_err(|error| Error::Pylock { path: path.clone(), source: Box::new(error) })?;
@@ -116,29 +112,23 @@ impl Inputs {
             }
             PythonInput::UvLock(file) => {
                 let path = beside("", file.value.resolve(arch)?.as_str());
-                let text = self.text(ask, &path)?;
+                let text = text_of(ask, &path)?;
                 self.ask_file("uv-lock", &path, table_of(&text));
                 let project = beside(&path, "pyproject.toml");
                 if super::local::file_name(&path) != "uv.lock" || !ask.context.join(&project).is_file() {
                     return Err(Error::UvLock(Shown::new(path.as_bytes())));
                 }
-                let text = self.text(ask, &project)?;
+                let text = text_of(ask, &project)?;
                 let names = self.project(&project, &text)?.into_iter().map(|requirement| requirement.name);
                 What::UvLock(project, names.collect())
             }
             PythonInput::Pyproject(file) => {
                 let path = beside("", file.value.resolve(arch)?.as_str());
-                let text = self.text(ask, &path)?;
+                let text = text_of(ask, &path)?;
                 let requirements = self.project(&path, &text)?;
                 What::Pyproject(path, requirements)
             }
         })
-    }
-
-    fn text(&self, ask: &Ask<'_>, path: &str) -> Result<String, Error> {
-        let failed = |source| Error::Read { path: Shown::new(path.as_bytes()), source };
-        let bytes = read_file(&ask.context.join(path)).map_err(failed)?;
-        String::from_utf8(bytes).map_err(|_| failed(io::Error::other("it is no UTF-8")))
     }
 
     /// Notes what a file says, by one digest of it: comments, blanks and the order of keys play no part.
@@ -147,13 +137,6 @@ impl Inputs {
         let says = serde_json::to_value(says).unwrap_or_default();
         let digest = Digest::of(says.to_string().as_bytes());
         self.asked.add(kind, format!("{path} {digest}"));
-    }
-
-    fn read_requirements(&self, ask: &Ask<'_>, file: &str) -> Result<Requirements, Error> {
-        let variables = |name: &str| {
-            ask.environment.get(std::ffi::OsStr::new(name)).and_then(|value| value.clone().into_string().ok())
-        };
-        Ok(Requirements::read(file, &variables, &mut |path| read_file(&ask.context.join(path)))?)
     }
 
     /// Wheels that requirements files name by path, and directories of wheels.
@@ -244,6 +227,46 @@ impl Inputs {
         self.ask_file("pyproject", path, rest);
         Ok(requirements)
     }
+}
+
+/// Whether the files that say which packages are taken leave something to `uv`. They are read as far as that takes no
+/// interpreter.
+///
+/// # Errors
+/// Where one is not there, or is not what it should be.
+pub fn needs_uv(ask: &Ask<'_>) -> Result<bool, Error> {
+    let arch = &ask.platform.architecture;
+    Ok(match &ask.source.input {
+        PythonInput::None => false,
+        // What is neither is told where it is resolved.
+        PythonInput::Requirements(files) => matches!(requirements(ask, files)?.locked(), Ok(Locked::None(_))),
+        PythonInput::Pylock(file) => {
+            text_of(ask, &beside("", file.value.resolve(arch)?.as_str()))?;
+            false
+        }
+        PythonInput::UvLock(file) | PythonInput::Pyproject(file) => {
+            text_of(ask, &beside("", file.value.resolve(arch)?.as_str()))?;
+            true
+        }
+    })
+}
+
+/// What requirements files say together.
+fn requirements(ask: &Ask<'_>, files: &[At<PerArch<FilePath>>]) -> Result<Requirements, Error> {
+    let variables =
+        |name: &str| ask.environment.get(std::ffi::OsStr::new(name)).and_then(|value| value.clone().into_string().ok());
+    let mut all = Requirements::default();
+    for file in files {
+        let file = beside("", file.value.resolve(&ask.platform.architecture)?.as_str());
+        merge(&mut all, Requirements::read(&file, &variables, &mut |path| read_file(&ask.context.join(path)))?);
+    }
+    Ok(all)
+}
+
+fn text_of(ask: &Ask<'_>, path: &str) -> Result<String, Error> {
+    let failed = |source| Error::Read { path: Shown::new(path.as_bytes()), source };
+    let bytes = read_file(&ask.context.join(path)).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|_| failed(io::Error::other("it is no UTF-8")))
 }
 
 /// A file as a table; what is none is refused elsewhere.

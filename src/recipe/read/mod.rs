@@ -282,6 +282,11 @@ mod tests {
             for example in text.examples {
                 assert_eq!(check(text.name, example), Ok(()), "{}: {example}", text.name);
             }
+            let per_arch = text.examples.iter().find(|example| example.contains("{arch}"));
+            if text.fills() == vocabulary::Fills::Arch {
+                let other = per_arch.expect("an example with `{arch}`").replace("{arch}", "{image}");
+                assert!(check(text.name, &other).is_err(), "{other}");
+            }
         }
         assert_eq!(snapshot("https://s.example.com/{archive}/{timestamp}/{path}"), Ok(()));
     }

@@ -240,10 +240,11 @@ impl Core {
         let mut seen = BTreeSet::new();
         mount_from.retain(|path| *path != repository.path && seen.insert(path.clone()));
         let subject = format!("{repository} {}", blob.descriptor.digest.short());
-        let reporter =
-            job.image.about.as_ref().map_or_else(|| self.reporter.clone(), |image| self.reporter.about(image));
+        let image = job.image.about.as_deref();
+        let reporter = self.reporter_for(image);
         let progress = Arc::new(Progress::new(reporter.task(Phase::Push, subject, Some(blob.descriptor.size))));
         let upload = Upload {
+            image,
             repository,
             descriptor: &blob.descriptor,
             source: &blob.source,

@@ -12,7 +12,7 @@ use lapstrake::lock::Lock;
 use lapstrake::oci::{Descriptor, Digest, Platform, Reference};
 use lapstrake::place::{BlobSource, Image, ImageSource, Pick, Place, SourceError, select_image};
 use lapstrake::remote::{Candidates, Open, PushedLayers, RegistryImage};
-use lapstrake::report::Reporter;
+use lapstrake::report::{Phase, Reporter};
 use lapstrake::shown::{Shown, bare, with_causes};
 use serde_json::{Value, json};
 
@@ -220,6 +220,8 @@ impl Sources<'_, '_> {
             return None;
         }
         let named = Named::tag(reference);
+        // It may take its time, and nobody asked for it.
+        let _task = self.reporter.task(Phase::Resolve, &named.text, None);
         let looked = self.hasty.get().map_err(|failure| failure.error).and_then(|registries| {
             let source = RegistryImage::new(registries, reference, &self.workshop.store);
             let found = find(&*source, &named, planned, platform)?;

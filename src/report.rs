@@ -214,6 +214,11 @@ impl Reporter {
         Reporter { to: self.to.clone(), image: Some(image.as_ref().into()) }
     }
 
+    /// The image that tasks are done for.
+    pub fn image(&self) -> Option<&str> {
+        self.image.as_deref()
+    }
+
     /// Says that an image is begun.
     pub fn image_started(&self, image: &str, platform: &str) {
         self.to.event(Event::ImageStarted { image, platform });

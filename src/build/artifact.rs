@@ -50,7 +50,7 @@ impl Builder<'_> {
             }
         };
         let names = self.references(image);
-        let fallback = Fallback::Image { image: image.name.image.clone(), variant: image.name.variant.clone() };
+        let fallback = Fallback::image(image.name.image.clone(), image.name.variant.clone());
         Ok(Built { name: image.name.clone(), artifact: artifact.named(names, fallback), images })
     }
 }

@@ -16,11 +16,12 @@ use crate::recipe::{self, At, Base, Place, Source, Span};
 
 /// Opens the places that a recipe names: layouts, archives, registries.
 pub trait Outside: Sync {
-    /// The images at that place, which of them is meant, and the reference that others can find it by.
+    /// The images at that place, which of them is meant, and the reference that others can find it by. `image` is the first
+    /// of the recipe that wants it.
     ///
     /// # Errors
     /// Where it cannot be opened.
-    fn open(&self, place: &Place) -> Result<OutsideImage, Cause>;
+    fn open(&self, place: &Place, image: Option<&str>) -> Result<OutsideImage, Cause>;
 }
 
 /// An image that a recipe names and does not make.
@@ -120,8 +121,10 @@ impl Builder<'_> {
             (Place::Registry(reference), Some(pin)) => Place::Registry(reference.with_digest(pin.manifest)),
             _ => place.clone(),
         };
-        let outside =
-            self.outside.open(&pinned).map_err(|source| failed(format!("opening the base {pinned}"), source))?;
+        let outside = self
+            .outside
+            .open(&pinned, self.reporter.image())
+            .map_err(|source| failed(format!("opening the base {pinned}"), source))?;
         // What it is called does not depend on whether it is pinned.
         let reference = match place {
             Place::Registry(reference) => Some(reference),

@@ -268,8 +268,8 @@ pub(crate) struct BuildArgs {
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Compare with the images at this place (a reference, oci:DIR, an archive) [default: oci:./lapstrake-out, where it is
-    /// there and nothing else is named]
+    /// Compare with the images at this place (a reference, oci:DIR, an archive) [default: oci:./lapstrake-out; where that
+    /// does not have the image, what the registry holds under its tags]
     #[arg(long, value_name = "PLACE")]
     pub(crate) against: Option<String>,
     /// Compare with what the registry holds under the images' own tags, and take layers from there as `build --push` does

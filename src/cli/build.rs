@@ -12,7 +12,7 @@ use lapstrake::nearest::nearest;
 use lapstrake::oci::{Digest, Platform, Reference};
 use lapstrake::pin::debian::Fault;
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
-use lapstrake::recipe::{self, ImageName, Inputs, Recipe};
+use lapstrake::recipe::{self, Diagnostic, ImageName, Inputs, Recipe};
 use lapstrake::registry::{Pushed, RegistryError};
 use lapstrake::remote::{Ahead, Candidates, Open, PushedLayers, Seen};
 use lapstrake::report::Reporter;
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use super::args::{BuildArgs, Global};
 use super::dry_run::{self, LockChange, Shadow};
 use super::environment::{LazyRegistries, epoch, load_recipe, style, write_file};
-use super::exit::{Code, Failure, OrFail, Outcome};
+use super::exit::{Code, Failure, OrFail, Outcome, Spot};
 use super::load::Loader;
 use super::lock;
 use super::meant;
@@ -470,11 +470,12 @@ pub(super) fn names(
 
 /// Why a build failed, with the exit code of its kind.
 pub(super) fn failure(error: BuildError) -> Failure {
+    let drawn = |code, diagnostic: &Diagnostic| {
+        Failure::drawn(code, diagnostic.code(), diagnostic.render(style())).at(Spot::of(diagnostic))
+    };
     match error {
-        BuildError::Recipe(diagnostic) => Failure::drawn(Code::Recipe, diagnostic.code(), diagnostic.render(style())),
-        BuildError::Unresolvable(diagnostic) => {
-            Failure::drawn(Code::Lock, diagnostic.code(), diagnostic.render(style()))
-        }
+        BuildError::Recipe(diagnostic) => drawn(Code::Recipe, &diagnostic),
+        BuildError::Unresolvable(diagnostic) => drawn(Code::Lock, &diagnostic),
         error @ BuildError::Untrue { .. } => Failure::new(Code::Different, error),
         error @ (BuildError::Lock { .. } | BuildError::LockNumber { .. }) => Failure::new(Code::Lock, error)
             .hint("`lapstrake lock` brings the lock up to date; without --locked, `build` does so too"),

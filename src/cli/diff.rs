@@ -80,7 +80,7 @@ fn one(text: &str, args: &DiffArgs, store: &BlobStore, registries: &LazyRegistri
         (Some(one), 0) => Ok((one, place)),
         (None, _) => Err(Failure::told(Code::Failed, ErrorCode::NotThere, format!("there is no image in {text}"))),
         (Some(last), _) => {
-            let names: Vec<String> = artifacts.iter().chain([&last]).map(Artifact::shown).collect();
+            let names: Vec<String> = artifacts.iter().chain([&last]).flat_map(Artifact::shown_each).collect();
             Err(Failure::usage(format!("there are several images in {text}: {}", names.join(", ")))
                 .hint("name one after another colon, or of both sides with --image"))
         }

@@ -20,7 +20,7 @@ use lapstrake::supply::{Machine, Settings};
 use lapstrake::unfinished;
 
 use super::args::{Global, RegistryArgs};
-use super::exit::{Code, Failure, OrFail, Outcome};
+use super::exit::{Code, Failure, OrFail, Outcome, Spot};
 use super::meant;
 
 fn variable(name: &str) -> Option<OsString> {
@@ -113,7 +113,7 @@ pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<(Recipe, I
     let recipe = recipe::load(&global.file, &inputs).map_err(|error| match error {
         RecipeError::Wrong(diagnostics) => {
             let text = diagnostics.render(style());
-            Failure::drawn(Code::Recipe, diagnostics.code(), text)
+            Failure::drawn(Code::Recipe, diagnostics.code(), text).at(diagnostics.iter().filter_map(Spot::of))
         }
         error => {
             let failure = Failure::new(Code::Recipe, error);

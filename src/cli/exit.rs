@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 
 use lapstrake::code::{Cause, ErrorCode, advice};
+use lapstrake::recipe::Diagnostic;
 
 /// Exit codes, as DESIGN promises them to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,29 @@ pub(crate) struct Failure {
     pub(crate) drawn: bool,
     /// Whether nothing is said of it: nobody reads what is written any more.
     pub(crate) quiet: bool,
+    /// Where in files it is, where that is known.
+    pub(crate) spots: Vec<Spot>,
+}
+
+/// A place in a file, and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// The file, as it was named.
+    pub(crate) file: String,
+    /// The line, counted from 1.
+    pub(crate) line: usize,
+    /// The column, counted from 1, in characters.
+    pub(crate) column: usize,
+    /// What is wrong.
+    pub(crate) text: String,
+}
+
+impl Spot {
+    /// Where a diagnostic is; none of what is in no file.
+    pub(crate) fn of(diagnostic: &Diagnostic) -> Option<Self> {
+        let (file, line, column) = diagnostic.in_file()?;
+        Some(Spot { file, line, column, text: diagnostic.message().to_owned() })
+    }
 }
 
 /// What commands give.
@@ -46,7 +70,7 @@ impl Failure {
     /// A failure of that kind.
     pub(crate) fn new(code: Code, error: impl Into<Cause>) -> Self {
         let error = error.into();
-        Failure { code, kind: error.code(), error, hint: None, drawn: false, quiet: false }
+        Failure { code, kind: error.code(), error, hint: None, drawn: false, quiet: false, spots: Vec::new() }
     }
 
     /// A failure that is a text alone.
@@ -75,6 +99,13 @@ impl Failure {
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// At these places.
+    #[must_use]
+    pub(crate) fn at(mut self, spots: impl IntoIterator<Item = Spot>) -> Self {
+        self.spots.extend(spots);
         self
     }
 

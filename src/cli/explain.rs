@@ -6,31 +6,33 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lapstrake::build::{Builder, Built, BuiltPlatform, Locking};
-use lapstrake::code::ErrorCode;
 use lapstrake::difference::{PackageChange, Side};
 use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory};
 use lapstrake::lock::Lock;
-use lapstrake::oci::{Descriptor, Digest, Platform};
+use lapstrake::oci::{Descriptor, Digest, Platform, Reference};
 use lapstrake::place::{BlobSource, Image, ImageSource, Pick, Place, SourceError, select_image};
 use lapstrake::recipe::ImageName;
-use lapstrake::remote::{Candidates, Open, PushedLayers};
-use lapstrake::report::Reporter;
-use lapstrake::shown::{Shown, bare};
+use lapstrake::remote::{Candidates, Open, PushedLayers, RegistryImage};
+use lapstrake::report::{Phase, Reporter};
+use lapstrake::shown::{Shown, bare, with_causes};
 use serde_json::{Value, json};
 
-use super::args::{ExplainArgs, Global};
+use super::args::{ExplainArgs, Global, RegistryArgs};
 use super::build::{
     CacheFrom, DEFAULT_OUTPUT, Planned, cache_from, candidates, failure, key_values, names, plan, platforms, wanted,
 };
-use super::environment::{epoch, jobs, load_recipe, parse_source, style};
+use super::environment::{LazyRegistries, epoch, jobs, load_recipe, parse_source, style};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
 use super::transfer::code_of;
 use super::workshop::Workshop;
-use super::{lock, print};
+use super::{lock, print, pushed};
 
 /// As many paths, packages or settings are named on one line.
 const NAMED: usize = 3;
+
+/// How often a registry is asked that nobody named: it may be out of reach, and the rest can be told without it.
+const HASTY: u32 = 2;
 
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
@@ -44,12 +46,8 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let only = platforms(&build_args)?;
     let names = names(&recipe, &inputs, &wanted, &build_args)?;
     let plan = plan(&recipe, &wanted, &names, only.as_deref());
-    if args.registry
-        && let Some(nameless) = plan.iter().find(|planned| planned.references.is_empty())
-    {
-        return Err(Failure::usage(format!("{} has no repository to look at", nameless.image.name))
-            .kind(ErrorCode::NoRepository)
-            .hint("set `repository` under [project], or give -t a full reference"));
+    if args.registry {
+        pushed::check(&plan)?;
     }
     let cache_from = cache_from(&args.cache_from, &inputs, &plan)?;
     let places = places(args, &cache_from)?;
@@ -84,11 +82,20 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     }
     let (built, _) = builder.build(&wanted).map_err(failure)?;
 
-    let mut sources = Sources { workshop: &workshop, reporter: &reporter, open: BTreeMap::new() };
+    let retry = global.registry.retry.min(HASTY);
+    let hasty = Global { registry: RegistryArgs { retry, ..global.registry.clone() }, ..global.clone() };
+    let mut sources = Sources {
+        workshop: &workshop,
+        hasty: LazyRegistries::new(&hasty, &reporter),
+        reporter: &reporter,
+        open: BTreeMap::new(),
+        silent: BTreeSet::new(),
+    };
+    let tags = OwnTags::of(args);
     let mut told = Vec::new();
     for (image, planned) in built.iter().zip(&plan) {
         for (platform, wanted) in image.images.iter().zip(&planned.platforms) {
-            let before = sources.before(planned, wanted, &places, args.registry)?;
+            let before = sources.before(planned, wanted, &places, tags)?;
             told.push(tell(image, platform, before.as_ref(), &workshop, &reporter)?);
         }
     }
@@ -107,6 +114,13 @@ struct Named {
     by_default: bool,
     /// The images that it is for, where it is not for all.
     images: Option<BTreeSet<ImageName>>,
+}
+
+impl Named {
+    /// A tag of the image itself.
+    fn tag(reference: &Reference) -> Self {
+        Named { text: reference.to_string(), place: Place::Registry(reference.clone()), by_default: true, images: None }
+    }
 }
 
 /// The places to compare with, in the order in which they are asked; the images' own tags come before those of
@@ -143,11 +157,35 @@ struct Before {
     bytes: Arc<dyn BlobSource>,
 }
 
+/// When the images' own tags are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OwnTags {
+    /// Before anything else: somebody asked for it.
+    First,
+    /// Where nothing on this machine has the image, and no place was named.
+    Last,
+    Never,
+}
+
+impl OwnTags {
+    fn of(args: &ExplainArgs) -> Self {
+        match args.against.is_none() && args.cache_from.is_empty() {
+            _ if args.registry => OwnTags::First,
+            true if !args.offline => OwnTags::Last,
+            _ => OwnTags::Never,
+        }
+    }
+}
+
 /// Places, each opened once.
 struct Sources<'a, 'w> {
     workshop: &'a Workshop<'w>,
+    /// Registries that nobody named.
+    hasty: LazyRegistries<'a>,
     reporter: &'a Reporter,
     open: BTreeMap<String, Arc<dyn ImageSource>>,
+    /// Registries that did not answer.
+    silent: BTreeSet<String>,
 }
 
 impl Sources<'_, '_> {
@@ -157,17 +195,12 @@ impl Sources<'_, '_> {
         planned: &Planned<'_>,
         platform: &Platform,
         places: &[Named],
-        registry: bool,
+        tags: OwnTags,
     ) -> Outcome<Option<Before>> {
-        let tags = planned.references.iter().filter(|_| registry).map(|reference| Named {
-            text: reference.to_string(),
-            place: Place::Registry(reference.clone()),
-            by_default: true,
-            images: None,
-        });
-        let tags: Vec<Named> = tags.collect();
+        let first = planned.references.iter().filter(|_| tags == OwnTags::First).map(Named::tag);
+        let first: Vec<Named> = first.collect();
         let is_for = |named: &&Named| named.images.as_ref().is_none_or(|images| images.contains(&planned.image.name));
-        for named in tags.iter().chain(places.iter().filter(is_for)) {
+        for named in first.iter().chain(places.iter().filter(is_for)) {
             let source = match self.open.get(&named.text) {
                 Some(source) => source.clone(),
                 None => {
@@ -184,7 +217,29 @@ impl Sources<'_, '_> {
                 self.reporter.note(format!("{place} has no image {image} for {platform}"));
             }
         }
-        Ok(None)
+        let mut last = planned.references.iter().filter(|_| tags == OwnTags::Last);
+        Ok(last.find_map(|reference| self.pushed(reference, planned, platform)))
+    }
+
+    /// The image under a tag that nobody named. A registry that cannot be asked is told of, and left alone from then on.
+    fn pushed(&mut self, reference: &Reference, planned: &Planned<'_>, platform: &Platform) -> Option<Before> {
+        if self.silent.contains(reference.registry()) {
+            return None;
+        }
+        let named = Named::tag(reference);
+        // It may take its time, and nobody asked for it.
+        let _task = self.reporter.task(Phase::Resolve, &named.text, None);
+        let looked = self.hasty.get().map_err(|failure| failure.error).and_then(|registries| {
+            let source = RegistryImage::new(registries, reference, &self.workshop.store);
+            let found = find(&*source, &named, planned, platform)?;
+            Ok(found.map(|image| Before { place: named.text, image, bytes: source }))
+        });
+        looked.unwrap_or_else(|error| {
+            self.silent.insert(reference.registry().to_owned());
+            let why = with_causes(&*error);
+            self.reporter.warn(format!("{reference} would be compared with, and cannot be read: {why}"));
+            None
+        })
     }
 }
 
@@ -216,7 +271,7 @@ fn find(
             Ok(image) => return Ok(Some(image)),
             Err(SourceError::NoSuchImage { .. } | SourceError::Several { .. } | SourceError::NoPlatform { .. }) => {}
             // Nothing was pushed under that tag so far.
-            Err(SourceError::Kind { .. }) if matches!(named.place, Place::Registry(_)) && named.by_default => {}
+            Err(error) if named.by_default && pushed::is_absent(&named.place, &error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -285,9 +340,11 @@ impl Told {
         }
         let now = format!("sha256:{}", self.digest.short());
         let fate = match &self.before {
-            None => format!("{now} new"),
-            Some((_, before)) if *before == self.digest => format!("{now} unchanged"),
-            Some((_, before)) => format!("sha256:{} → {now}", before.short()),
+            None => format!("{now} new, compared with nothing"),
+            Some((place, before)) if *before == self.digest => {
+                format!("{now} unchanged, compared with {}", bare(place))
+            }
+            Some((place, before)) => format!("sha256:{} → {now}, compared with {}", before.short(), bare(place)),
         };
         let rows = self.rows();
         let width = rows.iter().map(|(title, ..)| title.chars().count()).max().unwrap_or_default();

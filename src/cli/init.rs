@@ -389,7 +389,7 @@ fn check(global: &Global, args: &InitArgs, reference: &str, reporter: &Reporter)
             (Some(one), 0) => Ok(one),
             (None, _) => Err(Failure::told(Code::Failed, ErrorCode::NotThere, format!("there is no image in {text}"))),
             (Some(one), _) => {
-                let names: Vec<String> = artifacts.iter().map(Artifact::shown).chain([one.shown()]).collect();
+                let names: Vec<String> = artifacts.iter().chain([&one]).flat_map(Artifact::shown_each).collect();
                 Err(Failure::usage(format!("there are several images in {text}: {}", names.join(", ")))
                     .kind(ErrorCode::SeveralThere)
                     .hint("--image names the one to compare"))

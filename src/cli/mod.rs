@@ -20,6 +20,7 @@ mod lock;
 mod meant;
 mod print_recipe;
 mod progress;
+mod pushed;
 mod report;
 mod resolve;
 mod selection;

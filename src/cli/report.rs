@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use lapstrake::build::{DEFAULT_PAGE, Locking};
+use lapstrake::code::ErrorCode;
 use lapstrake::lock::Lock;
 use lapstrake::oci::Digest;
 use lapstrake::page::{Asked, Page, Subject, gather};
 use lapstrake::place::{Place, read_artifacts};
+use lapstrake::recipe::{ImageName, Inputs, Recipe};
 use lapstrake::report::Reporter;
 
 use super::args::{BuildArgs, Global};
-use super::build::{DEFAULT_OUTPUT, failure, names, platforms, wanted};
+use super::build::{DEFAULT_OUTPUT, failure, names, plan, platforms, wanted};
 use super::environment::{epoch, load_recipe, parse_source, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
 use super::transfer::{code_of, pick};
 use super::workshop::Workshop;
-use super::{lock, print};
+use super::{lock, print, pushed};
 
 /// `lapstrake report`
 #[derive(Debug, Args)]
@@ -30,6 +32,9 @@ pub(crate) struct ReportArgs {
     /// Where the page goes, `-` for standard output
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_PAGE, value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+    /// Take the images of the recipe as the registry holds them under their own tags, and build nothing
+    #[arg(long, conflicts_with_all = ["sources", "locked", "offline"])]
+    pub(crate) registry: bool,
     /// Only this image: NAME or NAME:VARIANT of the recipe, or the name that the place gives it; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) image: Vec<String>,
@@ -59,6 +64,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Outcome {
     let workshop = Workshop::new(global, args.offline, &reporter)?;
     let before = args.against.as_deref().map(|text| there(text, &workshop)).transpose()?;
     let (subjects, title, lock) = match args.sources.is_empty() {
+        true if args.registry => of_registry(global, args, &workshop, &reporter)?,
         true => of_recipe(global, args, &workshop, &reporter)?,
         false => of_places(args, &workshop)?,
     };
@@ -84,8 +90,8 @@ fn keep(page: &Page, output: &Path, images: usize, reporter: &Reporter) -> Outco
 
 type Gathered = (Vec<Subject>, String, Option<Lock>);
 
-/// The images of the recipe, built from the cache where it has them.
-fn of_recipe(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, reporter: &Reporter) -> Outcome<Gathered> {
+/// The recipe, and what is asked for of it.
+fn asked(global: &Global, args: &ReportArgs) -> Outcome<(Recipe, Inputs, BuildArgs, BTreeSet<ImageName>)> {
     let (recipe, inputs) = load_recipe(global, &args.set)?;
     for warning in &recipe.warnings {
         let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
@@ -97,7 +103,17 @@ fn of_recipe(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, report
         ..BuildArgs::default()
     };
     let wanted = wanted(&recipe, &build_args)?;
-    let only = platforms(&build_args)?;
+    Ok((recipe, inputs, build_args, wanted))
+}
+
+fn title(recipe: &Recipe) -> String {
+    let file = || recipe.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    recipe.name.as_ref().map_or_else(file, |name| name.value.clone())
+}
+
+/// The images of the recipe, built from the cache where it has them.
+fn of_recipe(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, reporter: &Reporter) -> Outcome<Gathered> {
+    let (recipe, inputs, build_args, wanted) = asked(global, args)?;
     let path = lock::lock_path(&recipe);
     let pinned = lock::read(&path)?;
     let nothing = Lock::default();
@@ -105,7 +121,7 @@ fn of_recipe(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, report
     let mut builder = workshop.builder(&recipe, &outside, pinned.as_ref().unwrap_or(&nothing));
     builder.locking = if args.locked { Locking::Locked } else { Locking::AsNeeded };
     builder.epoch = epoch(None)?;
-    builder.platforms = only;
+    builder.platforms = platforms(&build_args)?;
     builder.names = names(&recipe, &inputs, &wanted, &build_args)?;
     if let Place::Layout { directory, .. } = Place::parse(DEFAULT_OUTPUT).or_fail(Code::Usage)? {
         builder.forbidden.push(directory);
@@ -118,10 +134,32 @@ fn of_recipe(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, report
     for built in &built {
         subjects.extend(Subject::named(&built.artifact, &built.name.image, built.name.variant.as_deref()));
     }
-    let lock = Some(lock).filter(|lock| !lock.is_empty());
-    let file = || recipe.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let title = recipe.name.as_ref().map_or_else(file, |name| name.value.clone());
-    Ok((subjects, title, lock))
+    Ok((subjects, title(&recipe), Some(lock).filter(|lock| !lock.is_empty())))
+}
+
+/// The images of the recipe as a registry holds them. The lock may be of another time, and says nothing of them.
+fn of_registry(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, reporter: &Reporter) -> Outcome<Gathered> {
+    let (recipe, inputs, build_args, wanted) = asked(global, args)?;
+    let only = platforms(&build_args)?;
+    let plan = plan(&recipe, &wanted, &names(&recipe, &inputs, &wanted, &build_args)?, only.as_deref());
+    pushed::check(&plan)?;
+    let mut subjects = Vec::new();
+    for planned in &plan {
+        let name = &planned.image.name;
+        match pushed::first(planned, only.as_deref().unwrap_or_default(), workshop)? {
+            Some((_, artifact)) => subjects.extend(Subject::named(&artifact, &name.image, name.variant.as_deref())),
+            None => {
+                let tags: Vec<String> = planned.references.iter().map(ToString::to_string).collect();
+                reporter.warn(format!("{name} is not in the registry: there is no {}", tags.join(", no ")));
+            }
+        }
+    }
+    if subjects.is_empty() {
+        let text = "the registry has none of these images under their tags";
+        let failure = Failure::told(Code::Network, ErrorCode::NotThere, text);
+        return Err(failure.hint("`lapstrake build --push` puts them there"));
+    }
+    Ok((subjects, title(&recipe), None))
 }
 
 /// The images at the places that were named.

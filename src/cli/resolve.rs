@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
 use lapstrake::code::ErrorCode;
 use lapstrake::host::open_regular;
-use lapstrake::manifests::{Manifest, ManifestError, Pinned, Tags, joined};
+use lapstrake::manifests::{Change, Manifest, ManifestError, Pinned, Position, Tags, joined};
 use lapstrake::report::Reporter;
 use lapstrake::shown::bare;
 use lapstrake::unfinished;
@@ -17,7 +17,7 @@ use walkdir::WalkDir;
 
 use super::args::Global;
 use super::completions;
-use super::exit::{Code, Failure, Outcome};
+use super::exit::{Code, Failure, Outcome, Spot};
 use super::known_digests::known;
 use super::progress::Progress;
 
@@ -81,6 +81,12 @@ struct Text {
     text: String,
 }
 
+impl Text {
+    fn spot(&self, Position { line, column }: Position, text: String) -> Option<Spot> {
+        self.path.as_ref().map(|_| Spot { file: self.name.clone(), line, column, text })
+    }
+}
+
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
@@ -108,10 +114,11 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
                 ErrorCode::Differs,
                 format!("of {unsure} references it cannot be told whether they are what was built"),
             )
-            .hint("write their tags too (`repository:tag@sha256:…`): then they can be moved")),
+            .hint("write a tag that the recipe has (`repository:tag@sha256:…`): then they can be moved")),
             0 => Ok(()),
-            1 => Err(different("1 file has references that are not pinned to what was built")),
-            _ => Err(different(&format!("{changed} files have references that are not pinned to what was built"))),
+            1 => Err(different("1 file has references that are not pinned to what was built").at(stale(&done))),
+            _ => Err(different(&format!("{changed} files have references that are not pinned to what was built"))
+                .at(stale(&done))),
         };
     }
     match args.in_place {
@@ -120,13 +127,26 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
     }
 }
 
+/// What would change, and where.
+fn stale(done: &[(&Text, Pinned)]) -> Vec<Spot> {
+    let spots = done.iter().flat_map(|(text, pinned)| {
+        let spot = |change: &Change| {
+            let (from, to) = (bare(&change.from), bare(&change.to));
+            text.spot(change.position, format!("{from} is not pinned to what was built: {to}"))
+        };
+        pinned.changes.iter().filter_map(spot)
+    });
+    spots.collect()
+}
+
 fn different(text: &str) -> Failure {
     Failure::told(Code::Different, ErrorCode::Differs, text).hint("`lapstrake resolve --in-place` writes the digests")
 }
 
 fn wrong(text: &Text, error: &ManifestError) -> Failure {
     let failure =
-        Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", bare(&text.name), error.position));
+        Failure::told(Code::Failed, ErrorCode::Reference, format!("{}:{}: {error}", bare(&text.name), error.position))
+            .at(text.spot(error.position, error.to_string()));
     match text.text.contains("{{") {
         true => failure.hint("a template is no YAML: resolve the values, or what `helm template` makes of it"),
         false => failure,
@@ -135,7 +155,7 @@ fn wrong(text: &Text, error: &ManifestError) -> Failure {
 
 /// Says what is changed and what is not; fails where something may not be left.
 fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome {
-    let mut failed = Vec::new();
+    let (mut failed, mut spots) = (Vec::new(), Vec::new());
     for (text, pinned) in done {
         for change in &pinned.changes {
             let (from, to) = (bare(&change.from), bare(&change.to));
@@ -145,14 +165,17 @@ fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome 
             let (name, reference) = (bare(&text.name), bare(&left.reference));
             let told = format!("{name}:{}: {reference} is left: {}", left.position, left.why);
             match strict || left.is_own() {
-                true => failed.push(told),
+                true => {
+                    failed.push(told);
+                    spots.extend(text.spot(left.position, format!("{reference} is left: {}", left.why)));
+                }
                 false => reporter.note(told),
             }
         }
     }
     match failed.is_empty() {
         true => Ok(()),
-        false => Err(Failure::told(Code::Failed, ErrorCode::Reference, failed.join("\n"))),
+        false => Err(Failure::told(Code::Failed, ErrorCode::Reference, failed.join("\n")).at(spots)),
     }
 }
 

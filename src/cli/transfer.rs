@@ -1,5 +1,6 @@
 //! `lapstrake push` and `lapstrake copy`: images from one place to another.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use lapstrake::code::ErrorCode;
@@ -17,6 +18,9 @@ use super::meant;
 use super::print;
 use super::progress::Progress;
 
+/// As many commands are written out in a hint.
+const COMMANDS: usize = 12;
+
 /// `lapstrake push SOURCE [REFERENCE…]`
 pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
@@ -31,10 +35,7 @@ pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
         (_, 1) => {
             artifacts.into_iter().map(|artifact| artifact.named(references.clone(), Default::default())).collect()
         }
-        (_, count) => {
-            let text = format!("{} holds {count} images, and is given references for one", args.source);
-            return Err(several(text, &artifacts));
-        }
+        _ => return Err(several("is given references for one", &artifacts, &args.source, &references[0])),
     };
     if args.digest_file.is_some() && artifacts.len() != 1 {
         let text = "--digest-file is for one image: say which with --image";
@@ -69,8 +70,7 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
     match &destination {
         Place::Registry(reference) => {
             let [artifact] = &artifacts[..] else {
-                let text = format!("{} holds {} images, and one reference takes one", args.source, artifacts.len());
-                return Err(several(text, &artifacts));
+                return Err(several("one reference takes one", &artifacts, &args.source, reference));
             };
             let named = artifact.clone().named(vec![reference.clone()], Default::default());
             for line in lines_of(&push_all(&[named], registries.get()?, &store, &())?) {
@@ -98,11 +98,36 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
     }
 }
 
-/// There are several images where one is needed.
-fn several(text: String, artifacts: &[Artifact]) -> Failure {
-    let names: Vec<String> = artifacts.iter().map(Artifact::shown).collect();
-    let hint = format!("say which with --image: {}", names.join(", "));
-    Failure::usage(text).kind(ErrorCode::SeveralThere).hint(hint)
+/// There are several images where one is needed: each has a command of its own, which puts it below the reference.
+fn several(why: &str, artifacts: &[Artifact], source: &str, below: &Reference) -> Failure {
+    let names: Vec<String> = artifacts.iter().flat_map(Artifact::shown_each).collect();
+    let failure = Failure::usage(format!("{source} holds {} images, and {why}", names.len()));
+    let failure = failure.kind(ErrorCode::SeveralThere);
+    if names.is_empty() {
+        return failure;
+    }
+    let mut taken = BTreeSet::new();
+    let command = |name: &String| {
+        let reference: Reference = name.parse().ok()?;
+        let (last, tag) = (reference.repository().rsplit('/').next()?, reference.tag().unwrap_or("latest"));
+        let target = format!("{}/{last}:{tag}", below.name());
+        let command = format!("\n  lapstrake push {source} {target} --image {name}");
+        taken.insert(target).then_some(command)
+    };
+    let commands: Option<Vec<String>> = names.iter().map(command).collect();
+    let is_nameless = |artifact: &Artifact| artifact.all_names().is_empty();
+    let hint = match commands.filter(|_| !artifacts.iter().any(is_nameless)) {
+        Some(commands) => {
+            let more = commands.len().saturating_sub(COMMANDS);
+            let more = if more > 0 { format!("\n  and so on for {more} more") } else { String::new() };
+            format!("one after the other:{}{more}", commands[..commands.len().min(COMMANDS)].concat())
+        }
+        None => {
+            let names = names.join(", ");
+            format!("say which with --image, or after another colon (`:@sha256:…` where it has no name): {names}")
+        }
+    };
+    failure.hint(hint)
 }
 
 /// What reading from that place fails with.

@@ -21,7 +21,7 @@ use super::progress::Progress;
 use super::selection::Selection;
 use super::transfer::code_of;
 use super::workshop::Workshop;
-use super::{lock, print};
+use super::{lock, print, pushed};
 
 /// `lapstrake verify`
 #[derive(Debug, Args)]
@@ -143,7 +143,7 @@ fn published(
         let artifact = match read {
             Ok(artifact) => artifact,
             // A registry that has no such tag.
-            Err(error @ SourceError::Kind { .. }) if matches!(place, Place::Registry(_)) => {
+            Err(error) if pushed::is_absent(&place, &error) => {
                 return Err(Failure::new(Code::Network, error)
                     .hint(format!("`lapstrake build {name} --push` puts it there, and -t names another tag")));
             }

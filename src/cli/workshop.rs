@@ -108,7 +108,7 @@ pub(crate) struct Places<'w, 'a> {
 }
 
 impl Outside for Places<'_, '_> {
-    fn open(&self, place: &recipe::Place) -> Result<OutsideImage, Cause> {
+    fn open(&self, place: &recipe::Place, image: Option<&str>) -> Result<OutsideImage, Cause> {
         if let recipe::Place::Registry(reference) = place {
             if self.workshop.offline {
                 let source = StoredImage::open(reference, &self.workshop.store).ok_or_else(|| {
@@ -121,7 +121,7 @@ impl Outside for Places<'_, '_> {
             }
             let registries = self.workshop.registries.get().map_err(|failure| failure.error)?;
             return Ok(OutsideImage {
-                source: RegistryImage::new(registries, reference, &self.workshop.store),
+                source: RegistryImage::wanted_for(image, registries, reference, &self.workshop.store),
                 pick: None,
                 reference: Some(reference.clone()),
             });

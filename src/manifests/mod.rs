@@ -34,6 +34,7 @@ pub use stream::joined;
 use document::{Kind, NodeId, Tree};
 use site::Site;
 
+use crate::nearest;
 use crate::recipe::hide_credentials;
 
 /// Where something is in a text. Both count from 1; columns are characters.
@@ -79,8 +80,13 @@ pub enum Why {
     #[error("it has a digest and no tag, and it cannot be told of which image: write its tag before the `@`")]
     DigestAlone,
     /// The recipe has no image of that name.
-    #[error("the recipe has no image of that name; its images are {}", list(.0))]
-    NoImage(BTreeSet<String>),
+    #[error("the recipe has no image of that name; its images are {}{}", list(images), meant(wanted, images))]
+    NoImage {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        images: BTreeSet<String>,
+    },
     /// An image of the recipe of which no digest is known.
     #[error("its digest is not known: what the digests are taken from does not have it")]
     NoDigest,
@@ -110,6 +116,19 @@ fn list(names: &BTreeSet<String>) -> String {
     match names.is_empty() {
         true => "none".to_owned(),
         false => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// `; did you mean X?`, where something like it is there.
+fn meant(wanted: &str, images: &BTreeSet<String>) -> String {
+    let variants: BTreeSet<String> = images
+        .iter()
+        .filter(|image| image.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/')))
+        .cloned()
+        .collect();
+    match variants.is_empty() {
+        true => nearest::hint(nearest::nearest(wanted, images.iter().map(String::as_str))),
+        false => format!("; name the variant: {}", list(&variants)),
     }
 }
 
@@ -143,7 +162,12 @@ impl Left {
 
     /// Whether it may be one of the images that are known, and it cannot be told.
     pub fn is_unsure(&self) -> bool {
-        matches!(self.why, Why::NoTags | Why::DigestAlone)
+        match self.why {
+            Why::NoTags | Why::DigestAlone => true,
+            // What was pinned, and has a tag that no image has today.
+            Why::OtherTags(_) => self.reference.contains('@'),
+            _ => false,
+        }
     }
 }
 

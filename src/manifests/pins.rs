@@ -51,6 +51,14 @@ pub struct Pin {
     pub is_alone: bool,
 }
 
+impl Pin {
+    /// The tag to call it by, where nothing says another: its first in the recipe.
+    pub fn first_tag(&self) -> Option<&str> {
+        let named = self.repository.as_ref().and_then(Reference::tag);
+        named.or_else(|| self.tags.iter().flatten().next().map(String::as_str))
+    }
+}
+
 /// What is known; the first that fits counts.
 #[derive(Clone, Debug, Default)]
 pub struct Pins {
@@ -76,7 +84,7 @@ impl Pins {
         let found = self.known.iter().find(|pin| pin.image.as_deref() == Some(name));
         let pin = found.ok_or_else(|| match self.images.contains(name) {
             true => Why::NoDigest,
-            false => Why::NoImage(self.images.clone()),
+            false => Why::NoImage { wanted: name.to_owned(), images: self.images.clone() },
         })?;
         match pin.repository {
             Some(_) => Ok(pin),
@@ -99,13 +107,12 @@ impl Pins {
             Some(tags) => Why::OtherTags(tags.into_iter().flatten().collect()),
             None => Why::NoTags,
         };
+        let same = |digest| here.iter().find(|pin| pin.digest == digest).copied();
         match (reference.tag(), reference.digest()) {
-            (Some(tag), _) => tagged(tag).or(alone.filter(|pin| pin.tags.is_none())).ok_or_else(unknown),
-            // The one image of the repository, whatever its tag is today.
-            (None, Some(digest)) => {
-                let same = here.iter().find(|pin| pin.digest == digest).copied();
-                same.or(alone).ok_or(Why::DigestAlone)
-            }
+            (Some(tag), None) => tagged(tag).or(alone.filter(|pin| pin.tags.is_none())).ok_or_else(unknown),
+            // What was pinned: the one image of the repository, whatever its tag is today.
+            (Some(tag), Some(digest)) => tagged(tag).or(same(digest)).or(alone).ok_or_else(unknown),
+            (None, Some(digest)) => same(digest).or(alone).ok_or(Why::DigestAlone),
             (None, None) => tagged("latest").or(alone).ok_or_else(unknown),
         }
     }
@@ -171,7 +178,10 @@ mod tests {
         assert_eq!(find(&pins, &fixed('3')), Err(Why::DigestAlone));
         assert_eq!(find(&pins[..1], &fixed('3')), Err(Why::DigestAlone));
         assert_eq!(find(&[alone(&pins[0])], &fixed('3')), Ok('1'));
-        let fixed = fixed('3').replace('@', ":k8s@");
-        assert_eq!(find(&pins, &fixed), Ok('2'), "the tag says it");
+        let tagged = |digest: char, tag: &str| fixed(digest).replace('@', &format!(":{tag}@"));
+        assert_eq!(find(&pins, &tagged('3', "k8s")), Ok('2'), "the tag says it");
+        assert_eq!(find(&[alone(&pins[0])], &tagged('3', "gone")), Ok('1'), "the tag of another commit");
+        assert!(matches!(find(&pins, &tagged('3', "gone")), Err(Why::OtherTags(_))), "of which of the two");
+        assert_eq!(find(&pins, &tagged('2', "gone")), Ok('2'), "the digest says it");
     }
 }

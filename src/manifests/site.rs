@@ -113,6 +113,7 @@ impl Site {
             (Mention::Own(_), Some(repository)) => Some(repository),
             _ => None,
         };
+        let value = |node: &Option<NodeId>| node.and_then(|node| tree.scalar(node)).unwrap_or_default();
         let (mut edits, mut added) = (Vec::new(), None);
         let mut set = |node: NodeId, value: &str| -> Result<(), Why> {
             edits.extend(edit::set(tree, node, value)?.map(|edit| (node, edit)));
@@ -120,12 +121,12 @@ impl Site {
         };
         let to = match self {
             Site::Reference(node) => {
-                let old = tree.scalar(*node).unwrap_or_default();
-                let name = match own {
-                    Some(repository) => repository.name(),
-                    None => without_digest(old, tags).to_owned(),
+                let old = match &mention {
+                    Mention::Own(_) => "",
+                    Mention::Reference(reference) => reference.tag().unwrap_or_default(),
                 };
-                let new = format!("{name}@{digest}");
+                let tag = other_tag(pin, old, own.is_some()).filter(|_| tags == Tags::Kept);
+                let new = self.with(tree, own.map(|own| own.name()), tag, tags, &digest);
                 set(*node, &new)?;
                 new
             }
@@ -138,43 +139,59 @@ impl Site {
                     (Some(own), None) => set(*repository, &own.name())?,
                     (None, _) => {}
                 }
+                let old = value(tag).split('@').next().unwrap_or_default();
+                let other = other_tag(pin, old, own.is_some() || place.is_none()).filter(|_| tag.is_some());
                 match (place, tag) {
-                    (Some(place), _) => set(*place, &digest)?,
-                    (None, Some(tag)) => set(*tag, &format!("{}@{digest}", tag_of(tree, *tag, pin)?))?,
+                    (Some(place), tag) => {
+                        set(*place, &digest)?;
+                        if let (Some(tag), Some(other)) = (tag, other) {
+                            set(*tag, other)?;
+                        }
+                    }
+                    (None, Some(_)) if old.is_empty() && other.is_none() => return Err(Why::NoPlace),
+                    (None, Some(tag)) => set(*tag, &format!("{}@{digest}", other.unwrap_or(old)))?,
                     (None, None) => return Err(Why::NoPlace),
                 }
-                self.with(tree, own.map(|own| own.name()), &digest)
+                self.with(tree, own.map(|own| own.name()), other, Tags::Kept, &digest)
             }
-            Site::Entry { entry, new_name, digest: place, .. } => {
+            Site::Entry { entry, new_name, tag, digest: place, .. } => {
                 match (own, new_name) {
                     (Some(own), Some(new_name)) => set(*new_name, &own.name())?,
                     (Some(_), None) => return Err(Why::NoPlace),
                     (None, _) => {}
                 }
+                let other = other_tag(pin, value(tag), own.is_some()).filter(|_| tag.is_some());
+                if let (Some(tag), Some(other)) = (tag, other) {
+                    set(*tag, other)?;
+                }
                 match place {
                     Some(place) => set(*place, &digest)?,
                     None => added = Some(kustomize::add_digest(tree, text, *entry, &digest)?),
                 }
-                self.with(tree, own.map(|own| own.name()), &digest)
+                self.with(tree, own.map(|own| own.name()), other, Tags::Kept, &digest)
             }
         };
         Ok(PinnedSite { set: edits, added, to })
     }
 
-    /// What it comes to with that digest.
-    fn with(&self, tree: &Tree, own: Option<String>, digest: &str) -> String {
-        let name = own.unwrap_or_else(|| without_digest(&self.text(tree), Tags::Kept).to_owned());
-        format!("{name}@{digest}")
+    /// What it comes to with that digest, and with another tag where one is said.
+    fn with(&self, tree: &Tree, own: Option<String>, tag: Option<&str>, tags: Tags, digest: &str) -> String {
+        let tags = if tag.is_some() { Tags::Dropped } else { tags };
+        let name = own.unwrap_or_else(|| without_digest(&self.text(tree), tags).to_owned());
+        match tag {
+            Some(tag) => format!("{name}:{tag}@{digest}"),
+            None => format!("{name}@{digest}"),
+        }
     }
 }
 
-/// The tag that a key has; an empty one is the image's first.
-fn tag_of(tree: &Tree, node: NodeId, pin: &Pin) -> Result<String, Why> {
-    let old = tree.scalar(node).unwrap_or_default().split('@').next().unwrap_or_default();
-    match old.is_empty() {
-        false => Ok(old.to_owned()),
-        true => pin.tags.iter().flatten().next().cloned().ok_or(Why::NoPlace),
-    }
+/// The tag to write in place of the old one, which is not the image's, or is not there and `wanted`.
+fn other_tag<'p>(pin: &'p Pin, old: &str, wanted: bool) -> Option<&'p str> {
+    let stays = match old {
+        "" => !wanted,
+        old => pin.tags.as_ref().is_none_or(|tags| tags.contains(old)),
+    };
+    pin.first_tag().filter(|_| !stays)
 }
 
 /// A reference without its digest, and without its tag where that is dropped; as it was written otherwise.

@@ -82,7 +82,7 @@ fn values_of_helm_in_their_forms() {
     check(
         "values.yaml",
         "services: {a: {image: {repository: r.io/shop/web, tag: v1}}}\nimage: r.io/shop/web:v1\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"\"\nserver: {image: {repository: lapstrake://server/k8s, tag: x}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
-        "services: {a: {image: {repository: r.io/shop/web, tag: v1@WEB}}}\nimage: r.io/shop/web:v1@WEB\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"WEB\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"latest@WEB\"\nserver: {image: {repository: r.io/shop/server, tag: x@K8S}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
+        "services: {a: {image: {repository: r.io/shop/web, tag: v1@WEB}}}\nimage: r.io/shop/web:v1@WEB\nweb:\n  image:\n    registry: r.io\n    repository: shop/web\n    tag: v1\n    digest: \"WEB\"\nold:\n  image:\n    repository: r.io/shop/web\n    tag: \"latest@WEB\"\nserver: {image: {repository: r.io/shop/server, tag: k8s@K8S}}\nnone:\n  image:\n    repository: r.io/shop/web\nother:\n  image:\n    repository: '{{ .Values.x }}'\n    tag: v1\n",
     );
 }
 
@@ -91,12 +91,16 @@ fn names_of_the_recipe_are_found_anywhere() {
     let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: lapstrake://web\n    args: [\"--helper\", \"lapstrake://server/k8s\"]\n  - image: lapstrake://server\n";
     let done = pinned("x.yaml", text, Tags::Kept);
     let expected = format!(
-        "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: r.io/shop/web@{DIGEST}\n    args: [\"--helper\", \"r.io/shop/server@{OTHER}\"]\n  - image: lapstrake://server\n"
+        "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: r.io/shop/web:latest@{DIGEST}\n    args: [\"--helper\", \"r.io/shop/server:k8s@{OTHER}\"]\n  - image: lapstrake://server\n"
     );
     assert_eq!(done.text, expected);
     let [left] = &done.left[..] else { panic!("{:?}", done.left) };
     assert!(left.is_own() && left.position == Position { line: 7, column: 12 }, "{left:?}");
-    assert!(matches!(&left.why, Why::NoImage(names) if names.len() == 3));
+    assert!(left.why.to_string().ends_with("; name the variant: server/docker, server/k8s"), "{}", left.why);
+    let told = |name: &str| pinned("x.yaml", &format!("a: lapstrake://{name}\n"), Tags::Kept).left[0].why.to_string();
+    assert!(told("wbe").ends_with("server/docker, server/k8s, web; did you mean `web`?"), "{}", told("wbe"));
+    assert!(told("server:k8s").ends_with("; did you mean `server/k8s`?"), "{}", told("server:k8s"));
+    assert!(told("postgres").ends_with("its images are server/docker, server/k8s, web"), "{}", told("postgres"));
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn what_is_to_be_the_same_everywhere_is_shared() {
     check(
         "values.yaml",
         "ref: &ref lapstrake://web\nimage: *ref\nargs: [--image, *ref]\n",
-        "ref: &ref r.io/shop/web@WEB\nimage: *ref\nargs: [--image, *ref]\n",
+        "ref: &ref r.io/shop/web:latest@WEB\nimage: *ref\nargs: [--image, *ref]\n",
     );
 }
 
@@ -176,6 +180,37 @@ fn passwords_are_not_told() {
     assert_eq!(done.left.len(), 3);
     assert!(!format!("{:?}", done.left).contains("s3cret"), "{:?}", done.left);
     assert!(done.left[0].reference.ends_with("***@r.io/x:1"), "{:?}", done.left);
+}
+
+/// A tag that says another commit beside today's digest would lie.
+#[test]
+fn a_tag_of_before_moves_with_the_digest() {
+    let old = "sha256:3333333333333333333333333333333333333333333333333333333333333333";
+    let both = |file: &str, text: &str, expected: &str| {
+        check(file, &text.replace("OLD", old), expected);
+    };
+    both(
+        "compose.yaml",
+        "services: {a: {image: 'r.io/shop/web:abc@OLD'}}\n",
+        "services: {a: {image: 'r.io/shop/web:latest@WEB'}}\n",
+    );
+    both(
+        "values.yaml",
+        "a: {image: {repository: r.io/shop/web, tag: abc, digest: 'OLD'}}\nb: {image: {repository: r.io/shop/web, tag: abc@OLD}}\n",
+        "a: {image: {repository: r.io/shop/web, tag: latest, digest: 'WEB'}}\nb: {image: {repository: r.io/shop/web, tag: latest@WEB}}\n",
+    );
+    both(
+        "kustomization.yaml",
+        "images:\n- {name: web, newName: r.io/shop/web, newTag: abc, digest: 'OLD'}\n",
+        "images:\n- {name: web, newName: r.io/shop/web, newTag: latest, digest: 'WEB'}\n",
+    );
+    // One of two images in a repository: which of them it was, nobody knows.
+    let shared = format!("services: {{a: {{image: 'r.io/shop/server:abc@{old}'}}}}\n");
+    let done = pinned("compose.yaml", &shared, Tags::Kept);
+    assert_eq!(done.text, shared);
+    assert!(done.left[0].is_unsure(), "{:?}", done.left);
+    let dropped = format!("services: {{a: {{image: 'r.io/shop/web:abc@{old}'}}}}\n");
+    assert!(pinned("compose.yaml", &dropped, Tags::Dropped).text.contains(&format!("'r.io/shop/web@{DIGEST}'")));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::content::Content;
 use crate::difference::{self, Kind, Line, Side};
 use crate::lock::Lock;
 use crate::oci::{DiffId, Digest, ImageConfig, annotation};
-use crate::place::{Artifact, BlobSource, Fallback, Image};
+use crate::place::{Artifact, BlobSource, Image};
 use crate::report::Reporter;
 use crate::store::BlobStore;
 use crate::tree::{Located, NodeKind, Rootfs, TreePath};
@@ -42,17 +42,13 @@ pub struct Subject {
 impl Subject {
     /// The images of an artifact, one for each platform, by the names that it has.
     pub fn of(artifact: &Artifact) -> Vec<Subject> {
-        let (family, label) = match (artifact.names.first(), &artifact.fallback) {
+        let (family, label) = match (artifact.names.first(), &artifact.fallback.text()) {
             (Some(name), _) => (name.name(), name.tag().map(str::to_owned)),
-            (None, Fallback::Image { image, variant }) => (image.clone(), variant.clone()),
-            (None, Fallback::Labels(labels)) => {
-                let first = labels.first().cloned().unwrap_or_default();
-                match first.rsplit_once(':') {
-                    Some((family, label)) => (family.to_owned(), Some(label.to_owned())),
-                    None => (first, None),
-                }
-            }
-            (None, Fallback::Nothing) => (format!("sha256:{}", artifact.digest().short()), None),
+            (None, Some(text)) => match text.rsplit_once(':') {
+                Some((family, label)) => (family.to_owned(), Some(label.to_owned())),
+                None => (text.clone(), None),
+            },
+            (None, None) => (format!("sha256:{}", artifact.digest().short()), None),
         };
         Self::named(artifact, &family, label.as_deref())
     }

@@ -26,19 +26,32 @@ pub struct Artifact {
 /// What an image without a reference is called.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Fallback {
-    /// An image of a recipe: `image`, or `image:variant`. Docker knows that as `docker.io/library/image`, and so do the
-    /// archives that are made for it.
-    Image {
-        /// The image's name.
-        image: String,
-        /// The variant's, where it has one.
-        variant: Option<String>,
-    },
+    /// An image of a recipe, or several that came to the same bytes: `image`, or `image:variant`. Docker knows that as
+    /// `docker.io/library/image`, and so do the archives that are made for it.
+    Images(Vec<RecipeName>),
     /// What a layout lists it under that is no reference (often a tag alone); kept as it is, beside references.
     Labels(Vec<String>),
     /// Nothing.
     #[default]
     Nothing,
+}
+
+/// What a recipe calls an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipeName {
+    /// The image's name.
+    pub image: String,
+    /// The variant's, where it has one.
+    pub variant: Option<String>,
+}
+
+impl fmt::Display for RecipeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.variant {
+            Some(variant) => write!(f, "{}:{variant}", self.image),
+            None => f.write_str(&self.image),
+        }
+    }
 }
 
 /// A manifest or an index.
@@ -95,14 +108,32 @@ impl Image {
 }
 
 impl Fallback {
+    /// An image of a recipe.
+    pub fn image(image: impl Into<String>, variant: Option<String>) -> Self {
+        Fallback::Images(vec![RecipeName { image: image.into(), variant }])
+    }
+
     /// The text, where there is one.
     pub fn text(&self) -> Option<String> {
+        self.texts().into_iter().next()
+    }
+
+    /// All of them.
+    pub fn texts(&self) -> Vec<String> {
         match self {
-            Fallback::Image { image, variant: None } => Some(image.clone()),
-            Fallback::Image { image, variant: Some(variant) } => Some(format!("{image}:{variant}")),
-            Fallback::Labels(labels) => labels.first().cloned(),
-            Fallback::Nothing => None,
+            Fallback::Images(images) => images.iter().map(ToString::to_string).collect(),
+            Fallback::Labels(labels) => labels.clone(),
+            Fallback::Nothing => Vec::new(),
         }
+    }
+}
+
+/// A name without its tag or digest: what images of other tags have in common.
+pub(super) fn untagged(name: &str) -> &str {
+    let name = name.split('@').next().unwrap_or_default();
+    match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
     }
 }
 
@@ -188,11 +219,31 @@ impl Artifact {
 
     /// What to call it in messages.
     pub fn shown(&self) -> String {
-        match (self.names.first(), self.fallback.text()) {
-            (Some(name), _) => name.to_string(),
-            (None, Some(text)) => text,
-            (None, None) => self.root.digest.to_string(),
+        self.all_names().into_iter().next().unwrap_or_else(|| self.root.digest.to_string())
+    }
+
+    /// Everything that it is called: its references; without any, or where labels are listed beside them, those too.
+    pub fn all_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+        if names.is_empty() || matches!(self.fallback, Fallback::Labels(_)) {
+            names.extend(self.fallback.texts());
         }
+        names
+    }
+
+    /// What to call the images that it is, in messages: several of a recipe may have come to the same bytes. Of the tags of a
+    /// repository, the first. Never empty.
+    pub fn shown_each(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let mut each: Vec<String> =
+            self.names.iter().filter(|name| seen.insert(name.name())).map(ToString::to_string).collect();
+        if each.is_empty() {
+            each = self.fallback.texts();
+        }
+        if each.is_empty() {
+            each.push(self.shown());
+        }
+        each
     }
 
     /// All manifests and indexes, each once, what an index lists before the index.
@@ -405,15 +456,14 @@ fn naming(root: &Root) -> (Vec<Reference>, Fallback) {
             (_, None, None) => {}
         }
     }
-    if let ([(plain, _)], [], []) = (&short[..], &names[..], &labels[..])
-        && !plain.contains(['/', '@'])
-    {
-        // What an image of a recipe without a reference is written as.
-        let (image, variant) = match plain.split_once(':') {
-            Some((image, variant)) => (image, Some(variant.to_owned())),
-            None => (*plain, None),
+    let is_word = |plain: &str| !plain.contains(['/', '@']);
+    if !short.is_empty() && names.is_empty() && labels.is_empty() && short.iter().all(|(plain, _)| is_word(plain)) {
+        // What images of a recipe without a reference are written as.
+        let image = |plain: &str| match plain.split_once(':') {
+            Some((image, variant)) => RecipeName { image: image.to_owned(), variant: Some(variant.to_owned()) },
+            None => RecipeName { image: plain.to_owned(), variant: None },
         };
-        return (Vec::new(), Fallback::Image { image: image.to_owned(), variant });
+        return (Vec::new(), Fallback::Images(short.into_iter().map(|(plain, _)| image(plain)).collect()));
     }
     names.extend(short.into_iter().map(|(_, reference)| reference));
     let mut seen = BTreeSet::new();

@@ -490,7 +490,7 @@ mod tests {
         let twice = serde_json::to_vec(&twice).unwrap();
         let found = read(&[("manifest.json", &twice), (&json, &config), ("a", &layers[0]), ("b", &layers[1])]).unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].names.len(), 2);
+        assert_eq!(found[0].all_names(), ["x:1", "y:1"]);
     }
 
     #[test]

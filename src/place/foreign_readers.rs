@@ -40,7 +40,7 @@ fn put(text: &str, artifacts: &[Artifact]) {
 /// A base and a service with references, and one image of a recipe without one.
 fn artifacts(family: Family) -> Vec<Artifact> {
     let mut all = base_and_service(family, Compression::Gzip);
-    let fallback = Fallback::Image { image: "server".into(), variant: Some("k8s".into()) };
+    let fallback = Fallback::image("server", Some("k8s".into()));
     all.push(two_layers(family).named(Vec::new(), fallback));
     all
 }

@@ -139,8 +139,13 @@ impl ImageSource for Layout {
 /// Blobs that are there already are kept where their bytes are right: they are read, unless `kept` says that they are as
 /// they were written. Where nothing is to be changed, nothing is. New files are written first, waited for side by side, and
 /// then renamed. The index is renamed into place when everything that it lists is on the disk; what it no longer lists is removed after that. Two builds that
-/// write to one directory wait for each other.
-pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, task: &Task) -> Result<(), OutputError> {
+/// write to one directory wait for each other. Gives the names of images that were there before, and are not any more.
+pub(super) fn write(
+    directory: &Path,
+    artifacts: &[Artifact],
+    kept: &dyn Kept,
+    task: &Task,
+) -> Result<Vec<String>, OutputError> {
     let index = listing::write(artifacts, true)?;
     // In this order: what is taken back is taken back under the lock.
     let (handle, mut undo) = open_locked(directory)?;
@@ -200,7 +205,7 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
         .filter(|hex| !format!("sha256:{hex}").parse::<Digest>().is_ok_and(|digest| wanted.contains_key(&digest)))
         .collect();
     if !changed && unused.is_empty() && read_small(&handle, directory, INDEX_FILE).is_ok_and(|there| there == index) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // The names of the blobs must be on the disk before that of the index that leads to them.
     sync(&blobs)?;
@@ -223,7 +228,7 @@ pub(super) fn write(directory: &Path, artifacts: &[Artifact], kept: &dyn Kept, t
         let files = wanted.keys().filter_map(file).filter(|(_, file)| file.ctime < now.ctime).collect();
         kept.note(directory, &files);
     }
-    Ok(())
+    Ok(listing::gone(&before.roots, artifacts))
 }
 
 /// Makes the directory where it is not there, and waits until nobody else writes to it.
@@ -257,11 +262,13 @@ struct Survey {
     has_index: bool,
     /// Names of blobs, in hexadecimal digits.
     blobs: BTreeSet<String>,
+    /// The images that the index lists.
+    roots: Vec<Root>,
 }
 
 /// Looks at what is there, and refuses what lapstrake did not make. Files that an interrupted run left are removed.
 fn survey(directory: &Path) -> Result<Survey, OutputError> {
-    let mut found = Survey { has_layout_file: false, has_index: false, blobs: BTreeSet::new() };
+    let mut found = Survey { has_layout_file: false, has_index: false, blobs: BTreeSet::new(), roots: Vec::new() };
     let not_ours = |item: String| OutputError::NotOurs { directory: directory.to_owned(), item };
     let shown = |name: &std::ffi::OsStr| Shown::new(name.as_encoded_bytes()).to_string();
     let mut has_blobs = false;
@@ -285,6 +292,7 @@ fn survey(directory: &Path) -> Result<Survey, OutputError> {
         if !layout.listing.is_ours() {
             return Err(not_ours(format!("an {INDEX_FILE} that something else wrote or changed")));
         }
+        found.roots = layout.listing.roots();
     } else if has_blobs && !found.has_layout_file {
         return Err(not_ours("`blobs`".to_owned()));
     }
@@ -401,7 +409,7 @@ mod tests {
     use crate::validate;
 
     fn put(directory: &Path, artifacts: &[Artifact]) -> Result<(), OutputError> {
-        write(directory, artifacts, &(), &Reporter::silent().task(Phase::Write, "test", None))
+        write(directory, artifacts, &(), &Reporter::silent().task(Phase::Write, "test", None)).map(drop)
     }
 
     fn get(directory: &Path) -> Result<Vec<Artifact>, SourceError> {

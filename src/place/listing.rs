@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::artifact::{label_reference, tagged};
+use super::artifact::{label_reference, tagged, untagged};
 use super::output::OutputError;
 use super::source::{BlobSource, ListedName, Root, SourceError};
 use super::{Artifact, Document, Fallback};
@@ -151,6 +151,34 @@ pub(super) fn write(artifacts: &[Artifact], marked: bool) -> Result<Vec<u8>, Out
     json::canonical(&index).map_err(OutputError::Json)
 }
 
+/// The images that a layout listed and that are none of these: no tag of theirs is kept, and none of these is the same one
+/// under new tags alone, such as those of commits.
+pub(super) fn gone(before: &[Root], artifacts: &[Artifact]) -> Vec<String> {
+    let old: BTreeSet<&str> = before.iter().flat_map(|root| &root.names).flat_map(ListedName::texts).collect();
+    let now: Vec<Vec<String>> =
+        artifacts.iter().map(|artifact| names(artifact).into_iter().map(|name| name.plain).collect()).collect();
+    let is_kept = |name: &&str| now.iter().flatten().any(|kept| kept == name);
+    let renewed: BTreeSet<&str> = now
+        .iter()
+        .filter(|names| !names.iter().any(|name| old.contains(name.as_str())))
+        .flat_map(|names| names.iter().map(|name| untagged(name)))
+        .collect();
+    let mut gone = Vec::new();
+    for root in before {
+        let mut images: Vec<(&str, Vec<&str>)> = Vec::new();
+        for name in root.names.iter().filter_map(|name| name.texts().next()) {
+            let of = untagged(name);
+            match images.iter_mut().find(|(known, _)| *known == of) {
+                Some((_, names)) => names.push(name),
+                None => images.push((of, vec![name])),
+            }
+        }
+        images.retain(|(of, names)| !renewed.contains(of) && !names.iter().any(is_kept));
+        gone.extend(images.iter().filter_map(|(_, names)| names.first()).map(|name| (*name).to_owned()));
+    }
+    gone
+}
+
 /// A name as archives and layouts hold it.
 pub(super) struct WrittenName {
     /// `org.opencontainers.image.ref.name`.
@@ -173,11 +201,11 @@ pub(super) fn names(artifact: &Artifact) -> Vec<WrittenName> {
             let full = label_reference(label).map(|reference| tagged(&reference));
             WrittenName { plain: label.clone(), full }
         })),
-        Fallback::Image { .. } if names.is_empty() => names.extend(artifact.fallback.text().map(|plain| {
+        Fallback::Images(_) if names.is_empty() => names.extend(artifact.fallback.texts().into_iter().map(|plain| {
             let full = plain.parse().ok().map(|reference| tagged(&reference));
             WrittenName { plain, full }
         })),
-        Fallback::Image { .. } | Fallback::Nothing => {}
+        Fallback::Images(_) | Fallback::Nothing => {}
     }
     names
 }
@@ -196,7 +224,9 @@ pub(super) fn document<S: BlobSource>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::*;
     use super::*;
+    use crate::oci::Compression;
 
     fn listing(entries: serde_json::Value) -> Result<Listing, SourceError> {
         let index = serde_json::json!({"schemaVersion": 2, "manifests": entries});
@@ -244,6 +274,34 @@ mod tests {
             assert_eq!(listing(serde_json::json!(several)).unwrap().roots().len(), 2);
         }
         assert!(listing(serde_json::json!(null)).unwrap().roots().is_empty());
+    }
+
+    #[test]
+    fn what_goes_on_under_a_new_tag_is_not_gone() {
+        let root = |number: u8, names: &[&str]| Root {
+            descriptor: serde_json::from_value(entry(number, None, &[])).unwrap(),
+            names: names.iter().map(|name| ListedName { name: Some((*name).to_owned()), containerd: None }).collect(),
+        };
+        let artifact = |names: &[&str]| {
+            let image = base_and_service(Family::Oci, Compression::Gzip).remove(0);
+            image.named(names.iter().map(|name| name.parse().unwrap()).collect(), Fallback::Nothing)
+        };
+        let before = [
+            root(1, &["r.io/web:latest", "r.io/web:abc", "r.io/same:latest"]),
+            root(2, &["r.io/api:abc"]),
+            root(3, &["r.io/server:docker", "r.io/server:docker-abc"]),
+            root(4, &["r.io/server:k8s", "r.io/server:k8s-abc"]),
+            root(5, &["tool"]),
+            root(6, &[]),
+        ];
+        let all =
+            ["r.io/web:latest", "r.io/same:latest", "r.io/api:abc", "r.io/server:docker", "r.io/server:k8s", "tool"];
+        assert_eq!(gone(&before, &[]), all);
+        let now = [artifact(&["r.io/web:latest", "r.io/web:def"]), artifact(&["r.io/api:def"])];
+        assert_eq!(gone(&before, &now), ["r.io/same:latest", "r.io/server:docker", "r.io/server:k8s", "tool"]);
+        // One of two variants, with the tag of another commit.
+        let now = [artifact(&["r.io/server:docker", "r.io/server:docker-def"])];
+        assert_eq!(gone(&before[2..], &now), ["r.io/server:k8s", "tool"]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use archive::HybridArchive;
-pub use artifact::{Artifact, Document, Fallback, Image, read_artifacts};
+pub use artifact::{Artifact, Document, Fallback, Image, RecipeName, read_artifacts};
 pub use docker_archive::DockerArchive;
 pub use kept::Kept;
 pub use layout::Layout;

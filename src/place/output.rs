@@ -9,7 +9,7 @@ use super::source::SourceError;
 use super::{ArchiveKind, Artifact, FilePlace, Kept, Pick, Place, archive, docker_archive, layout, oci_archive};
 use crate::oci::{Digest, JsonError};
 use crate::report::{Phase, Reporter, Task};
-use crate::shown::Shown;
+use crate::shown::{Shown, bare};
 use crate::unfinished;
 
 /// Why images could not be put into a place.
@@ -177,7 +177,17 @@ pub fn write(
     let total: u64 = all.collect::<BTreeMap<_, _>>().values().sum();
     let task = reporter.task(Phase::Write, place.to_string(), Some(total));
     match place {
-        Place::Layout { directory, .. } => layout::write(directory, artifacts, kept, &task)?,
+        Place::Layout { directory, .. } => {
+            let gone = layout::write(directory, artifacts, kept, &task)?;
+            if !gone.is_empty() {
+                let gone: Vec<String> = gone.iter().map(|name| bare(name)).collect();
+                reporter.note(format!(
+                    "{} no longer has {}: it holds what was written last, and nothing else",
+                    bare(&place.to_string()),
+                    gone.join(", ")
+                ));
+            }
+        }
         Place::Archive { kind, file, .. } => {
             if *kind == ArchiveKind::Docker {
                 docker_archive::check(artifacts)?;

@@ -141,7 +141,7 @@ fn an_archive_holds_each_blob_once_and_all_that_it_lists() {
 #[test]
 fn images_without_a_reference_keep_their_name() {
     let directory = tempfile::tempdir().unwrap();
-    let image = |variant: Option<&str>| Fallback::Image { image: "server".into(), variant: variant.map(str::to_owned) };
+    let image = |variant: Option<&str>| Fallback::image("server", variant.map(str::to_owned));
     let tests = [
         (image(None), "server", Some("docker.io/library/server:latest")),
         (image(Some("k8s")), "server:k8s", Some("docker.io/library/server:k8s")),
@@ -237,6 +237,39 @@ fn one_image_out_of_several() {
         assert!(error.contains("registry.example.com/eveai/base:1"), "{error}");
         let error = select_root(&*source, Some(&Pick::Name("1".into()))).unwrap_err().to_string();
         assert!(error.contains("two:1") && error.contains("base:1") && !error.contains("app"), "{error}");
+    }
+}
+
+/// Would be one image with one name, or one by the names of another.
+#[test]
+fn images_of_the_same_bytes_keep_their_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = base_and_service(Family::Oci, Compression::Gzip).remove(0);
+    let word = |word: &str| image.clone().named(Vec::new(), Fallback::image(word, None));
+    let full = |texts: [&str; 2]| {
+        let names = texts.map(|text| text.parse().unwrap()).to_vec();
+        image.clone().named(names, Fallback::Nothing)
+    };
+    let (app, worker) = (["r.io/app:1", "r.io/app:latest"], ["r.io/worker:1", "r.io/worker:latest"]);
+    let tests = [
+        (vec![word("app"), word("worker")], vec!["app", "worker"], vec!["worker"]),
+        (vec![full(app), full(worker)], [app, worker].concat(), worker.to_vec()),
+    ];
+    for (artifacts, all, one) in tests {
+        for place in [0, 1, 3].map(|at| places(directory.path()).remove(at)) {
+            put(&place, &artifacts).unwrap();
+            let source = open(&place, directory.path()).unwrap();
+            let back = read_artifacts(&source, None, &[]).unwrap();
+            assert_eq!(back.iter().flat_map(Artifact::all_names).collect::<Vec<_>>(), all, "{place}");
+            assert_eq!(back.iter().flat_map(Artifact::shown_each).count(), 2, "{place}");
+            let picked = read_artifacts(&source, Some(&Pick::Name("worker".into())), &[]).unwrap();
+            assert_eq!(picked.iter().flat_map(Artifact::all_names).collect::<Vec<_>>(), one, "{place}");
+            // What is read is written as it was.
+            let again = Place::parse(&format!("oci:{}", directory.path().join("again").display())).unwrap();
+            put(&again, &back).unwrap();
+            let roots = |place: &Place| open(place, directory.path()).unwrap().roots().unwrap();
+            assert_eq!(roots(&again), roots(&place), "{place}");
+        }
     }
 }
 

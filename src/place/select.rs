@@ -47,7 +47,8 @@ impl Budget {
 /// The image of a source that `pick` means; the only one, where nothing is said.
 ///
 /// A name matches, in this order: the name as it is listed, the same reference (Docker's short forms and `latest` filled
-/// in), the tag, the last part of the repository with or without its tag.
+/// in), the tag, the last part of the repository with or without its tag. Another image may have come to the same bytes: the
+/// names that are kept are those of the image that is asked for, with all its tags.
 ///
 /// # Errors
 /// Where there is none, or more than one.
@@ -75,7 +76,7 @@ pub fn select_root(source: &dyn ImageSource, pick: Option<&Pick>) -> Result<Root
                 let found: Vec<Root> = roots.iter().filter(fits).cloned().collect();
                 match &found[..] {
                     [] => {}
-                    [root] => return Ok(root.clone()),
+                    [root] => return Ok(root.clone().only(|name| rule(wanted, name))),
                     _ => return Err(SourceError::Several { there: there(&found) }),
                 }
             }

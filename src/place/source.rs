@@ -1,9 +1,10 @@
 //! What images are read from, whatever kind of place it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::artifact::untagged;
 use crate::code::Cause;
 use crate::content::Content;
 use crate::oci::json::MAX_DOCUMENT;
@@ -80,6 +81,15 @@ impl ListedName {
 }
 
 impl Root {
+    /// The same with the names alone of the images of which one is meant, under whatever tags.
+    pub(super) fn only(mut self, is_meant: impl Fn(&str) -> bool) -> Self {
+        let image = |listed: &ListedName| listed.texts().last().map(|text| untagged(text).to_owned());
+        let meant: BTreeSet<String> =
+            self.names.iter().filter(|listed| listed.texts().any(&is_meant)).filter_map(image).collect();
+        self.names.retain(|listed| image(listed).is_some_and(|image| meant.contains(&image)));
+        self
+    }
+
     /// What to call it in messages.
     pub fn shown(&self) -> String {
         let names: Vec<&str> = self.names.iter().filter_map(|name| name.texts().next()).collect();

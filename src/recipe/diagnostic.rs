@@ -51,11 +51,16 @@ impl Sources {
 
     /// `FILE:LINE:COLUMN` of the first byte; lines and columns count from one, columns in characters.
     pub fn position(&self, span: Span) -> String {
-        let Some(source) = self.get(span) else { return String::new() };
+        let Some((name, line, column)) = self.line_and_column(span) else { return String::new() };
+        format!("{name}:{line}:{column}")
+    }
+
+    fn line_and_column(&self, span: Span) -> Option<(&str, usize, usize)> {
+        let source = self.get(span)?;
         let before = source.text.get(..span.start as usize).unwrap_or_default();
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        format!("{}:{line}:{column}", source.name)
+        Some((&source.name, line, column))
     }
 
     /// The place of some bytes of a string value: exact where the string is written without escapes, else the whole string.
@@ -235,6 +240,13 @@ impl Diagnostic {
     /// `FILE:LINE:COLUMN` of what is underlined.
     pub fn position(&self) -> Option<String> {
         self.span().map(|span| self.sources.position(span))
+    }
+
+    /// File, line and column of what is underlined, where it is in the file itself and not on the command line.
+    pub fn in_file(&self) -> Option<(String, usize, usize)> {
+        let span = self.span().filter(|span| span.source == 0)?;
+        let (file, line, column) = self.sources.line_and_column(span)?;
+        Some((file.to_owned(), line, column))
     }
 
     /// The lines of a source from the first to the last that a label is about, with stars in place of credentials: where

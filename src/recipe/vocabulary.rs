@@ -433,7 +433,7 @@ const CONTENT: &[Key] = &[
     key("healthcheck", Kind::Any(&[Kind::Table(&HEALTHCHECK), Kind::False]), "How Docker finds out whether it is healthy; `false` clears the base's."),
     key("shell", Kind::List(&Kind::Text(&ARGUMENT)), "The shell that Docker uses for `CMD-SHELL` and shell forms."),
     key("stop_signal", Kind::Text(&SIGNAL), "The signal that asks it to stop.").also(&["stopsignal"]),
-    key("layers", Kind::List(&Kind::Table(&LAYER)), "What is put on top of the base, lowest first: `[[images.NAME.layers]]`; adds to those of `[defaults]`.").also(&["layer"]),
+    key("layers", Kind::List(&Kind::Table(&LAYER)), "What is put on top of the base, lowest first: `[[images.NAME.layers]]`, of a variant `[[images.NAME.VARIANT.layers]]`; adds to those of `[defaults]`.").also(&["layer"]),
 ];
 
 const VARIANT_LIST: &[Key] = &[key(

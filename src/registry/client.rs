@@ -116,6 +116,11 @@ impl Core {
         }
     }
 
+    /// Who hears of what is done for an image.
+    pub(super) fn reporter_for(&self, image: Option<&str>) -> Reporter {
+        image.map_or_else(|| self.reporter.clone(), |image| self.reporter.about(image))
+    }
+
     /// How many things are done at a time.
     pub(super) fn jobs(&self) -> usize {
         jobs(&self.options)

@@ -165,9 +165,11 @@ impl Core {
         Download::of_known(source, blob.size, self.network.retry())
     }
 
-    /// Brings a blob into the store, from the first place that has it. What is wrong is asked for once more.
+    /// Brings a blob into the store, from the first place that has it. What is wrong is asked for once more. `image` is the
+    /// one that it is wanted for.
     pub(super) async fn fetch_into(
         &self,
+        image: Option<&str>,
         reference: &Reference,
         blob: &Descriptor,
         store: &BlobStore,
@@ -176,7 +178,7 @@ impl Core {
             return Ok(());
         }
         let subject = format!("{} {}", reference.name(), blob.digest.short());
-        let task = self.reporter.task(Phase::Download, subject, Some(blob.size));
+        let task = self.reporter_for(image).task(Phase::Download, subject, Some(blob.size));
         let slot = self.slots.acquire().await;
         let found = self
             .first_of(reference, async |repository| match self.fetch_from(repository, blob, store, &task).await {

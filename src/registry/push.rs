@@ -272,9 +272,10 @@ impl Core {
         let mut seen = BTreeSet::new();
         mount_from.retain(|path| *path != repository.path && seen.insert(path.clone()));
         let subject = format!("{repository} {}", blob.descriptor.digest.short());
-        let reporter = about.map_or_else(|| self.reporter.clone(), |image| self.reporter.about(image));
+        let reporter = self.reporter_for(about);
         let progress = Arc::new(Progress::new(reporter.task(Phase::Push, subject, Some(blob.descriptor.size))));
         let upload = Upload {
+            image: about,
             repository,
             descriptor: &blob.descriptor,
             source: &blob.source,

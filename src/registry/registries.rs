@@ -87,8 +87,22 @@ impl Registries {
     /// # Errors
     /// Where it is nowhere to be had, wrong twice, or cannot be kept; then the store is as before.
     pub fn fetch_blob(&self, reference: &Reference, blob: &Descriptor, store: &BlobStore) -> Result<(), RegistryError> {
+        self.fetch_blob_for(None, reference, blob, store)
+    }
+
+    /// The same for an image, which is told with how it goes on.
+    ///
+    /// # Errors
+    /// As [`Registries::fetch_blob`].
+    pub fn fetch_blob_for(
+        &self,
+        image: Option<&str>,
+        reference: &Reference,
+        blob: &Descriptor,
+        store: &BlobStore,
+    ) -> Result<(), RegistryError> {
         let core = &self.core;
-        core.network.wait(core.fetch_into(reference, blob, store))
+        core.network.wait(core.fetch_into(image, reference, blob, store))
     }
 
     /// Brings several blobs into the store at a time.
@@ -109,7 +123,7 @@ impl Registries {
             }
         }
         core.network.wait(async {
-            let fetching = wanted.into_iter().map(|blob| core.fetch_into(reference, blob, store));
+            let fetching = wanted.into_iter().map(|blob| core.fetch_into(None, reference, blob, store));
             futures_util::future::try_join_all(fetching).await.map(|_| ())
         })
     }

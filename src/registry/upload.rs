@@ -64,6 +64,8 @@ pub enum BlobSource {
 
 /// A blob to send.
 pub(super) struct Upload<'a> {
+    /// Whose it is, by its name in the recipe.
+    pub(super) image: Option<&'a str>,
     pub(super) repository: &'a Repository,
     pub(super) descriptor: &'a Descriptor,
     pub(super) source: &'a BlobSource,
@@ -194,7 +196,7 @@ impl Core {
             BlobSource::Content(content) => return Ok(content.clone()),
             BlobSource::Registry { reference, store } => (reference, store),
         };
-        self.fetch_into(reference, upload.descriptor, store).await?;
+        self.fetch_into(upload.image, reference, upload.descriptor, store).await?;
         let digest = upload.descriptor.digest;
         store.content(upload.descriptor).map_err(|source| RegistryError::Store { digest, source })
     }

@@ -20,16 +20,29 @@ pub struct RegistryImage {
     registries: Registries,
     reference: Reference,
     store: BlobStore,
+    /// The image of a recipe that is told with downloads.
+    image: Option<String>,
     root: OnceLock<(Descriptor, Vec<u8>)>,
 }
 
 impl RegistryImage {
     /// The image of that reference. Nothing is asked before something of it is.
     pub fn new(registries: &Registries, reference: &Reference, store: &BlobStore) -> Arc<Self> {
+        Self::wanted_for(None, registries, reference, store)
+    }
+
+    /// The same, for an image of a recipe.
+    pub fn wanted_for(
+        image: Option<&str>,
+        registries: &Registries,
+        reference: &Reference,
+        store: &BlobStore,
+    ) -> Arc<Self> {
         Arc::new(RegistryImage {
             registries: registries.clone(),
             reference: reference.clone(),
             store: store.clone(),
+            image: image.map(str::to_owned),
             root: OnceLock::new(),
         })
     }
@@ -108,7 +121,7 @@ impl ImageSource for StoredImage {
 impl BlobSource for RegistryImage {
     fn blob(&self, descriptor: &Descriptor) -> Result<Content, SourceError> {
         self.registries
-            .fetch_blob(&self.reference, descriptor, &self.store)
+            .fetch_blob_for(self.image.as_deref(), &self.reference, descriptor, &self.store)
             .map_err(|error| self.failed(descriptor, error))?;
         self.store.blob(descriptor)
     }

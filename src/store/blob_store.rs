@@ -1,8 +1,10 @@
 //! Blobs by digest.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,8 +29,8 @@ pub struct BlobStore {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
-    /// Whether its files are those of another store, by other names ([`InUse::shadow`]).
-    is_shadow: bool,
+    /// The store whose files it has, by other names ([`InUse::shadow`]).
+    shadow_of: Option<PathBuf>,
     /// Holds the shared lock: nothing is pruned while a build may still need it.
     _lock: File,
     /// Where the store is a temporary directory, what removes it at the end.
@@ -115,12 +117,16 @@ pub(super) const BLOBS: &str = "blobs-v1";
 pub(super) const RECORDS: [&str; 7] =
     ["contents-v1", "documents-v1", "layers-v2", "listings-v2", "plans-v2", "proofs-v1", "written-v1"];
 /// Files that are checked in their own way, or when what they say is used.
-pub(super) const OTHERS: [&str; 3] = ["chunks-v1", super::file_hashes::BUCKET, "made-v1"];
+pub(super) const OTHERS: [&str; 3] = [CHUNKS, super::file_hashes::BUCKET, MADE];
+/// Where compressed chunks lie in blobs.
+pub(super) const CHUNKS: &str = "chunks-v1";
+/// What other programs keep.
+pub(crate) const MADE: &str = "made-v1";
 pub(super) const TMP: &str = "tmp";
 
 pub(super) const TAG_FILE: &str = "CACHEDIR.TAG";
 
-/// Says that the files of a cache are another one's, by other names.
+/// Says that the files of a cache are another one's, by other names, and whose.
 const SHADOW_FILE: &str = "shadow";
 
 /// How it is called while it is written.
@@ -176,9 +182,9 @@ impl BlobStore {
         for below in [BLOBS, TMP] {
             make_directory(&root.join(below))?;
         }
-        let is_shadow = root.join(SHADOW_FILE).exists();
+        let shadow_of = fs::read(root.join(SHADOW_FILE)).ok().map(|path| OsString::from_vec(path).into());
         let store = BlobStore {
-            inner: Arc::new(Inner { root, is_shadow, _lock: lock, _temporary: temporary, renamed: Mutex::default() }),
+            inner: Arc::new(Inner { root, shadow_of, _lock: lock, _temporary: temporary, renamed: Mutex::default() }),
         };
         store.collect_abandoned();
         Ok(store)
@@ -200,6 +206,13 @@ impl BlobStore {
     /// Where the directory cannot be made.
     pub fn bucket(&self, name: &str) -> Result<PathBuf, StoreError> {
         let path = self.inner.root.join(name);
+        if let Some(real) = self.inner.shadow_of.as_ref().filter(|_| Path::new(name).starts_with(MADE) && name != MADE)
+            && !path.exists()
+        {
+            make_directory(&path)?;
+            // What is not there is made again.
+            let _ = link_below(&real.join(name), &path, |_| true);
+        }
         make_directory(&path)?;
         Ok(path)
     }
@@ -408,31 +421,38 @@ impl InUse {
     }
 
     /// Makes an empty directory a cache that has what this one has: its files by other names. Nothing ever writes into one,
-    /// they are replaced; and that one is used is not noted.
+    /// they are replaced; and that one is used is not noted. What takes most of the files is left out: chunks, which only
+    /// what makes a layer looks for, and what other programs keep, until [`BlobStore::bucket`] asks for it.
     ///
     /// # Errors
     /// Where a file cannot have another name there, as on some file systems.
     pub fn shadow(&self, to: &Path) -> io::Result<()> {
-        let (from, tmp) = (&self.root, self.root.join(TMP));
-        for entry in WalkDir::new(from).min_depth(1).into_iter().filter_entry(|entry| entry.path() != tmp) {
-            let entry = match entry {
-                // Another build replaced it meanwhile.
-                Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => continue,
-                entry => entry?,
-            };
-            let Ok(below) = entry.path().strip_prefix(from) else { continue };
-            let target = to.join(below);
-            if entry.file_type().is_dir() {
-                fs::create_dir(&target)?;
-                continue;
-            }
-            match fs::hard_link(entry.path(), &target) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => done?,
-            }
-        }
-        File::create(to.join(SHADOW_FILE)).map(drop)
+        let left_out = [TMP, CHUNKS, MADE].map(|name| self.root.join(name));
+        link_below(&self.root, to, |path| !left_out.iter().any(|left_out| left_out == path))?;
+        fs::write(to.join(SHADOW_FILE), self.root.as_os_str().as_bytes())
     }
+}
+
+/// Gives the files below a directory other names below another one.
+fn link_below(from: &Path, to: &Path, is_wanted: impl Fn(&Path) -> bool) -> io::Result<()> {
+    for entry in WalkDir::new(from).min_depth(1).into_iter().filter_entry(|entry| is_wanted(entry.path())) {
+        let entry = match entry {
+            // Another build replaced it meanwhile.
+            Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => continue,
+            entry => entry?,
+        };
+        let Ok(below) = entry.path().strip_prefix(from) else { continue };
+        let target = to.join(below);
+        if entry.file_type().is_dir() {
+            fs::create_dir(&target)?;
+            continue;
+        }
+        match fs::hard_link(entry.path(), &target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn lock_file(root: &Path) -> Result<File, StoreError> {
@@ -457,7 +477,7 @@ fn write_tag(tag: &Path) -> Result<(), StoreError> {
 /// Notes that a file was used, for [`super::Upkeep::prune`], at most once an hour. A read-only cache stays as it is, and so do
 /// files that are another cache's.
 pub(super) fn note_use(store: &BlobStore, file: &File, metadata: &fs::Metadata) {
-    if store.inner.is_shadow {
+    if store.inner.shadow_of.is_some() {
         return;
     }
     let now = std::time::SystemTime::now();
@@ -491,6 +511,30 @@ mod tests {
         assert!(store.contains(&wanted));
         assert_eq!(store.document(&wanted).unwrap(), b"hello");
         assert_eq!(fs::read_dir(store.tmp()).unwrap().count(), 0);
+    }
+
+    /// Would take a second for every some ten thousand files if all had to be named and removed again.
+    #[test]
+    fn a_shadow_has_what_is_asked_for_and_leaves_out_the_many() {
+        let (directory, store) = store();
+        let wanted = descriptor(b"hello");
+        store.put(b"hello").unwrap();
+        for name in [CHUNKS, "made-v1/uv", "made-v1/compilers", "plans-v2"] {
+            fs::write(store.bucket(name).unwrap().join("file"), name).unwrap();
+        }
+        let to = directory.path().join("cache/tmp/shadow");
+        fs::create_dir(&to).unwrap();
+        InUse::of(store.root(), || {}).unwrap().shadow(&to).unwrap();
+        let shadow = BlobStore::open(&to, || {}).unwrap();
+        assert!(shadow.contains(&wanted));
+        assert!(to.join("plans-v2/file").exists() && !to.join(CHUNKS).exists() && !to.join(MADE).exists());
+        let uv = shadow.bucket("made-v1/uv").unwrap();
+        assert_eq!(fs::read(uv.join("file")).unwrap(), b"made-v1/uv");
+        assert!(!to.join("made-v1/compilers").exists());
+        fs::remove_file(uv.join("file")).unwrap();
+        shadow.bucket("made-v1/uv").unwrap();
+        assert!(!uv.join("file").exists(), "what is gone stays gone");
+        assert!(store.root().join("made-v1/uv/file").exists());
     }
 
     #[test]

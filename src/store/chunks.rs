@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::blob_store::note_use;
+use super::blob_store::{CHUNKS, note_use};
 use super::writer::locked_file;
 use super::{BlobStore, StoreError};
 use crate::compress::{ChunkId, KnownChunks};
@@ -42,7 +42,7 @@ impl ChunkIndex {
     /// # Errors
     /// Where its directory cannot be made.
     pub fn open(store: &BlobStore) -> Result<Self, StoreError> {
-        Ok(ChunkIndex { store: store.clone(), bucket: store.bucket("chunks-v1")? })
+        Ok(ChunkIndex { store: store.clone(), bucket: store.bucket(CHUNKS)? })
     }
 
     fn path(&self, id: ChunkId) -> PathBuf {

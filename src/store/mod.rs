@@ -29,6 +29,7 @@ mod temporary;
 mod upkeep;
 mod writer;
 
+pub(crate) use blob_store::MADE;
 pub use blob_store::{BlobStore, InUse, StoreError};
 pub use chunks::{ChunkIndex, ChunkSpan};
 pub use file_hashes::{FileHash, FileHashes, Near, is_local};

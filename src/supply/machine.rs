@@ -19,7 +19,7 @@ use crate::content::Content;
 use crate::net::{Fetch, FetchError, Network, Reply, Secret};
 use crate::oci::{Descriptor, Digest, MediaType};
 use crate::report::Reporter;
-use crate::store::{BlobStore, StoreError};
+use crate::store::{BlobStore, MADE, StoreError};
 
 /// Starts the network.
 pub type Start<'a> = dyn Fn() -> Result<Network, Cause> + Send + Sync + 'a;
@@ -401,9 +401,6 @@ impl Supply for Machine<'_> {
         self.offline
     }
 }
-
-/// Where other programs keep things.
-const MADE: &str = "made-v1";
 
 /// Whether no other place can help.
 fn is_final(error: &SupplyError) -> bool {

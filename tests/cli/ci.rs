@@ -58,7 +58,7 @@ fn a_pipeline_builds_pushes_and_deploys_by_digest() {
     assert!(listed.contains("web.txt") && !listed.contains(".cache"), "{listed}");
 
     let from = ["resolve", "--from", "tmp/metadata.json", "--set", &set, "-k", "deploy"];
-    assert!(run(&from).ok().stdout().contains(&format!("\"{name}/web@{digest}\"")));
+    assert!(run(&from).ok().stdout().contains(&format!("\"{name}/web:latest@{digest}\"")));
     run(&[&from[..], &["--check"]].concat()).fails(6);
     run(&[&from[..], &["-i"]].concat()).ok();
     run(&[&from[..], &["--check", "--strict"]].concat()).ok();

@@ -59,7 +59,9 @@ fn files_are_named_and_the_answer_stays_the_same() {
     project.run(&["build"]).ok();
     let index = std::fs::read(project.path("lapstrake-out/index.json")).expect("an index");
     let same = explain(&project, &[]);
-    assert!(same.starts_with("app ") && same.lines().next().is_some_and(|line| line.ends_with("[DIGEST] unchanged")));
+    let first = same.lines().next().expect("a line");
+    assert!(first.starts_with("app "), "{same}");
+    assert!(first.ends_with("[DIGEST] unchanged, compared with oci:./lapstrake-out"), "{same}");
     assert_eq!(row(&same, "libraries"), "reused (cache)");
     assert_eq!(row(&same, "code"), "reused (cache)");
     assert_eq!(row(&same, "config"), "unchanged");
@@ -124,8 +126,8 @@ fn layers_that_come_go_and_are_renamed() {
 #[test]
 fn what_was_never_built_is_new() {
     let project = project();
-    let text = explain(&project, &[]);
-    assert!(text.lines().next().is_some_and(|line| line.ends_with("[DIGEST] new")), "{text}");
+    let text = explain(&project, &["--offline"]);
+    assert!(text.lines().next().is_some_and(|line| line.ends_with("[DIGEST] new, compared with nothing")), "{text}");
     assert_eq!(row(&text, "code"), "new");
     assert!(!project.path("lapstrake-out").exists());
     let told = project.run(&["explain", "--against", "oci:nowhere"]).fails(1);
@@ -253,6 +255,43 @@ fn what_a_registry_holds_is_compared_on_an_empty_disk() {
     project.run(&["explain", "--registry", "--offline"]).fails(2);
 }
 
+/// Would say that everything is new if only what is on this machine were compared with.
+#[test]
+fn what_was_pushed_and_is_not_here_is_compared_in_the_registry() {
+    let registry = FakeRegistry::plain();
+    let project = project();
+    let at =
+        |registry: &str| {
+            project.recipe(&APP.replace(
+                "from = ",
+                &format!("repository = \"{registry}/team/app\"\ntags = [\"gone\", \"1\"]\nfrom = "),
+            ));
+        };
+    at(&registry.name());
+    project.run(&["build", "--push", "-t", "1"]).ok();
+    project.write("ctx/app/main.py", "other");
+    let text = explain(&project, &[]);
+    let tag = format!("{}/team/app:1", registry.name());
+    assert!(text.lines().next().is_some_and(|line| line.ends_with(&format!(", compared with {tag}"))), "{text}");
+    assert_eq!(row(&text, "libraries"), "reused (cache)");
+    assert_eq!(row(&text, "code"), "rebuilt: app/main.py changed");
+    // What is here counts first, and without the network nothing is asked.
+    registry.clear_log();
+    project.run(&["build"]).ok();
+    assert!(explain(&project, &[]).contains("unchanged, compared with oci:./lapstrake-out"));
+    std::fs::remove_dir_all(project.path("lapstrake-out")).expect("the layout");
+    assert!(explain(&project, &["--offline"]).contains("new, compared with nothing"));
+    assert_eq!(registry.lines(), Vec::<String>::new());
+
+    // A registry that is not there is told of once, however many tags and images there are.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    at(&closed.to_string());
+    let run = project.run(&["explain"]).ok();
+    assert!(run.stdout().contains("new, compared with nothing"), "{}", run.stdout());
+    let warnings: Vec<&str> = run.stderr.lines().filter(|line| line.contains("warning: ")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains(&format!("{closed}/team/app:gone would be")), "{warnings:?}");
+}
+
 #[test]
 fn of_a_split_layer_the_part_is_told_that_has_the_file() {
     let project = Project::new(
@@ -295,6 +334,6 @@ fn all_of_it_as_json() {
     assert_eq!(code["files"], serde_json::json!([{ "path": "app/main.py", "status": "changed", "how": ["contents"] }]));
     assert_eq!(image["config"], serde_json::json!([{ "of": "env PORT", "before": "8080", "now": "9090" }]));
     std::fs::rename(project.path("lapstrake-out"), project.path("moved")).expect("renaming");
-    assert_eq!(read(&[])["before"], Value::Null);
+    assert_eq!(read(&["--offline"])["before"], Value::Null);
     assert_eq!(read(&["--against", "moved"])["layers"][1]["status"], "rebuilt");
 }

@@ -169,3 +169,27 @@ fn a_layer_that_cannot_be_read_hides_nothing_else() {
     assert!(run.told().contains("what the layers hold is not shown"), "{}", run.told());
     project.run(&["inspect", "oci:out", "--files", "--cache-dir", "empty"]).fails(1);
 }
+
+/// Would show one of two images that have the same bytes, or both by names that nobody gave them.
+#[test]
+fn two_names_of_the_same_bytes_are_both_shown() {
+    let image = |name: &str| {
+        format!("[images.{name}]\nfrom = \"scratch\"\n[[images.{name}.layers]]\nfiles = {{ \"/a\" = \"same\" }}\n")
+    };
+    let recipe = format!("{}{}[images.web]\nfrom = \"scratch\"\n", image("app"), image("worker"));
+    let p = Project::new(&recipe);
+    p.write("lapstrake.toml", format!("recipe = 1\n[project]\nname = \"x\"\ncontext = \"ctx\"\n{recipe}"));
+    p.run(&["build"]).ok();
+    let text = p.run(&["inspect", "lapstrake-out"]).ok().stdout();
+    assert!(text.starts_with("app\n") && text.contains("\n  also      worker\n"), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&p.run(&["inspect", "lapstrake-out", "--json"]).ok().stdout()).unwrap();
+    assert_eq!(json[0]["names"], serde_json::json!(["app", "worker"]));
+    let one = p.run(&["inspect", "oci:lapstrake-out:worker"]).ok().stdout();
+    assert!(one.starts_with("worker\n") && !one.contains("also"), "{one}");
+    assert!(
+        p.run(&["diff", "oci:lapstrake-out:app", "oci:lapstrake-out:worker"]).ok().stdout().starts_with("the same")
+    );
+    let told = p.run(&["diff", "lapstrake-out", "lapstrake-out"]).fails(2);
+    assert!(told.contains("there are several images in lapstrake-out: app, worker, web"), "{told}");
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::fake_registry::FakeRegistry;
 use super::support::{BINARY, Project, Tar};
 
 const RECIPE: &str = "recipe = 1\n[project]\nname = \"x\"\n\
@@ -51,8 +52,22 @@ fn images_of_the_recipe_are_no_places() {
     project.run(&["inspect", "oci:lapstrake-out:web"]).ok();
     let run = project.run(&["inspect", "--validate", "oci:lapstrake-out:web"]).ok();
     assert!(run.told().contains("note: 1 image: every"), "{}", run.told());
-    let told = project.run(&["push", "oci:lapstrake-out", "localhost:1/x"]).fails(2);
-    assert!(told.contains("holds 2 images") && told.contains("--image: ") && told.contains("worker"), "{told}");
+    let registry = FakeRegistry::plain();
+    let below = format!("{}/x", registry.name());
+    let told = project.run(&["push", "oci:lapstrake-out", &below]).fails(2);
+    assert!(told.contains("holds 3 images") && told.contains("worker"), "{told}");
+    // What the hint says can be typed, and puts each image below the reference.
+    let commands: Vec<Vec<&str>> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("  lapstrake "))
+        .map(|line| line.split(' ').collect())
+        .collect();
+    assert_eq!(commands.len(), 3, "the variants are the same bytes: {told}");
+    for command in commands {
+        assert!(command[2].starts_with(&format!("{below}/")), "{told}");
+        project.run(&command).ok();
+    }
+    assert_eq!(registry.tags(), 3);
     says(&project, &["build", "-o", "x.tar"], 2, &["`archive:x.tar`", "`docker-archive:x.tar` (for docker load"]);
 }
 

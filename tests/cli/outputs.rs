@@ -449,3 +449,28 @@ fn an_image_is_told_under_the_name_that_it_was_pushed_to() {
     let run = project.run(&["build", "-o", "oci:out"]).ok();
     assert!(run.stdout().ends_with("\town.example.com/app:latest\n"), "{}", run.stdout());
 }
+
+/// Would say nothing, and the others would be lost without a word.
+#[test]
+fn a_build_of_part_says_what_the_layout_no_longer_has() {
+    let p = Project::new(
+        "[images.web]\nfrom = \"scratch\"\ntags = [\"{env.COMMIT}\"]\n[[images.web.layers]]\nfiles = { \"/web\" = \"web\" }\n\
+         [images.api]\nfrom = \"scratch\"\n[[images.api.layers]]\nfiles = { \"/api\" = \"api\" }\n",
+    );
+    let build = |commit: &str, arguments: &[&str]| {
+        let mut command = p.command(&[&["build"], arguments].concat());
+        command.env("COMMIT", commit);
+        p.end(command).ok().told()
+    };
+    let said = "no longer has";
+    assert!(!build("one", &[]).contains(said));
+    assert!(!build("two", &[]).contains(said), "the tag of another commit");
+    let told = build("three", &["web"]);
+    assert!(
+        told.contains(
+            "note: oci:./lapstrake-out no longer has registry.example.com/api:latest: it holds what was written last"
+        ),
+        "{told}"
+    );
+    assert!(!build("three", &["web"]).contains(said), "once");
+}

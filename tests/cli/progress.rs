@@ -171,10 +171,8 @@ fn people_get_a_table_of_what_is_new() {
     assert!(lines.last().unwrap().starts_with("3 images in "), "{}", run.stderr);
     assert!(!run.stderr.contains('\u{1b}'));
     // Where nothing is new, nothing is drawn; and those who want no words get none.
-    assert_eq!(
-        project.run(&["build", "web"]).ok().said().lines().filter(|line| !line.starts_with("warning")).count(),
-        0
-    );
+    let again = project.run(&["build", "web", "-o", "oci:web"]).ok();
+    assert_eq!(again.said().lines().filter(|line| !line.starts_with("warning")).count(), 0);
     assert_eq!(project.run(&["build", "--no-cache", "--progress", "quiet"]).ok().stderr, "");
 }
 
@@ -213,6 +211,36 @@ fn ci_systems_get_annotations_and_a_summary_page() {
     // A page that cannot be written is no reason to fail.
     let run = with(&[("GITHUB_STEP_SUMMARY", "/nowhere/page")], &["build"]).ok();
     assert!(run.stderr.contains("warning: writing GITHUB_STEP_SUMMARY"), "{}", run.stderr);
+}
+
+/// Would say `null` if only what is done by the image itself had its name.
+#[test]
+fn downloads_of_a_base_have_the_image_that_wants_it() {
+    let registry = FakeRegistry::start(Setup::default());
+    let base =
+        Project::new("[images.base]\nfrom = \"scratch\"\n[[images.base.layers]]\nfiles = { \"/etc/passwd\" = \"\" }\n");
+    let name = format!("{}/library/base:1", registry.name());
+    base.run(&["build", "-o", &name]).ok();
+    let project = Project::new(&format!(
+        "[images.one]\nfrom = \"{name}\"\n[[images.one.layers]]\nfiles = {{ \"/one\" = \"\" }}\n[images.two]\nfrom = \"{name}\"\n"
+    ));
+    let told = events(&project.run(&["build", "--progress", "json", "-j", "1"]).ok());
+    let downloads: Vec<&Value> =
+        of(&told, "task_started").into_iter().filter(|event| event["phase"] == "download").collect();
+    assert!(!downloads.is_empty(), "{told:?}");
+    assert!(downloads.iter().all(|event| event["image"] == "one"), "{downloads:?}");
+}
+
+/// Would stand at the top of the run, beside no line.
+#[test]
+fn errors_of_a_recipe_are_beside_its_lines() {
+    let project = Project::new("[images.app]\nfrom = \"scratch\"\ncomand = [\"x\"]\nworkdr = \"/\"\n");
+    let mut command = project.command(&["build"]);
+    command.env("GITHUB_ACTIONS", "true");
+    let told = project.end(command).code(3).stderr;
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("::error ")).collect();
+    assert!(lines[0].starts_with("::error file=lapstrake.toml,line=9,col=1,title=L0103::"), "{told}");
+    assert!(lines.len() == 2 && lines[1].contains(",line=10,col=1,"), "{told}");
 }
 
 #[test]

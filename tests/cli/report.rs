@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::deb::Deb;
+use super::fake_registry::FakeRegistry;
 use super::mirror::Mirrored;
 use super::support::{Base, Project, Tar};
 
@@ -117,6 +118,32 @@ fn places_are_reported_as_they_are_and_compared_with_others() {
     assert!(failure.contains("nowhere"), "{failure}");
     project.run(&["report", "archive:now.tar", "--locked"]).fails(2);
     assert!(!project.path("lapstrake-report.html").exists(), "nothing is written where there is nothing to tell");
+}
+
+/// What was pushed is told, and not what the recipe would make now.
+#[test]
+fn what_the_registry_holds_under_the_tags_of_the_recipe() {
+    let registry = FakeRegistry::plain();
+    let project = project();
+    let two = ["docker", "k8s"].iter().fold(TWO.to_owned(), |recipe, variant| {
+        recipe.replace(&format!("[variants.{variant}]"), &format!("[variants.{variant}]\ntags = [\"{variant}\"]"))
+    });
+    project.recipe(&format!("[defaults]\nrepository = \"{}/x/{{image}}\"\n{two}", registry.name()));
+    project.run(&["report", "--registry", "-o", "-"]).fails(5);
+    project.run(&["build", "--push", "app:k8s", "job"]).ok();
+    project.write("ctx/app/main.py", "another, and longer");
+    registry.clear_log();
+    let run = project.run(&["report", "--registry", "-o", "-", "--cache-dir", "empty"]).ok();
+    assert!(run.stderr.contains("app:docker is not in the registry: there is no "), "{}", run.stderr);
+    assert_eq!(registry.count("PUT", "") + registry.count("POST", ""), 0);
+    let page = run.stdout();
+    let images = data(&page)["platforms"][0]["images"].as_array().expect("images").clone();
+    let names: Vec<&str> = images.iter().filter_map(|image| image[0].as_str()).collect();
+    assert_eq!(names, ["app:k8s", "job"]);
+    let nodes = data(&page)["nodes"].as_array().expect("nodes").clone();
+    assert!(nodes.iter().any(|node| node[0] == "main.py" && node[1] == 4), "as it was pushed: {nodes:?}");
+    project.run(&["report", "--registry", "--offline"]).fails(2);
+    project.run(&["report", "--registry", "oci:x"]).fails(2);
 }
 
 #[test]

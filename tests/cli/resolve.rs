@@ -31,7 +31,7 @@ const POD: &str = "# kept\r\napiVersion: v1\r\nkind: Pod\r\nspec:\r\n  container
 fn pod(web: &str, k8s: &str, docker: &str) -> String {
     POD.replace("web:latest", &format!("web:latest@{web}"))
         .replace("server:k8s", &format!("server:k8s@{k8s}"))
-        .replace("lapstrake://server/docker", &format!("registry.example.com/server@{docker}"))
+        .replace("lapstrake://server/docker", &format!("registry.example.com/server:docker@{docker}"))
 }
 
 /// A project with a pod, and the digests of web, server:docker and server:k8s.
@@ -124,6 +124,34 @@ fn a_digest_without_a_tag_moves_where_it_is_known_what_it_names() {
     p.run(&["resolve", "--strict", "-k", "c.yaml"]).fails(1);
 }
 
+/// Would fail with exit code 6 if what `lapstrake://` came to could not be moved any more.
+#[test]
+fn what_is_pinned_by_name_moves_with_the_next_commit() {
+    for tags in ["tags = [\"{env.COMMIT}\"]", "tags = [\"latest\", \"{env.COMMIT}\"]"] {
+        let p = Project::new(&RECIPE.replace("[images.web]", &format!("[images.web]\n{tags}")));
+        let at = |commit: &str, arguments: &[&str]| {
+            let mut command = p.command(&[&["resolve", "-k", "c.yaml"], arguments].concat());
+            command.env("COMMIT", commit);
+            p.end(command)
+        };
+        p.write("c.yaml", "services:\n  a: {image: \"lapstrake://web\"}\n  b: {image: \"lapstrake://server/k8s\"}\n");
+        at("one", &["-i"]).ok();
+        let first = fs::read_to_string(p.path("c.yaml")).unwrap();
+        let tag = if tags.contains("latest") { "latest" } else { "one" };
+        assert!(first.contains(&format!("registry.example.com/web:{tag}@sha256:")), "{first}");
+        assert!(first.contains("registry.example.com/server:k8s@sha256:"), "{first}");
+        at("one", &["--check", "--strict"]).ok();
+        let changed = RECIPE.replace("web\\n", "changed\\n").replace("server\\n", "changed\\n");
+        p.recipe(&changed.replace("[images.web]", &format!("[images.web]\n{tags}")));
+        at("two", &["--check"]).fails(6);
+        at("two", &["-i"]).ok();
+        let second = fs::read_to_string(p.path("c.yaml")).unwrap();
+        assert!(second.contains(&format!("web:{}@sha256:", tag.replace("one", "two"))), "{second}");
+        assert!(first.lines().zip(second.lines()).skip(1).all(|(old, new)| old != new), "{first}{second}");
+        at("two", &["--check", "--strict"]).ok();
+    }
+}
+
 #[test]
 fn what_a_registry_has_under_one_tag_says_nothing_of_a_digest() {
     let registry = FakeRegistry::plain();
@@ -173,8 +201,20 @@ fn what_cannot_be_pinned_is_an_error_where_it_must_be() {
     p.write("own.yaml", "services:\n  a:\n    image: lapstrake://wbe\n");
     let told = p.run(&["resolve", "-k", "own.yaml"]).fails(1);
     assert!(
-        told.contains("own.yaml:3:12: lapstrake://wbe is left") && told.contains("server/docker, server/k8s, web"),
+        told.contains("own.yaml:3:12: lapstrake://wbe is left")
+            && told.contains("server/docker, server/k8s, web; did you mean `web`?"),
         "{told}"
+    );
+    let beside = |arguments: &[&str]| -> Vec<String> {
+        let mut command = p.command(arguments);
+        command.env("GITEA_ACTIONS", "true");
+        let lines = p.end(command).stderr;
+        lines.lines().filter(|line| line.starts_with("::error ")).map(str::to_owned).collect()
+    };
+    let lines = beside(&["resolve", "-k", "own.yaml"]);
+    assert!(lines.len() == 1 && lines[0].starts_with("::error file=own.yaml,line=3,col=12,title=L"), "{lines:?}");
+    assert!(
+        beside(&["resolve", "--check", "-k", "pod.yaml"])[0].starts_with("::error file=pod.yaml,line=6,col=12,title=L")
     );
     p.write("broken.yaml", "a:\n  b: [1\nc: {{ .Values.x }}\n");
     let told = p.run(&["resolve", "-i", "-k", "pod.yaml", "broken.yaml"]).fails(1);

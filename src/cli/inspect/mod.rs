@@ -82,7 +82,7 @@ impl Looking<'_> {
         let images = artifact.images().into_iter().filter_map(|image| self.image(artifact, image).transpose());
         Ok(json!({
             "name": artifact.shown(),
-            "names": artifact.names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "names": artifact.all_names(),
             "digest": artifact.digest(),
             "media_type": artifact.root().media_type,
             "images": images.collect::<Outcome<Vec<Value>>>()?,

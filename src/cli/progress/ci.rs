@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lapstrake::report::Phase;
 
-use super::super::exit::Failure;
+use super::super::exit::{Failure, Spot};
 use super::{first_line, plain};
 
 /// Whose log it is.
@@ -80,6 +80,21 @@ impl Ci {
     pub(super) fn annotation(self, level: &str, title: &str, text: &str) -> Option<String> {
         (self == Ci::GitHub).then(|| format!("::{level} title={}::{}", property(title), data(&plain(text))))
     }
+
+    /// The lines that put a failure beside the run, and beside the lines of files that it is about.
+    pub(super) fn annotations_of(self, failure: &Failure) -> Vec<String> {
+        let title = failure.kind.to_string();
+        match &failure.spots[..] {
+            [] => self.annotation("error", &title, &message(failure)).into_iter().collect(),
+            spots => {
+                let line = |Spot { file, line, column, text }: &Spot| {
+                    let (file, title, text) = (property(&plain(file)), property(&title), data(&plain(text)));
+                    format!("::error file={file},line={line},col={column},title={title}::{text}")
+                };
+                spots.iter().filter(|_| self == Ci::GitHub).map(line).collect()
+            }
+        }
+    }
 }
 
 fn unix_time() -> u64 {
@@ -130,6 +145,13 @@ mod tests {
         assert_eq!(line.as_deref(), Some("::error title=L0301%3A a%2C b::50 %25 of%0D%0Athis::endgroup::"));
         assert_eq!(Ci::GitLab.annotation("error", "x", "y"), None);
         assert_eq!(Ci::None.annotation("error", "x", "y"), None);
+        let spot = Spot { file: "a,b.yaml".to_owned(), line: 3, column: 7, text: "no\nimage".to_owned() };
+        let failure = Failure::usage("not told").at([spot]);
+        assert_eq!(
+            Ci::GitHub.annotations_of(&failure),
+            ["::error file=a%2Cb.yaml,line=3,col=7,title=L0001::no%0Aimage"]
+        );
+        assert!(Ci::None.annotations_of(&failure).is_empty() && Ci::GitLab.annotations_of(&failure).is_empty());
     }
 
     #[test]

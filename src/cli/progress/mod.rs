@@ -198,7 +198,7 @@ pub(crate) fn fail(global: &Global, failure: &Failure) {
     }
     let text = failure.render();
     let _ = writeln!(std::io::stderr(), "{text}");
-    if let Some(line) = Ci::here().annotation("error", &failure.kind.to_string(), &ci::message(failure)) {
+    for line in Ci::here().annotations_of(failure) {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 }

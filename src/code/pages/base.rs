@@ -15,9 +15,11 @@ pub(crate) const BASE_DAMAGED: Page = Page {
 pub(crate) const NO_PLATFORM: Page = Page {
     title: "there is no image for that platform",
     meaning: "The image is there, and not for the platform that is wanted.",
-    why: "It is published for one platform only, or an archive was saved for one.",
-    remedy: "Choose one of the platforms in the message with `--platform` or `platforms`, or use another base.",
-    example: "$ lapstrake build --platform linux/amd64",
+    why: "It is published for one platform only, or an archive or layout was saved for one; or the variant differs \
+          (`linux/arm/v6` is wanted, and `linux/arm/v7` is there).",
+    remedy: "Choose one of the platforms in the message with `--platform`, or with `platforms` under `[project]` or \
+             of the image; use another base; or build the base for that platform in the same recipe.",
+    example: "$ lapstrake inspect registry.example.com/python:3.13\n$ lapstrake build --platform linux/amd64",
 };
 
 pub(crate) const TOO_MANY_LAYERS: Page = Page {

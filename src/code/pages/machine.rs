@@ -12,18 +12,23 @@ pub(crate) const DISK_FULL: Page = Page {
 
 pub(crate) const NO_PERMISSION: Page = Page {
     title: "this user may not do that",
-    meaning: "The system refused to open, make or change a file.",
-    why: "It belongs to another user, or lies on a file system that cannot be written to.",
-    remedy: "Mend owner and mode, or name another place: `--cache-dir`, `-o`, `TMPDIR`.",
-    example: "$ lapstrake build --cache-dir /tmp/cache",
+    meaning: "The system refused to open, make or change a file; the message names it and what was to be done.",
+    why: "It belongs to another user (an earlier run as root, a volume), lies on a file system that is read-only, \
+          or a rule of the system (SELinux, AppArmor) forbids it. In a pod, the user has any number, and often \
+          neither a home nor a place to write to.",
+    remedy: "Mend owner and mode, or name another place: `--cache-dir` (or `LAPSTRAKE_CACHE_DIR`) for the cache, \
+             `-o` for images, `TMPDIR` for what is temporary. Files of the context only have to be readable.",
+    example: "$ ls -ld ~/.cache/lapstrake\n$ lapstrake build --cache-dir /tmp/cache -o oci:/tmp/out",
 };
 
 pub(crate) const MACHINE: Page = Page {
     title: "the system failed",
     meaning: "Reading, writing or starting something failed for a reason that has nothing to do with images.",
-    why: "A disk or file system in trouble, a limit of open files or processes, or a file that vanished.",
-    remedy: "The last line of the message is the system's own reason.",
-    example: "caused by: Too many open files (os error 24)",
+    why: "A disk or file system in trouble, a network file system that went away, a limit of open files, memory or \
+          processes, or a file that vanished while it was used.",
+    remedy: "The last line of the message is the system's own reason. Limits are raised with `ulimit`, or in the \
+             settings of the container; fewer `--jobs` need fewer files and threads.",
+    example: "caused by: Too many open files (os error 24)\n$ ulimit -n 4096\n$ lapstrake build --jobs 2",
 };
 
 pub(crate) const CACHE_FOREIGN: Page = Page {
@@ -68,10 +73,17 @@ pub(crate) const UNTRUE: Page = Page {
 
 pub(crate) const DIFFERS: Page = Page {
     title: "two images differ",
-    meaning: "What was compared is not the same. The differences stand on standard output.",
-    why: "That is for you to say: the command was asked whether they are the same.",
-    remedy: "Change the recipe, or pass over paths with `--ignore`.",
-    example: "$ lapstrake init --check registry.example.com/shop/web:1 --ignore /var/log",
+    meaning: "What was compared is not the same (exit code 6). `diff` and `init --check` write the differences to standard output, from the first to the second: settings, layers, packages, files; `verify` tells the first of each image, and all with `--json`. \
+              `resolve --check` names the references that would change.",
+    why: "`diff`: the two images differ, which may be what you expect. `verify`: what the registry holds was made \
+          of other inputs than recipe and lock have now (another commit, a lock that moved, another \
+          `SOURCE_DATE_EPOCH`), or by somebody else. `init --check`: the recipe does not make what the Dockerfile \
+          made. `resolve --check`: manifests are not pinned to what was built last.",
+    remedy: "Look at the first difference; `diff --all` names every path, `--json` has all of it. For `verify`, check \
+             out the commit that was pushed, or push again. For `init --check`, change the recipe, or pass over \
+             what may differ with `--ignore PATH`. For `resolve --check`, run `lapstrake resolve --in-place` and \
+             commit what it wrote. `lapstrake explain` says which input made a layer another.",
+    example: "$ lapstrake diff registry.example.com/shop/web:1 oci:lapstrake-out:web --all\n$ lapstrake init --check registry.example.com/shop/web:1 --ignore /var/log\n$ lapstrake resolve --in-place -k deploy/",
 };
 
 pub(crate) const NOT_SOUND: Page = Page {

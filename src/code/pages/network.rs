@@ -46,18 +46,24 @@ pub(crate) const TOO_LARGE: Page = Page {
 
 pub(crate) const SERVER: Page = Page {
     title: "the server failed, or answered with what nobody expects",
-    meaning: "The status is an error of the server (5xx), or one that has no meaning for what was asked.",
-    why: "The registry is in trouble or being updated; often its disk is full.",
-    remedy: "Try again later, and look at the registry's own log.",
+    meaning: "The status is an error of the server (5xx), or one that has no meaning for what was asked. It was \
+              asked several times (`--retry`), with longer and longer pauses.",
+    why: "The registry is in trouble or being updated; often its disk is full. A proxy in between answers so where \
+          it cannot reach the registry (502, 504).",
+    remedy: "Try again later: blobs that arrived are not sent again. If it stays so, look at the \
+             registry's own log, and at that of a proxy in front of it.",
     example: "POST https://registry.example.com/v2/shop/web/blobs/uploads/ answered 503 Service Unavailable (tried 8×)",
 };
 
 pub(crate) const NO_ADDRESS: Page = Page {
     title: "the host's name has no address",
     meaning: "The name servers do not know the host, or gave no answer.",
-    why: "A typo, no network, or a name that only the company's network or a proxy knows.",
-    remedy: "Look at the name, and at `/etc/resolv.conf`. Behind a proxy, set `HTTPS_PROXY`: names are then left to it.",
-    example: "$ getent hosts registry.example.com",
+    why: "A typo in the repository or the base; no network, or a sandbox without one; a name that only the \
+          company's network, a VPN or a proxy knows. Names are looked up in `/etc/hosts` and at the servers of \
+          `/etc/resolv.conf`, not by the system's resolver: what mDNS or a directory service knows is not found.",
+    remedy: "Look at the name in the message, and at those two files. Behind a proxy, set `HTTPS_PROXY`: names are \
+             then left to it. What is on this machine and in the cache needs no network with `--offline`.",
+    example: "$ getent hosts registry.example.com\n$ HTTPS_PROXY=http://proxy.example.com:3128 lapstrake build --push\n$ lapstrake build --offline",
 };
 
 pub(crate) const NO_CONNECTION: Page = Page {
@@ -171,9 +177,11 @@ pub(crate) const TOKEN_SERVER: Page = Page {
 pub(crate) const NOT_PUSHED: Page = Page {
     title: "the image cannot be pushed as it is",
     meaning: "What is to be sent does not fit together, or a part of it cannot be read.",
-    why: "A layout with missing blobs, or layers that only exist elsewhere.",
-    remedy: "Build it again, or look with `lapstrake inspect --validate`.",
-    example: "$ lapstrake inspect --validate oci:lapstrake-out",
+    why: "A layout of which blobs were removed or never copied, an image of one platform out of several, or layers \
+          that only exist elsewhere, as in the base's registry, and could not be fetched.",
+    remedy: "`lapstrake inspect --validate` names what is missing. Build it again, or copy it whole from where it \
+             came from.",
+    example: "$ lapstrake inspect --validate oci:lapstrake-out\n$ lapstrake copy registry.example.com/shop/web:1 oci:whole",
 };
 
 pub(crate) const INTERRUPTED: Page = Page {

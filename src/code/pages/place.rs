@@ -20,18 +20,25 @@ pub(crate) const PLACE_DAMAGED: Page = Page {
 
 pub(crate) const NOT_THERE: Page = Page {
     title: "the place has no image of that name",
-    meaning: "There are images, and none is called so.",
-    why: "A typo, or the image was built with other tags.",
-    remedy: "Take one of the names in the message. `lapstrake inspect PLACE` lists them.",
-    example: "$ lapstrake inspect oci:lapstrake-out --image web",
+    meaning: "The place can be read, and what was asked for is not in it: no image has that name, or there is none \
+              at all.",
+    why: "A typo; the image was built with other tags or under another repository; a build of fewer images wrote \
+          the layout since, which holds what was written last; or nothing was pushed under that tag so far.",
+    remedy: "Take one of the names in the message; `lapstrake inspect PLACE` lists them with all their tags. A name \
+             is the whole reference, its tag alone, or the last part of the repository. Else build or push it \
+             first.",
+    example: "$ lapstrake inspect oci:lapstrake-out\n$ lapstrake inspect oci:lapstrake-out:web\n$ lapstrake build web",
 };
 
 pub(crate) const SEVERAL_THERE: Page = Page {
     title: "there are several images, and one is needed",
     meaning: "The place holds more than one image, and what is done is done to one.",
-    why: "A build of several images, or of several variants, went there.",
-    remedy: "Name one with `--image`, or after another colon.",
-    example: "$ lapstrake push oci:lapstrake-out registry.example.com/shop/web:1 --image web",
+    why: "A build of several images, or of several variants of one, went there; or the name that was given fits \
+          more than one of them (a tag such as `latest`).",
+    remedy: "Name one with `--image`, after another colon in the place, or by its number or digest (`@0`, \
+             `@sha256:…`): the message lists them. To push all, leave the reference away: each goes to the names \
+             that it has.",
+    example: "$ lapstrake push oci:lapstrake-out registry.example.com/shop/web:1 --image web\n$ lapstrake inspect oci:lapstrake-out:web\n$ lapstrake push oci:lapstrake-out",
 };
 
 pub(crate) const OUTPUT_TAKEN: Page = Page {
@@ -44,9 +51,12 @@ pub(crate) const OUTPUT_TAKEN: Page = Page {
 
 pub(crate) const OUTPUT_UNWRITABLE: Page = Page {
     title: "the output cannot be written",
-    meaning: "The directory or file that the images should go to cannot be made. Nothing half-written was left.",
-    why: "The directory above it does not exist, may not be written to, or standard output was closed.",
-    remedy: "Make the directory, or name another one.",
+    meaning: "The directory or file that images, or a page or file about them, should go to cannot be made. Nothing \
+              half-written was left, and what was there before stays.",
+    why: "The directory above a file does not exist (those of layouts are made), may not be written to, or \
+          standard output was closed by the program that reads it.",
+    remedy: "Make the directory, or name another place with `-o`. In a container with a read-only root, that is a \
+             volume.",
     example: "$ mkdir -p dist && lapstrake build -o archive:dist/all.tar",
 };
 

@@ -5,9 +5,11 @@ use crate::code::Page;
 pub(crate) const RECIPE_FILE: Page = Page {
     title: "the recipe cannot be read",
     meaning: "The file of the recipe is not there, may not be read, is no text, or is far too long.",
-    why: "The command was run in another directory, or `-f` names another file.",
-    remedy: "Go to the directory of `lapstrake.toml`, or name it with `-f`. `lapstrake init` starts one.",
-    example: "$ lapstrake -f deploy/lapstrake.toml build",
+    why: "The command was run in another directory, `-f` names another file, or there is no recipe yet. A recipe is \
+          UTF-8 text.",
+    remedy: "Go to the directory of `lapstrake.toml`, or name it with `-f`. `lapstrake init` starts one, `lapstrake \
+             init Dockerfile` makes one of what is there.",
+    example: "$ lapstrake -f deploy/lapstrake.toml build\n$ lapstrake init Dockerfile",
 };
 
 pub(crate) const NOT_TOML: Page = Page {
@@ -30,9 +32,11 @@ pub(crate) const UNKNOWN_KEY: Page = Page {
 pub(crate) const MISSING_KEY: Page = Page {
     title: "a key is missing",
     meaning: "A table of the recipe lacks a key without which it has no meaning.",
-    why: "`recipe = 1` at the top, `from` of an image, or `uid` and `gid` of a user was not written, or is misspelt.",
-    remedy: "Add the key that the message names.",
-    example: "recipe = 1\n[images.app]\nfrom = \"scratch\"",
+    why: "`recipe = 1` at the top, `from` of an image, or `uid` and `gid` of a user was not written, is misspelt, \
+          or stands in another table: a key belongs to the last `[table]` above it.",
+    remedy: "Add the key that the message names, below the header of its table. `docs/recipe.md` has all keys, and \
+             which must be there.",
+    example: "recipe = 1\n\n[users.app]\nuid = 1001\ngid = 1001\n\n[images.app]\nfrom = \"scratch\"",
 };
 
 pub(crate) const WRONG_TYPE: Page = Page {

@@ -31,12 +31,20 @@ pub(crate) const PLACE_NAME: Page = Page {
 };
 
 pub(crate) const REFERENCE: Page = Page {
-    title: "this is no reference",
-    meaning: "A reference names an image in a registry: `registry/repository:tag`, or `@sha256:…` in place of the tag.",
-    why: "Upper-case letters in the repository, a space, an empty tag, or a variable of a pipeline that was empty.",
-    remedy: "Write it in lower case and look at what variables came to. Credentials never stand in a reference: log in, or \
+    title: "a reference is malformed, or names no image that is known",
+    meaning: "A reference names an image in a registry: `registry/repository:tag`, with `@sha256:…` in place of the \
+              tag or behind it. This one cannot be read as that, or the image behind it cannot be told.",
+    why: "In a recipe, a flag or a file: upper-case letters in the repository, a space, an empty tag, or a variable \
+          of a pipeline that was empty; `-t feature/x`, where a tag has no slash. In `lapstrake resolve`: a \
+          manifest that is no YAML (a template of Helm), a `lapstrake://NAME` that the recipe does not have, a \
+          digest of which nobody knows whose it is, or two files of `--from` that say different things. In a lock: \
+          two bases of one name in two registries.",
+    remedy: "The message has the text, and of a file the line. Write repositories in lower case and tags of \
+             letters, digits, `_`, `.` and `-`; look at what variables came to; give a full reference its registry \
+             (`docker.io/me/web:1`). For `resolve`: take a name that the message lists, write the tag before the \
+             `@`, resolve the values in place of the template. Credentials never stand in a reference: log in, or \
              use `--authfile`.",
-    example: "registry.example.com/Shop/web:1      # no: upper case\nregistry.example.com/shop/web:1",
+    example: "registry.example.com/Shop/web:1      # no: upper case\nregistry.example.com/shop/web:       # no: the variable behind it was empty\nregistry.example.com/shop/web:1\nimage: lapstrake://server/k8s        # in a manifest: the variant k8s of the image server",
 };
 
 pub(crate) const PLATFORM_NAME: Page = Page {

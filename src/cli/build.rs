@@ -378,13 +378,15 @@ pub(super) fn cache_from(given: &[String], inputs: &Inputs, plan: &[Planned<'_>]
 
 /// What a flag says, with its placeholders filled in.
 fn filled(flag: &str, text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Outcome<String> {
-    recipe::fill(text, inputs, image).map_err(|fault| {
-        let failure = Failure::usage(format!("{flag} {text}: {fault}")).kind(fault.code());
-        match fault.hint().map(str::to_owned) {
-            Some(help) => failure.hint(help),
-            None => failure,
-        }
-    })
+    recipe::fill(text, inputs, image).map_err(|fault| misfilled(flag, text, &fault))
+}
+
+fn misfilled(flag: &str, text: &str, fault: &recipe::Fault) -> Failure {
+    let failure = Failure::usage(format!("{flag} {text}: {fault}")).kind(fault.code());
+    match fault.hint() {
+        Some(help) => failure.hint(help),
+        None => failure,
+    }
 }
 
 /// What can be told before anything is built: names, outputs and flags that do not fit what is asked for.
@@ -589,7 +591,11 @@ enum Tags {
 /// The tags of `-t` for an image, one of so many that are built.
 fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> Outcome<Tags> {
     let is_full = |tag: &String| tag.contains(['/', ':', '@']);
-    let given = args.tag.iter().map(|tag| filled("-t", tag, inputs, Some(image))).collect::<Outcome<Vec<_>>>()?;
+    let fill = |tag: &String| match recipe::unknown_placeholder(tag) {
+        Some(fault) => Err(misfilled("-t", tag, &fault)),
+        None => filled("-t", tag, inputs, Some(image)),
+    };
+    let given = args.tag.iter().map(fill).collect::<Outcome<Vec<_>>>()?;
     match &given[..] {
         [] => Ok(Tags::Recipe),
         tags if tags.iter().any(is_full) => {

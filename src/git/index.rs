@@ -21,7 +21,11 @@ use super::repository::Repository;
 const MAX_INDEX: u64 = 256 << 20;
 /// So many bytes of files are read, where size and time do not tell.
 const MAX_READ: u64 = 64 << 20;
+/// Trees can name each other many times over.
 const MAX_TREES: usize = 20_000;
+const MAX_FILES: usize = 1_000_000;
+/// No system has a longer path.
+const MAX_PATH: usize = 4096;
 
 /// An entry of the index.
 #[derive(Debug, PartialEq, Eq)]
@@ -129,10 +133,13 @@ fn id_of_blob(bytes: &[u8], width: usize) -> Vec<u8> {
     }
 }
 
-/// All files of a tree with their ids; `None` where there are more trees than are looked at, or one is not there.
-fn files_of(repository: &Repository, tree: Vec<u8>) -> Result<Option<BTreeMap<Vec<u8>, Vec<u8>>>, GitError> {
+/// Ids by path.
+type Files = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// All files of a tree; `None` where there are more trees than are looked at, or one is not there.
+fn files_of(repository: &Repository, tree: Vec<u8>) -> Result<Option<Files>, GitError> {
     let width = tree.len();
-    let (mut files, mut todo, mut count) = (BTreeMap::new(), vec![(Vec::new(), tree)], 0);
+    let (mut files, mut todo, mut count) = (Files::new(), vec![(Vec::new(), tree)], 0);
     while let Some((below, tree)) = todo.pop() {
         count += 1;
         let id: String = tree.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -146,6 +153,9 @@ fn files_of(repository: &Repository, tree: Vec<u8>) -> Result<Option<BTreeMap<Ve
             match mode {
                 b"40000" => todo.push(([&path[..], b"/"].concat(), id.to_vec())),
                 _ => drop(files.insert(path, id.to_vec())),
+            }
+            if files.len() + todo.len() > MAX_FILES || below.len() > MAX_PATH {
+                return Ok(None);
             }
         }
     }
@@ -228,6 +238,9 @@ impl Index {
                     path
                 }
             };
+            if path.len() > MAX_PATH {
+                return None;
+            }
             before.clone_from(&path);
             let passed_over = flags & 0x8000 != 0 || more & 0x4000 != 0;
             index.entries.push(Entry { path, id, mode, size, mtime, passed_over });

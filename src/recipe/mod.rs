@@ -291,6 +291,11 @@ pub fn fill(text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Result<St
     Ok(template.fill(&scope)?.with_arch(""))
 }
 
+/// Says that a word between braces is no placeholder, in a text that can hold no brace, such as a tag.
+pub fn unknown_placeholder(text: &str) -> Option<Fault> {
+    Template::parse(text).ok()?.stray()
+}
+
 impl Recipe {
     /// An error about what is written at that place.
     pub fn error(&self, code: ErrorCode, span: Span, message: impl Into<String>) -> Diagnostic {

@@ -76,6 +76,10 @@ fn names_labels_and_settings_from_the_command_line() {
     let layout = project.build_with(&["app", "-t", "v1-{variant}", "-t", "{image}.{env.NONE:-x}-{variant}"]);
     let names = ["app.x-docker", "app.x-k8s", "v1-docker", "v1-k8s"];
     assert_eq!(layout.names(), names.map(|tag| format!("registry.example.com/app:{tag}")));
+    insta::assert_snapshot!(project.run(&["build", "web", "-t", "v1-{sha}"]).fails(2), @"
+        error[L0110]: -t v1-{sha}: unknown placeholder `{sha}`
+        hint: those are `{git.commit}`, `{git.short}`, `{git.branch}`, `{git.tag}`, `{env.NAME}`, `{image}`, `{variant}`
+    ");
     let layout = project.build_with(&["app:k8s", "-t", "r.example.com/{image}:{variant}"]);
     assert_eq!(layout.names(), ["r.example.com/app:k8s"]);
     let layout = project.build_with(&["--set", "repository=other.example.com/{image}/x", "web"]);

@@ -262,7 +262,11 @@ impl Listing {
         let record = read_record(store, depth.bucket(), &name(blob, diff_id))?;
         let mut members = Vec::new();
         for line in record.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            members.push(serde_json::from_slice::<Line>(line).ok()?.listed()?);
+            let member = serde_json::from_slice::<Line>(line).ok()?.listed()?;
+            if depth == Depth::Contents && matches!(member.what, What::File { digest: None, .. }) {
+                return None;
+            }
+            members.push(member);
         }
         Some(Listing { members, diff_id })
     }

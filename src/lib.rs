@@ -17,6 +17,7 @@ pub mod git;
 pub mod host;
 pub mod image;
 pub mod layer;
+pub mod limits;
 pub mod lock;
 pub mod machine;
 pub mod manifests;

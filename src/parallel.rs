@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What `work` gives for each item, in their order, whatever the number of threads. Each thread has a state of its own,
 /// made by `start`.
+///
+/// # Panics
+/// As `start` or `work` do, on whichever thread that was; the other threads finish what they began.
 pub fn map_with<T: Sync, S, R: Send>(
     items: &[T],
     threads: usize,
@@ -25,10 +28,15 @@ pub fn map_with<T: Sync, S, R: Send>(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(items.len()) {
-            scope.spawn(run);
-        }
+        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(run)).collect();
         run();
+        for other in others {
+            // A scope that joins by itself tells that somebody panicked, and not of what.
+            if let Err(panic) = other.join() {
+                next.store(items.len(), Ordering::Relaxed);
+                std::panic::resume_unwind(panic);
+            }
+        }
     });
     let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(number, _)| *number);
@@ -77,6 +85,25 @@ mod tests {
         let found = map(&[1, 2, 1, 2, 1, 1], 4, |key| once.once(*key, make).unwrap());
         assert_eq!(made.load(Ordering::SeqCst), 2);
         assert!(found[0] == found[2] && found[2] == found[5] && found[1] == found[3] && found[0] != found[1]);
+    }
+
+    /// Fails where the words of a panic on another thread are lost.
+    #[test]
+    fn a_panic_is_the_same_panic_whatever_the_thread() {
+        for threads in [1, 2, 4] {
+            let (others, here) = (std::sync::Barrier::new(threads), std::thread::current().id());
+            let items = vec![(); threads];
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                map(&items, threads, |()| {
+                    // Each thread has one item.
+                    others.wait();
+                    if threads == 1 || std::thread::current().id() != here {
+                        std::panic::panic_any("the words");
+                    }
+                })
+            }));
+            assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"the words"), "{threads} threads");
+        }
     }
 
     #[test]

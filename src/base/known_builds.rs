@@ -362,6 +362,25 @@ proptest! {
         }
     }
 
+    /// Fails where a layer that is watched on a partly known base teaches more than is known, or loses what it stands on.
+    #[test]
+    fn what_is_learned_over_a_part_is_true_of_all(base in any_base(), (first, second) in two_runs()) {
+        let base = base_of(&base);
+        let watched = watch(&base);
+        run(&watched, &first);
+        let below = run(&partial(&learn(&watched)), &first);
+        if below.missed.is_none() {
+            let view = watch(&below.view);
+            let whole = below.view.over(&base);
+            let above = run(&view, &second);
+            prop_assert_eq!(view.misses().and_then(Misses::first), view.missed());
+            if above.missed.is_none() {
+                check_truth(&learn(&view), &whole);
+                prop_assert!(same(&run(&whole, &second).view, &above.view.over(&base)));
+            }
+        }
+    }
+
     #[test]
     fn a_layer_unpacked_alone_changes_nothing_of_what_is_below(base in any_base(), mut acts in any_acts()) {
         acts.retain(|act| !matches!(act, Act::Foreign(_)));

@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::compress::Decoder;
 use crate::content::Content;
+use crate::limits::Limits;
 use crate::oci::{Compression, DiffId, Digest, Hasher};
 use crate::store::{BlobStore, StoreError, read_record, write_record};
-use crate::tar::{Member, MemberKind, ReadError, Reader};
+use crate::tar::{MAX_MEMBERS, Member, MemberKind, ReadError, Reader};
 use crate::tree::{Capabilities, Located, Node, NodeKind, Owner, PathError, ResolveError, Rootfs, TreePath};
 
 /// The most bytes of contents that are kept in one listing; what comes after is read out of the layer when it is needed.
 const MAX_KEPT: u64 = 32 << 20;
 
-/// The most that a layer may decompress to, in bytes.
+/// The most that a layer may decompress to, in bytes, where nobody says another.
 pub(super) const MAX_LAYER: u64 = 64 << 30;
 
 /// The members of a layer, and the contents of the few files that builds ask for.
@@ -142,9 +143,11 @@ impl Listing {
         compression: Compression,
         diff_id: DiffId,
         depth: Depth,
+        limits: Limits,
     ) -> Result<Self, ListingError> {
-        let decoded = Decoder::new(blob, compression).limited(MAX_LAYER);
-        let mut reader = Reader::new(Hashing { inner: decoded, hasher: Hasher::new() });
+        let decoded = Decoder::new(blob, compression).limited(limits.unpacked(MAX_LAYER));
+        let mut reader =
+            Reader::new(Hashing { inner: decoded, hasher: Hasher::new() }).at_most(limits.entries(MAX_MEMBERS));
         let mut members = Vec::new();
         let mut budget = MAX_KEPT;
         while let Some(member) = reader.next_member()? {
@@ -262,7 +265,11 @@ impl Listing {
         let record = read_record(store, depth.bucket(), &name(blob, diff_id))?;
         let mut members = Vec::new();
         for line in record.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            members.push(serde_json::from_slice::<Line>(line).ok()?.listed()?);
+            let member = serde_json::from_slice::<Line>(line).ok()?.listed()?;
+            if depth == Depth::Contents && matches!(member.what, What::File { digest: None, .. }) {
+                return None;
+            }
+            members.push(member);
         }
         Some(Listing { members, diff_id })
     }
@@ -452,7 +459,7 @@ mod tests {
     }
 
     fn scan(bytes: &[u8]) -> Result<Listing, ListingError> {
-        Listing::scan(bytes, Compression::None, DiffId(Digest::of(bytes)), Depth::Places)
+        Listing::scan(bytes, Compression::None, DiffId(Digest::of(bytes)), Depth::Places, Limits::default())
     }
 
     fn merged(layers: &[&[(&str, u8, &str)]]) -> Result<Rootfs, ListingError> {
@@ -497,6 +504,33 @@ mod tests {
         assert_eq!(passwd.read_all(100).unwrap(), b"root:x:0:0::/:/bin/sh\n");
     }
 
+    /// Fails where a deletion leaves the root through a link, takes the link in place of what it leads to, or takes what its own
+    /// layer has.
+    #[test]
+    fn deletions_go_through_links_and_stay_inside() {
+        let lower: &[(&str, u8, &str)] = &[
+            ("etc/", b'5', ""),
+            ("etc/x", b'0', "below"),
+            ("etc/y", b'0', ""),
+            ("top", b'0', ""),
+            ("inside", b'2', "/etc"),
+            ("outside", b'2', "../../.."),
+        ];
+        let upper: &[(&str, u8, &str)] = &[
+            ("inside/.wh.y", b'0', ""),
+            ("outside/.wh.top", b'0', ""),
+            ("etc/x", b'0', "own"),
+            ("etc/.wh.x", b'0', ""),
+        ];
+        let rootfs = merged(&[lower, upper]).unwrap();
+        let is_there = |at: &str| rootfs.get(&path(at)).is_some();
+        assert_eq!(["etc/y", "top"].map(is_there), [false, false]);
+        assert_eq!(["etc", "inside", "outside"].map(is_there), [true, true, true]);
+        assert!(matches!(rootfs.file(&path("inside/x")).unwrap(), Some((_, _, Located::Layer { layer: 1, .. }))));
+        assert!(merged(&[&[("round", b'2', "round")], &[("round/.wh.x", b'0', "")]]).is_err());
+        assert!(merged(&[&[("file", b'0', "")], &[("file/.wh.x", b'0', "")]]).is_err());
+    }
+
     #[test]
     fn what_cannot_be_is_refused() {
         assert!(merged(&[&[(".wh.", b'0', "")]]).is_err());
@@ -507,7 +541,7 @@ mod tests {
         let bytes = tar(&[("a", b'0', "")]);
         let wrong = DiffId(Digest::of(b"other"));
         assert!(matches!(
-            Listing::scan(&bytes[..], Compression::None, wrong, Depth::Places),
+            Listing::scan(&bytes[..], Compression::None, wrong, Depth::Places, Limits::default()),
             Err(ListingError::DiffId { .. })
         ));
     }
@@ -526,7 +560,7 @@ mod tests {
         let blob = Digest::of(b"the blob");
         for depth in [Depth::Places, Depth::Contents] {
             let diff_id = DiffId(Digest::of(&bytes));
-            let listing = Listing::scan(&bytes[..], Compression::None, diff_id, depth).unwrap();
+            let listing = Listing::scan(&bytes[..], Compression::None, diff_id, depth, Limits::default()).unwrap();
             let load = |blob| Listing::load(&store, blob, diff_id, depth);
             assert!(load(blob).is_none());
             listing.save(&store, blob, depth).unwrap();

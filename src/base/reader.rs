@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::listing::MAX_LAYER;
 use super::stack::LayerStack;
 use crate::compress::Decoder;
 use crate::store::BlobStore;
@@ -66,7 +67,7 @@ impl<'a> LayerReader<'a> {
         }
         let stacked = self.stack.layers().get(layer).ok_or(io::ErrorKind::NotFound)?;
         let (content, compression) = super::stack::open(stacked).map_err(io::Error::other)?;
-        let mut decoder = Decoder::new(content.open()?, compression).limited(super::listing::MAX_LAYER);
+        let mut decoder = Decoder::new(content.open()?, compression).limited(stacked.limits.unpacked(MAX_LAYER));
         let file = tempfile::tempfile_in(self.store.tmp())?;
         let mut out = io::BufWriter::with_capacity(1 << 18, &file);
         io::copy(&mut decoder, &mut out)?;

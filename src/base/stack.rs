@@ -5,10 +5,11 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::knowledge::Knowledge;
-use super::listing::{Depth, Listing, ListingError};
+use super::listing::{Depth, Listing, ListingError, MAX_LAYER};
 use super::reader::LayerReader;
 use crate::compress::Decoder;
 use crate::content::Content;
+use crate::limits::Limits;
 use crate::oci::{Compression, Descriptor, DiffId, Digest, Hasher};
 use crate::place::{BlobSource, SourceError};
 use crate::report::{Phase, Reporter};
@@ -24,6 +25,8 @@ pub struct StackLayer {
     pub diff_id: DiffId,
     /// Where the blob's bytes are.
     pub bytes: Arc<dyn BlobSource>,
+    /// How much it may hold.
+    pub limits: Limits,
 }
 
 /// Layers from the lowest up, and what they look like from above.
@@ -420,7 +423,7 @@ impl LayerStack {
             let failed = |source| BaseError::File { digest: layer.descriptor.digest.to_string(), source };
             let (content, compression) = open(layer)?;
             let reader = content.open().map_err(|error| failed(error.into()))?;
-            let mut decoder = Decoder::new(reader, compression).limited(super::listing::MAX_LAYER);
+            let mut decoder = Decoder::new(reader, compression).limited(layer.limits.unpacked(MAX_LAYER));
             let spool = tempfile::tempfile_in(store.tmp()).map_err(failed)?;
             let mut out = std::io::BufWriter::new(&spool);
             let mut places = Vec::new();
@@ -508,7 +511,8 @@ fn scan(layer: &StackLayer, depth: Depth, reporter: &Reporter) -> Result<Listing
     let task = reporter.task(Phase::Unpack, subject, Some(layer.descriptor.size));
     let reader = content.open().map_err(|error| BaseError::File { digest: digest.clone(), source: error.into() })?;
     let counted = Counted { inner: reader, advance: |bytes| task.advance(bytes) };
-    Listing::scan(counted, compression, layer.diff_id, depth).map_err(|source| BaseError::Listing { digest, source })
+    Listing::scan(counted, compression, layer.diff_id, depth, layer.limits)
+        .map_err(|source| BaseError::Listing { digest, source })
 }
 
 struct Counted<R, F> {
@@ -566,6 +570,7 @@ mod tests {
             descriptor: layer.descriptor,
             diff_id: layer.diff_id,
             bytes: source.clone(),
+            limits: Limits::default(),
         });
         let stacked = stacked.collect();
         (source, stacked)

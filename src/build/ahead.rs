@@ -65,8 +65,14 @@ impl Builder<'_> {
             let path = path.in_context(&self.recipe.context);
             if fs::metadata(&path).is_err() {
                 let tmp = self.store.tmp();
-                let request =
-                    ArchiveRequest { path: &path, content: None, owner: None, excludes: &|_| false, tmp: &tmp };
+                let request = ArchiveRequest {
+                    path: &path,
+                    content: None,
+                    owner: None,
+                    excludes: &|_| false,
+                    tmp: &tmp,
+                    limits: self.recipe.limits,
+                };
                 read_archive(&request, &self.reporter).map_err(|error| self.explained(item.span, &error))?;
             }
         }
@@ -76,7 +82,15 @@ impl Builder<'_> {
     /// The files that say which packages are taken, and `uv`, where it is certain that it will be needed.
     fn python_can_be_pinned(&self, source: &PythonSource, span: Span, platform: &Platform) -> Result<(), BuildError> {
         let (context, environment) = (self.recipe.context.as_path(), self.environment);
-        let ask = PythonAsk { source, platform, context, interpreter: None, libc: None, environment };
+        let ask = PythonAsk {
+            source,
+            platform,
+            context,
+            interpreter: None,
+            libc: None,
+            environment,
+            limits: self.recipe.limits,
+        };
         let needs_uv = pin::python::needs_uv(&ask).map_err(|error| self.python_error(span, error))?;
         // Whether what is pinned still fits is only known over the layers below.
         let is_pinned = self.lock.python.iter().any(|pins| pins.platform == platform.to_string());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::base::{BaseError, Knowledge, LayerReader, LayerStack, StackLayer};
 use crate::image::ImageBase;
 use crate::layer::Chain;
+use crate::limits::Limits;
 use crate::oci::{Digest, Platform, Reference};
 use crate::place::{BlobSource, ImageSource, Pick, SourceError, select_image};
 use crate::python::interpreter::Image;
@@ -109,10 +110,11 @@ impl OpenBase {
         pick: Option<&Pick>,
         platform: &Platform,
         reference: Option<&Reference>,
+        limits: Limits,
         store: &BlobStore,
         reporter: &Reporter,
     ) -> Result<Self, OpenError> {
-        let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
+        let Documents { image, layers, digests } = documents(source, pick, platform, reference, limits)?;
         let mut stack = LayerStack::new();
         stack.push_base(layers, store, reporter)?;
         Ok(Self::over(image, stack, digests))
@@ -153,9 +155,10 @@ impl OpenBase {
         pick: Option<&Pick>,
         platform: &Platform,
         reference: Option<&Reference>,
+        limits: Limits,
         knowledge: &Knowledge,
     ) -> Result<Self, OpenError> {
-        let Documents { image, layers, digests } = documents(source, pick, platform, reference)?;
+        let Documents { image, layers, digests } = documents(source, pick, platform, reference, limits)?;
         Ok(Self::over(image, LayerStack::known(layers, knowledge), digests))
     }
 }
@@ -211,6 +214,7 @@ fn documents(
     pick: Option<&Pick>,
     platform: &Platform,
     reference: Option<&Reference>,
+    limits: Limits,
 ) -> Result<Documents, OpenError> {
     let image = select_image(&*source, pick, platform)?;
     let digests = image.config.as_ref().map(|config| (image.manifest.digest(), config.digest()));
@@ -226,6 +230,7 @@ fn documents(
         descriptor: descriptor.clone(),
         diff_id,
         bytes: bytes.clone(),
+        limits,
     });
     let stacked = stacked.collect();
     let name = reference.map(|reference| (reference.to_string(), image.manifest.digest()));
@@ -269,7 +274,8 @@ mod tests {
         let roots = vec![Root { descriptor: image.manifest.descriptor().clone(), names: Vec::new() }];
         let source: Arc<dyn ImageSource> = Arc::new(Documents { blobs, roots });
         let platform = "linux/amd64".parse().unwrap();
-        let open = OpenBase::known(source.clone(), None, &platform, None, &Knowledge::default()).unwrap();
+        let open =
+            OpenBase::known(source.clone(), None, &platform, None, Limits::default(), &Knowledge::default()).unwrap();
         assert_eq!((open.image.layers.len(), open.stack.layers().len()), (1, 1));
         assert_eq!(open.image.config.config.user.as_deref(), Some("1001:1001"));
         assert_eq!(open.stack.missed(), None);
@@ -277,7 +283,7 @@ mod tests {
         assert!(open.stack.missed().is_some());
         let directory = tempfile::tempdir().unwrap();
         let store = BlobStore::open(directory.path(), || {}).unwrap();
-        let full = OpenBase::from_source(source, None, &platform, None, &store, &Reporter::silent());
+        let full = OpenBase::from_source(source, None, &platform, None, Limits::default(), &store, &Reporter::silent());
         assert!(matches!(full, Err(OpenError::Layer(_))));
     }
 }

@@ -66,6 +66,7 @@ impl Making<'_> {
             supply: self.builder.supply,
             tmp: &tmp,
             jobs: self.builder.jobs,
+            limits: self.builder.recipe.limits,
             reporter: &self.builder.reporter,
         };
         let layer = debian::packages(&pins, &options, &below, self.platform, &means)
@@ -179,6 +180,7 @@ impl Making<'_> {
             now: self.builder.now,
             tmp,
             jobs: self.builder.jobs,
+            limits: self.builder.recipe.limits,
             reporter: &self.builder.reporter,
         }
     }

@@ -113,7 +113,8 @@ impl Making<'_> {
         };
         let modes = self.own_modes()?;
         let tmp = self.builder.store.tmp();
-        let request = ArchiveRequest { path, content, owner, excludes: &excludes, tmp: &tmp };
+        let request =
+            ArchiveRequest { path, content, owner, excludes: &excludes, tmp: &tmp, limits: self.builder.recipe.limits };
         let members =
             read_archive(&request, &self.builder.reporter).map_err(|error| self.archive_error(span, error))?;
         self.newest = self.newest.max(members.newest);

@@ -143,10 +143,12 @@ impl Builder<'_> {
         };
         // What is learned while locking anew replaces what was known.
         let unread = !knowledge.is_empty() && run.purpose == Purpose::Images;
-        let pick = outside.pick.as_ref();
+        let (pick, limits) = (outside.pick.as_ref(), self.recipe.limits);
         let open = match unread {
-            true => OpenBase::known(outside.source, pick, platform, reference, &knowledge),
-            false => OpenBase::from_source(outside.source, pick, platform, reference, self.store, &self.reporter),
+            true => OpenBase::known(outside.source, pick, platform, reference, limits, &knowledge),
+            false => {
+                OpenBase::from_source(outside.source, pick, platform, reference, limits, self.store, &self.reporter)
+            }
         };
         let mut open = open.map_err(|source| failed(format!("reading the base {pinned}"), source.into()))?;
         let mut now = None;

@@ -74,6 +74,7 @@ impl Making<'_> {
             interpreter,
             libc: None,
             environment: self.builder.environment,
+            limits: self.builder.recipe.limits,
         }
     }
 

@@ -10,9 +10,9 @@ use super::args::Global;
 use super::comparison::{Party, compare, unread};
 use super::environment::{LazyRegistries, open_source, open_store};
 use super::exit::{Code, Failure, OrFail, Outcome};
-use super::print;
 use super::progress::Progress;
 use super::transfer::{code_of, pick};
+use super::{print, print_json};
 
 /// `lapstrake diff`
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub(crate) fn run(global: &Global, args: &DiffArgs) -> Outcome {
     let found = compare(&parties[0], &parties[1], args.platform.is_none(), &store, &reporter)
         .map_err(|error| unread(error, [&first_place, &second_place]))?;
     match args.json {
-        true => print(&format!("{}\n", serde_json::to_string_pretty(&found.json()).or_fail(Code::Failed)?))?,
+        true => print_json(&found.json())?,
         false => print(&found.text(args.all))?,
     }
     match found.count() {

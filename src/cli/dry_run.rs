@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::args::{BuildArgs, Global};
 use super::build::Planned;
 use super::environment::{LazyRegistries, cache_directory};
-use super::exit::{Code, Failure, OrFail, Outcome};
+use super::exit::{Code, Failure, Outcome};
 
 /// Where the cache keeps what is unfinished.
 const TMP: &str = "tmp";
@@ -140,7 +140,7 @@ pub(crate) fn tell(
             "write": written,
             "push": pushes.iter().map(push_json).collect::<Vec<_>>(),
         });
-        return super::print(&format!("{}\n", serde_json::to_string_pretty(&value).or_fail(Code::Failed)?));
+        return super::print_json(&value);
     }
     let mut text = forecasts.iter().map(image_text).collect::<Vec<_>>().join("\n");
     text.push('\n');

@@ -26,7 +26,7 @@ use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
 use super::transfer::code_of;
 use super::workshop::Workshop;
-use super::{lock, print, pushed};
+use super::{lock, print, print_json, pushed};
 
 /// As many paths, packages or settings are named on one line.
 const NAMED: usize = 3;
@@ -101,7 +101,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     }
     if args.json {
         let all: Vec<Value> = told.iter().map(Told::json).collect();
-        return print(&format!("{}\n", serde_json::to_string_pretty(&all).or_fail(Code::Failed)?));
+        return print_json(&all);
     }
     print(&told.iter().map(Told::text).collect::<Vec<_>>().join("\n"))
 }

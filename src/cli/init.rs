@@ -12,6 +12,7 @@ use lapstrake::difference;
 use lapstrake::dockerfile::{self, Dockerfile, Kind, MAX_DOCKERFILE};
 use lapstrake::git::Checkout;
 use lapstrake::host::open_regular;
+use lapstrake::limits::Limits;
 use lapstrake::migrate::{self, Context, Fate, FileKind, Input, Migration, Options};
 use lapstrake::nearest::nearest;
 use lapstrake::oci::Reference;
@@ -448,6 +449,7 @@ fn stack(artifact: &Artifact, image: &Image, store: &BlobStore, reporter: &Repor
         descriptor: descriptor.clone(),
         diff_id: *diff_id,
         bytes: bytes.clone(),
+        limits: Limits::default(),
     });
     stack.push_base(layers.collect(), store, reporter).or_fail(Code::Failed)?;
     Ok(stack)

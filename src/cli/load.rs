@@ -10,6 +10,7 @@ use lapstrake::code::ErrorCode;
 use lapstrake::oci::Platform;
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
 use lapstrake::report::Reporter;
+use lapstrake::shown::is_unseen;
 use lapstrake::store::BlobStore;
 
 use super::exit::{Code, Failure, OrFail, Outcome};
@@ -91,7 +92,7 @@ impl Loader {
         let said = said.and_then(|said| said.recv_timeout(LAST_WORDS).ok()).unwrap_or_default();
         if !status.success() {
             // Why it ended says more than that the pipe broke.
-            let said: String = said.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let said: String = said.trim().chars().map(|c| if is_unseen(c) { ' ' } else { c }).collect();
             let text = format!("{} load did not take the images ({status}): {said}", self.program);
             return Err(Failure::told(Code::Failed, ErrorCode::NotLoaded, text));
         }

@@ -37,6 +37,7 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use lapstrake::code::ErrorCode;
+use lapstrake::shown::in_json;
 
 use exit::{Code, Failure, OrFail, Outcome};
 
@@ -77,10 +78,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Cache(command) => cache::run(&cli.global, command),
         Command::Help { topics } => help::run(topics),
         Command::Schema { markdown: true } => print(&lapstrake::recipe::reference()),
-        Command::Schema { markdown: false } => {
-            let schema = serde_json::to_string_pretty(&lapstrake::recipe::schema()).or_fail(Code::Failed)?;
-            print(&format!("{schema}\n"))
-        }
+        Command::Schema { markdown: false } => print_json(&lapstrake::recipe::schema()),
         Command::Completions { shell } => completions::run(*shell),
         Command::Man => {
             let mut text = Vec::new();
@@ -107,8 +105,39 @@ pub(crate) fn print(text: &str) -> Outcome {
 }
 
 pub(crate) fn print_bytes(bytes: &[u8]) -> Outcome {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| {
+    print_with(|out| out.write_all(bytes))
+}
+
+/// Writes JSON on lines of its own to standard output, with every character that is not seen by number.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Outcome {
+    print_with(|out| {
+        let mut out = InJson(out);
+        serde_json::to_writer_pretty(&mut out, value)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// JSON on its way: what is written at once is whole characters.
+struct InJson<W>(W);
+
+impl<W: Write> Write for InJson<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match bytes.is_ascii() && !bytes.contains(&0x7f) {
+            true => self.0.write_all(bytes)?,
+            false => self.0.write_all(in_json(&String::from_utf8_lossy(bytes)).as_bytes())?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Writes to standard output bit by bit.
+pub(crate) fn print_with(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
+    let mut out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
+    write(&mut out).and_then(|()| out.flush()).map_err(|error| {
         let cause = match error.kind() {
             // What stands in for an output that was closed from the start takes no writing.
             io::ErrorKind::InvalidInput => "it is closed".to_owned(),

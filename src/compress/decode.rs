@@ -2,6 +2,7 @@
 
 use std::io::{self, BufReader, Read};
 
+use crate::limits::Most;
 use crate::oci::Compression;
 
 /// The largest zstd window that is accepted, as a power of two: 128 MiB, what every reader of layers takes.
@@ -33,8 +34,9 @@ impl<'a> Decoder<'a> {
 
     /// Ends with an error after `limit` bytes, so that a bomb cannot fill disk or memory.
     #[must_use]
-    pub fn limited(self, limit: u64) -> DecodeLimit<'a> {
-        DecodeLimit { inner: self, left: limit, limit }
+    pub fn limited(self, limit: impl Into<Most>) -> DecodeLimit<'a> {
+        let limit = limit.into();
+        DecodeLimit { inner: self, left: limit.count(), limit }
     }
 }
 
@@ -59,7 +61,7 @@ impl Read for Decoder<'_> {
 pub struct DecodeLimit<'a> {
     inner: Decoder<'a>,
     left: u64,
-    limit: u64,
+    limit: Most,
 }
 
 impl Read for DecodeLimit<'_> {
@@ -70,7 +72,8 @@ impl Read for DecodeLimit<'_> {
         let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX)).max(1);
         let count = self.inner.read(&mut buffer[..want])?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::other(format!("there are more than {} bytes in the decompressed stream", self.limit))
+            let (count, advice) = (self.limit.count(), self.limit.advice());
+            io::Error::other(format!("there are more than {count} bytes in the decompressed stream{advice}"))
         })?;
         Ok(count)
     }

@@ -17,6 +17,7 @@ use super::dependency::{RelationError, is_architecture, is_package_name, parse_a
 use super::packages::MultiArch;
 use super::version::Version;
 use crate::content::Content;
+use crate::limits::{self, Most};
 use crate::shown::Shown;
 use crate::tar::{Member, MemberKind, ReadError, Reader};
 use crate::tree::TreePath;
@@ -27,14 +28,21 @@ pub struct Limits {
     /// Bytes of the plain `control.tar`.
     pub control: u64,
     /// Bytes of the plain `data.tar`.
-    pub data: u64,
+    pub data: Most,
     /// Members of `data.tar`.
-    pub members: usize,
+    pub members: Most,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { control: 16 << 20, data: 16 << 30, members: 500_000 }
+        Limits::of(limits::Limits::default())
+    }
+}
+
+impl Limits {
+    /// Those of a recipe, or what is usual.
+    pub fn of(limits: limits::Limits) -> Self {
+        Limits { control: 16 << 20, data: limits.unpacked(16 << 30), members: limits.entries(500_000) }
     }
 }
 
@@ -446,11 +454,11 @@ fn check_relations(control: &Stanza) -> Result<(), DebError> {
 /// The members of `data.tar`, and the MD5 of the files.
 fn read_data(
     plain: &mut impl Read,
-    limit: usize,
+    most: Most,
     sums: &mut BTreeMap<TreePath, [u8; 16]>,
 ) -> Result<Vec<Member>, DebError> {
     let tar = |source| DebError::Tar { member: DATA, source };
-    let mut reader = Reader::new(plain);
+    let mut reader = Reader::new(plain).at_most(most);
     let mut members: Vec<Member> = Vec::new();
     // What is no directory: nothing may lie below it, and a link's target must be one of them.
     let mut leaves: BTreeSet<TreePath> = BTreeSet::new();
@@ -458,9 +466,6 @@ fn read_data(
     let mut directories: BTreeSet<TreePath> = BTreeSet::new();
     while let Some(member) = reader.next_member().map_err(tar)? {
         let refuse = |reason| DebError::Member { member: DATA, path: Shown::new(member.path.as_bytes()), reason };
-        if members.len() >= limit {
-            return Err(DebError::Archive(format!("its data.tar has more than {limit} members")));
-        }
         if member.path.refuse_whiteout().is_err() {
             return Err(refuse("which means a deletion inside a layer"));
         }
@@ -618,7 +623,7 @@ pub(crate) mod tests {
     pub(crate) const FIELDS: &str = "Package: a\nVersion: 1-1\nArchitecture: amd64\nMaintainer: x\nDescription: y\n";
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Deb, DebError> {
-        let limits = Limits { control: 1 << 16, data: 1 << 20, members: 1000 };
+        let limits = Limits { control: 1 << 16, data: Most::of(1 << 20), members: Most::of(1000) };
         Deb::read(bytes, &Arc::new(tempfile::tempfile().unwrap()), "test", limits)
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use crate::limits::Most;
+
 /// How indexes and members of packages are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Compression {
@@ -48,7 +50,12 @@ impl Compression {
 ///
 /// # Errors
 /// Where no decoder can be made; all others come with reading.
-pub fn decoder<'a>(input: impl Read + 'a, compression: Compression, limit: u64) -> io::Result<impl Read + 'a> {
+pub fn decoder<'a>(
+    input: impl Read + 'a,
+    compression: Compression,
+    limit: impl Into<Most>,
+) -> io::Result<impl Read + 'a> {
+    let limit = limit.into();
     let input = BufReader::with_capacity(64 << 10, input);
     let inner: Box<dyn Read + 'a> = match compression {
         Compression::Plain => Box::new(input),
@@ -60,7 +67,7 @@ pub fn decoder<'a>(input: impl Read + 'a, compression: Compression, limit: u64) 
             Box::new(decoder)
         }
     };
-    Ok(Bounded { inner, left: limit, limit })
+    Ok(Bounded { inner, left: limit.count(), limit })
 }
 
 /// As [`decoder`], for reading line by line.
@@ -74,7 +81,7 @@ pub fn lines<'a>(input: impl Read + 'a, compression: Compression, limit: u64) ->
 struct Bounded<R> {
     inner: R,
     left: u64,
-    limit: u64,
+    limit: Most,
 }
 
 impl<R: Read> Read for Bounded<R> {
@@ -85,7 +92,10 @@ impl<R: Read> Read for Bounded<R> {
         let count = self.inner.read(&mut buffer[..want])?;
         match self.left.checked_sub(count as u64) {
             Some(left) => self.left = left,
-            None => return Err(io::Error::other(format!("more than {} bytes once decompressed", self.limit))),
+            None => {
+                let (count, advice) = (self.limit.count(), self.limit.advice());
+                return Err(io::Error::other(format!("more than {count} bytes once decompressed{advice}")));
+            }
         }
         Ok(count)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::image::Side;
 use crate::base::StackLayer;
+use crate::limits::Limits;
 use crate::oci::{Descriptor, DiffId, annotation};
 
 /// A layer with its line of history.
@@ -151,5 +152,6 @@ pub(super) fn stacked(side: &Side<'_>) -> Vec<StackLayer> {
 
 /// One of them.
 pub(super) fn stacked_layer(side: &Side<'_>, line: &Line<'_>) -> StackLayer {
-    StackLayer { descriptor: line.descriptor.clone(), diff_id: line.diff_id, bytes: side.bytes.clone() }
+    let descriptor = line.descriptor.clone();
+    StackLayer { descriptor, diff_id: line.diff_id, bytes: side.bytes.clone(), limits: Limits::default() }
 }

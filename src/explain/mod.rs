@@ -13,6 +13,7 @@ use crate::difference::{
     self, Contents, Difference, Group, Line, PackageChange, Side, are_same, lines, name_of, pair, stem,
 };
 use crate::layer::Layer;
+use crate::limits::Limits;
 use crate::oci::{Descriptor, DiffId, annotation};
 use crate::report::Reporter;
 use crate::shown::with_causes;
@@ -238,6 +239,7 @@ fn differences(
             descriptor: line.descriptor.clone(),
             diff_id: line.diff_id,
             bytes: side.bytes.clone(),
+            limits: Limits::default(),
         };
         numbers.iter().filter_map(|number| lines.get(*number)).map(layer).collect()
     };

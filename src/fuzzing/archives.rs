@@ -12,6 +12,7 @@ use crate::compress::Decoder;
 use crate::content::Content;
 use crate::debian::deb::{self, Deb};
 use crate::debian::{decode, scripts};
+use crate::limits::Most;
 use crate::oci::{Compression, Digest};
 use crate::place::{ArchiveKind, FilePlace, Place, open, read_artifacts};
 use crate::python::record::Row;
@@ -164,7 +165,7 @@ pub fn compressed(data: &[u8]) {
 
 /// A Debian package: as it is, or (where it does not start as one) as the files of its `control.tar` and its `data.tar`.
 pub fn deb(data: &[u8]) {
-    let limits = deb::Limits { control: 1 << 20, data: 1 << 20, members: 10_000 };
+    let limits = deb::Limits { control: 1 << 20, data: Most::of(1 << 20), members: Most::of(10_000) };
     let spool = Arc::new(file_of(b""));
     let read = match data.starts_with(b"!<arch>\n") {
         true => Deb::read(data, &spool, "fuzz", limits),
@@ -200,7 +201,7 @@ pub fn deb(data: &[u8]) {
 
 /// A zip file: names are plain, members have the bytes that they say, and nothing lies in two of them.
 pub fn zip(data: &[u8]) {
-    let limits = zip_file::Limits { bytes: 1 << 20, ratio: 200 };
+    let limits = zip_file::Limits { bytes: Most::of(1 << 20), ..zip_file::Limits::default() };
     let archive = match zip_file::Archive::open(&Content::inline(data), limits) {
         Ok(archive) => archive,
         Err(error) => return said(&error),
@@ -250,7 +251,7 @@ pub fn wheel(data: &[u8]) {
     let (Ok(name), Ok(version)) = ("my_pkg-1.0-py3-none-any.whl".parse(), "3.13.5".parse()) else { return };
     let (Ok(scheme), Ok(mut spool)) = (Scheme::debian(version), Spool::new(Path::new("/dev/shm"))) else { return };
     let wheel = Wheel { name, content: Content::inline(zip_of(&files)), requested: true, direct_url: None };
-    let limits = zip_file::Limits { bytes: 1 << 20, ratio: 200 };
+    let limits = zip_file::Limits { bytes: Most::of(1 << 20), ..zip_file::Limits::default() };
     let options = install::Options { scheme, owner: Owner::ROOT, installer: "fuzz".to_owned(), limits };
     let entries = match install::install(&wheel, &options, &mut spool) {
         Ok(entries) => entries,

@@ -80,6 +80,6 @@ fn said(error: &dyn std::error::Error) {
 
 fn shown(message: &str) {
     assert!(!message.is_empty(), "an error that says nothing");
-    let unfit = |c: char| c.is_control() && c != '\n';
+    let unfit = |c: char| crate::shown::is_unseen(c) && c != '\n';
     assert!(!message.contains(unfit), "a message with a control character: {message:?}");
 }

@@ -17,6 +17,7 @@ use crate::debian::release::{Release, verify};
 use crate::debian::scripts;
 use crate::debian::shell;
 use crate::debian::version::Version;
+use crate::limits::Most;
 use crate::python::record::Row;
 use crate::python::{Environment, Libc, Marker, Page, Pylock, Record, Requirement, Requirements, Target};
 use crate::tree::TreePath;
@@ -130,7 +131,7 @@ pub fn maintainer_script(data: &[u8]) {
     let control = b"Package: a\nVersion: 1-1\nArchitecture: amd64\nMaintainer: x\nDescription: y\n";
     let control = tar_of(&[("control", control), ("postinst", data)]);
     let package = ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &[0; 1024])]);
-    let limits = Limits { control: 1 << 20, data: 1 << 20, members: 10 };
+    let limits = Limits { control: 1 << 20, data: Most::of(1 << 20), members: Most::of(10) };
     let Ok(package) = Deb::read(&package[..], &Arc::new(file_of(b"")), "fuzz", limits) else { return };
     for origin in [scripts::Origin::Debian, scripts::Origin::Elsewhere] {
         let judged = scripts::judge(&package, origin);

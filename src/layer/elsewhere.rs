@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Layer, LayerForm, LayerKey};
 use crate::base::StackLayer;
+use crate::limits::Limits;
 use crate::place::BlobSource;
 
 /// A layer that was pushed, and where its blob is.
@@ -18,7 +19,8 @@ pub struct Found {
 impl Found {
     /// As one of a stack of layers.
     pub fn stacked(&self) -> StackLayer {
-        StackLayer { descriptor: self.layer.descriptor.clone(), diff_id: self.layer.diff_id, bytes: self.bytes.clone() }
+        let (descriptor, diff_id) = (self.layer.descriptor.clone(), self.layer.diff_id);
+        StackLayer { descriptor, diff_id, bytes: self.bytes.clone(), limits: Limits::default() }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::draft::{Copied, Draft, How, Item, Key, Layer, Python, Recipe, Setting, Source, Toml, User};
 use super::state::split;
 use crate::recipe::quoted_whole;
+use crate::shown::is_unseen;
 
 /// Longer lines are written with one item a line.
 const WIDTH: usize = 118;
@@ -105,7 +106,7 @@ impl Text {
             self.line(&format!("# {line}"));
         }
         for line in said.into_iter().flat_map(|comment| comment.lines()) {
-            let safe: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let safe: String = line.chars().map(|c| if is_unseen(c) { ' ' } else { c }).collect();
             self.line(format!("# {safe}").trim_end());
         }
     }

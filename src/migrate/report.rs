@@ -43,7 +43,7 @@ impl Report {
 pub(super) fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let safe = crate::recipe::hide_credentials(&words.join(" "));
-    let shown: String = safe.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown: String = safe.chars().map(|c| if crate::shown::is_unseen(c) { ' ' } else { c }).collect();
     match shown.char_indices().nth(160) {
         Some((end, _)) => format!("{}…", &shown[..end]),
         None => shown,

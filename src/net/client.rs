@@ -25,11 +25,34 @@ pub struct Patience {
     pub idle: Duration,
     /// For the answer to a blob that went out whole: registries check and move large blobs before they answer.
     pub commit: Duration,
+    /// How slowly a body may come.
+    pub least: Least,
+}
+
+/// The least that must come of a body: fewer bytes in so long a time count as none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Least {
+    /// So many bytes.
+    pub bytes: u64,
+    /// While they were waited for as long as that.
+    pub within: Duration,
+}
+
+impl Default for Least {
+    fn default() -> Self {
+        // Slower than any line, and patient with proxies that let a little through while they look at the rest.
+        Least { bytes: 8 << 10, within: Duration::from_secs(120) }
+    }
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { connect: Duration::from_secs(20), idle: Duration::from_secs(30), commit: Duration::from_secs(300) }
+        Patience {
+            connect: Duration::from_secs(20),
+            idle: Duration::from_secs(30),
+            commit: Duration::from_secs(300),
+            least: Least::default(),
+        }
     }
 }
 
@@ -56,13 +79,46 @@ pub(crate) struct Answer {
     pub(crate) url: Url,
     response: reqwest::Response,
     idle: Duration,
+    pace: Pace,
+}
+
+/// How fast a body comes, by the time that is spent waiting for it: whoever reads slowly is not held against the server.
+struct Pace {
+    least: Least,
+    waited: Duration,
+    came: u64,
+}
+
+impl Pace {
+    fn new(least: Least) -> Self {
+        Pace { least, waited: Duration::ZERO, came: 0 }
+    }
+
+    /// So much came after so long.
+    fn note(&mut self, waited: Duration, bytes: u64) -> Result<(), NetError> {
+        self.waited += waited;
+        self.came += bytes;
+        if self.waited < self.least.within {
+            return Ok(());
+        }
+        let done = std::mem::replace(self, Pace::new(self.least));
+        match done.came < done.least.bytes {
+            true => Err(NetError::TooSlow { bytes: done.came, within: done.waited }),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Answer {
     /// The next bytes of the body.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, NetError> {
+        let begun = Instant::now();
         match timeout(self.idle, self.response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(Some(chunk))) => {
+                self.pace.note(begun.elapsed(), chunk.len() as u64)?;
+                Ok(Some(chunk))
+            }
+            Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(match NetError::of(&error) {
                 NetError::Connect(reason) | NetError::Malformed(reason) => NetError::Broken(reason),
                 other => other,
@@ -216,6 +272,7 @@ impl Client {
                         url: call.url.clone(),
                         response,
                         idle: self.patience.idle,
+                        pace: Pace::new(self.patience.least),
                     });
                 }
                 () = tokio::time::sleep_until(deadline) => {
@@ -225,5 +282,23 @@ impl Client {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_too_slowly_is_told_and_waiting_alone_counts() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::new(Least { bytes: 100, within: 10 * second });
+        // A fast start does not pay for what comes after it.
+        assert!((0..9).all(|_| pace.note(second, 1000).is_ok()));
+        assert!(pace.note(second, 0).is_ok());
+        assert!((0..9).all(|_| pace.note(second, 11).is_ok()));
+        assert!(matches!(pace.note(second, 0), Err(NetError::TooSlow { bytes: 99, .. })));
+        assert!((0..1000).all(|_| pace.note(Duration::ZERO, 0).is_ok()));
+        assert!((0..100).all(|_| pace.note(second, 10).is_ok()));
     }
 }

@@ -38,6 +38,14 @@ pub enum NetError {
         /// What was waited for.
         doing: &'static str,
     },
+    /// Bytes came, and so few that there would be no end to it.
+    #[error("only {bytes} bytes came within {} s", .within.as_secs_f32().ceil())]
+    TooSlow {
+        /// How many.
+        bytes: u64,
+        /// In how long.
+        within: Duration,
+    },
     /// The connection ended too early.
     #[error("the connection broke ({0})")]
     Broken(String),
@@ -99,7 +107,11 @@ impl NetError {
     pub fn is_temporary(&self) -> bool {
         match self {
             NetError::Name { certain, .. } => !certain,
-            NetError::Connect(_) | NetError::Closed(_) | NetError::Stalled { .. } | NetError::Broken(_) => true,
+            NetError::Connect(_)
+            | NetError::Closed(_)
+            | NetError::Stalled { .. }
+            | NetError::TooSlow { .. }
+            | NetError::Broken(_) => true,
             _ => false,
         }
     }

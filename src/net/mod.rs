@@ -20,7 +20,7 @@ mod redirect;
 mod retry;
 mod tls;
 
-pub use client::Patience;
+pub use client::{Least, Patience};
 pub use dns::NameFiles;
 pub use document::Reply;
 pub use error::NetError;

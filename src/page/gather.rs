@@ -11,6 +11,7 @@ use super::sizes::{Branch, MAX_NODES, Sizes};
 use crate::base::{BaseError, Depth, LayerStack, Listing, StackLayer};
 use crate::content::Content;
 use crate::difference::{self, Kind, Line, Side};
+use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::oci::{DiffId, Digest, ImageConfig, annotation};
 use crate::place::{Artifact, BlobSource, Image};
@@ -227,8 +228,8 @@ impl Reading<'_> {
         let mut listings = Vec::new();
         let side = Side::of(&subject.image, subject.bytes.clone());
         for line in side.iter().flat_map(difference::lines) {
-            let layer =
-                StackLayer { descriptor: line.descriptor.clone(), diff_id: line.diff_id, bytes: subject.bytes.clone() };
+            let (descriptor, bytes) = (line.descriptor.clone(), subject.bytes.clone());
+            let layer = StackLayer { descriptor, diff_id: line.diff_id, bytes, limits: Limits::default() };
             let key = (layer.descriptor.digest, layer.diff_id);
             let listing = match self.listings.get(&key) {
                 Some(listing) => listing.clone(),

@@ -9,6 +9,7 @@ use super::facts::{Page, PlatformFacts};
 use super::size_text;
 use super::tables::{bases, figures_and_images, matrix, packages, table, variants};
 use crate::oci::Digest;
+use crate::shown::is_unseen;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -191,15 +192,25 @@ pub(super) fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
+            c if is_unseen(c) && c != '\n' => out.extend(c.escape_default()),
             c => out.push(c),
         }
     }
     out
 }
 
-/// JSON inside a `script` element: nothing in it can end the element or begin a comment.
+/// JSON on one line inside a `script` element: nothing in it can end the element or begin a comment, and what is not seen is
+/// shown by number.
 fn embedded(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_unseen(c) => out.push_str(&format!("\\\\u{{{:x}}}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// A hash as a Content-Security-Policy has it.
@@ -231,6 +242,9 @@ mod tests {
         assert!(!json.contains(['<', '>', '&']), "{json}");
         let back: Vec<String> = serde_json::from_str(&json).unwrap();
         assert_eq!(back, ["</script>", "<!--", "a&b"]);
+        assert_eq!(escaped("a\u{202e}b\u{2028}\u{85}"), r"a\u{202e}b\u{2028}\u{85}");
+        let back: Vec<String> = serde_json::from_str(&embedded(&json!(["a\u{202e}b\u{2028}"]).to_string())).unwrap();
+        assert_eq!(back, [r"a\u{202e}b\u{2028}"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub use self::inputs::needs_uv;
 use self::inputs::{Inputs, What};
 pub(crate) use self::resolve::page;
 pub use self::resolve::pin;
+use crate::limits::Limits;
 use crate::lock::Asked;
 use crate::oci::{Digest, Platform};
 use crate::pin::debian::Fault;
@@ -48,6 +49,8 @@ pub struct Ask<'a> {
     pub libc: Option<Libc>,
     /// The environment of the process: `${NAME}` of requirements files, and what `uv` may see of it.
     pub environment: &'a BTreeMap<OsString, OsString>,
+    /// How much each wheel may hold: no part of what is asked.
+    pub limits: Limits,
 }
 
 /// Why Python packages cannot be pinned.

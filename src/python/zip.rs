@@ -22,23 +22,33 @@ use self::inflate::{Buffers, inflate};
 use self::layout::{check_layout, check_names, check_sizes};
 use self::raw::Stretch;
 use crate::content::{Content, ContentAt, ContentError};
+use crate::limits::{self, Most};
 use crate::shown::Shown;
 
-/// The most members that are read of one archive.
+/// The most members that are read of one archive, where nobody says another.
 pub const MAX_MEMBERS: u64 = 500_000;
 
 /// How much an archive may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The most bytes of all members together, decompressed.
-    pub bytes: u64,
+    pub bytes: Most,
     /// How many times larger than the archive its members may be together, where they have more than 256 MiB.
-    pub ratio: u64,
+    pub ratio: Most,
+    /// The most members.
+    pub members: Most,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { bytes: 32 << 30, ratio: 200 }
+        Limits::of(limits::Limits::default())
+    }
+}
+
+impl Limits {
+    /// Those of a recipe, or what is usual.
+    pub fn of(limits: limits::Limits) -> Self {
+        Limits { bytes: limits.unpacked(32 << 30), ratio: limits.ratio(200), members: limits.entries(MAX_MEMBERS) }
     }
 }
 
@@ -139,7 +149,7 @@ impl Archive {
     /// [`ZipError`].
     pub fn open(content: &Content, limits: Limits) -> Result<Self, ZipError> {
         let content = content.open_at()?;
-        let end = find_end(&content)?;
+        let end = find_end(&content, limits.members)?;
         let mut members = read_directory(&content, &end)?;
         check_names(&members)?;
         check_sizes(&members, content.len(), limits)?;

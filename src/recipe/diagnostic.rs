@@ -12,6 +12,7 @@ use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer,
 
 use super::{At, Span};
 use crate::code::ErrorCode;
+use crate::shown::is_unseen;
 
 /// One text that a recipe is made of, and the name it goes by in messages.
 #[derive(Debug)]
@@ -319,7 +320,7 @@ impl Diagnostic {
         let drawn =
             renderer.hyperlink(false).decor_style(decor).term_width(style.width.clamp(40, 400)).render(&[group]);
         // The renderer replaces the control characters of ASCII; those beyond it are obeyed by terminals too.
-        let drawn = drawn.replace(|c: char| matches!(c, '\u{80}'..='\u{9f}'), "\u{fffd}");
+        let drawn = drawn.replace(|c: char| !c.is_ascii() && is_unseen(c), "\u{fffd}");
         drawn.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 
@@ -335,10 +336,10 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The text with control characters by number: what a message quotes may come from anywhere, and goes to a terminal.
+/// The text with what is not seen by number: what a message quotes may come from anywhere, and goes to a terminal.
 fn printable(text: impl Into<String>) -> String {
     let text = text.into();
-    let unfit = |c: char| c.is_control() && c != '\n';
+    let unfit = |c: char| is_unseen(c) && c != '\n';
     if !text.contains(unfit) {
         return text;
     }

@@ -59,6 +59,7 @@ pub use value::{FileMode, Mode, NameOrId, OwnerSpec, Port};
 
 use crate::code::ErrorCode;
 use crate::host::open_regular;
+use crate::limits::Limits;
 use crate::nearest::nearest;
 use crate::shown::Shown;
 use packages::DebianSettings;
@@ -83,6 +84,8 @@ pub struct Recipe {
     pub users: BTreeMap<String, User>,
     /// Where Debian packages come from.
     pub debian: DebianSettings,
+    /// How much may come out of what is unpacked.
+    pub limits: Limits,
     /// Every image in every variant, each after what it stands on or copies from, else in the order in which they are written.
     pub images: Vec<Image>,
     /// What is odd, but no error.
@@ -161,6 +164,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
     let fields = Fields::new(&document, &vocabulary::RECIPE);
     fields.get("recipe");
     let (debian, packages) = reader.packages(&fields);
+    let limits = reader.limits(&fields);
     let users = reader.users(&fields);
     let (mut project, mut name, mut context) = (section::Section::default(), None, None);
     if let Some(fields) = fields.table("project", &vocabulary::PROJECT) {
@@ -234,6 +238,7 @@ fn read(path: &Path, text: String, inputs: &Inputs) -> Result<Recipe, RecipeErro
         context: if context.as_os_str().is_empty() { PathBuf::from(".") } else { context },
         users: draft.users,
         debian,
+        limits,
         images,
         warnings: problems.into_list(),
         sources,

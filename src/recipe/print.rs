@@ -42,7 +42,7 @@ impl Recipe {
         for (name, node) in self.table("users").into_iter().flat_map(Table::iter) {
             section(&mut out, &format!("[users.{}]", key(&name.value)), &entries(node.table()));
         }
-        for name in ["debian", "python"] {
+        for name in ["debian", "python", "limits"] {
             section(&mut out, &format!("[{name}]"), &entries(self.table(name)));
         }
         let variants: BTreeSet<&str> = images.iter().filter_map(|image| image.name.variant.as_deref()).collect();

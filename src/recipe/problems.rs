@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{At, Diagnostic, Severity, Sources, Span};
 use crate::code::ErrorCode;
+use crate::shown::is_unseen;
 
 /// Why a string is not what it should be; the place is within the string, and the string's place is known to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +160,8 @@ pub(crate) fn quoted_whole(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
+            c if is_unseen(c) && u32::from(c) > 0xffff => out.push_str(&format!("\\U{:08X}", u32::from(c))),
+            c if is_unseen(c) => out.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => out.push(c),
         }
     }

@@ -463,6 +463,24 @@ pub(super) fn sha256(text: &str) -> Result<crate::oci::Digest, Fault> {
     })
 }
 
+/// A number of bytes, such as `64 GiB`.
+pub(super) fn size(text: &str) -> Result<u64, Fault> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.split_at(digits);
+    let factor = match unit.strip_prefix(' ').unwrap_or(unit) {
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1_u64 << 40),
+        _ => None,
+    };
+    let bytes = factor.and_then(|factor| count.parse::<u64>().ok()?.checked_mul(factor)).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| {
+        Fault::new(format!("{} is no size", shown(text)), "expected a size such as `\"64 GiB\"`")
+            .help("the units are KiB, MiB, GiB and TiB")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -531,6 +549,19 @@ mod tests {
             "1.0000000001s",
         ] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_whole_and_of_a_unit() {
+        assert_eq!(
+            (size("64 GiB"), size("1KiB"), size("16777215 TiB")),
+            (Ok(64 << 30), Ok(1024), Ok(16_777_215 << 40))
+        );
+        for bad in
+            ["", "64", "GiB", "64 GB", "64  GiB", "1.5 GiB", "-1 GiB", "0 MiB", "64 gib", "64 GiB ", "16777216 TiB"]
+        {
+            assert!(size(bad).is_err(), "{bad}");
         }
     }
 

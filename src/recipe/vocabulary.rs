@@ -237,6 +237,8 @@ texts! {
     SIGNAL: "signal", "a signal such as `\"SIGTERM\"`", Some("^(SIG[A-Z0-9+-]+|[1-9][0-9]?)$"), ["SIGTERM", "SIGQUIT", "SIGRTMIN+3", "15"];
     /// A span of time.
     DURATION: "duration", "a duration such as `\"30s\"`", Some("^([0-9]+([.][0-9]+)?(ns|us|µs|ms|s|m|h))+$"), ["30s", "1m30s", "500ms", "1.5h"];
+    /// A number of bytes.
+    SIZE: "size", "a size such as `\"64 GiB\"`", Some("^[0-9]+ ?(KiB|MiB|GiB|TiB)$"), ["64 GiB", "500MiB"];
     /// A port, or several.
     PORT: "port", "a port such as `\"8080/tcp\"`", Some("^[0-9]+(-[0-9]+)?(/(tcp|udp|sctp))?$"), ["8080", "53/udp", "8000-8010/tcp"];
     /// When an image was made.
@@ -295,6 +297,7 @@ pub const RECIPE: Table = Table {
         key("defaults", Kind::Table(&DEFAULTS), "Settings of all images, unless an image says otherwise."),
         key("debian", Kind::Table(&DEBIAN), "Where Debian packages come from, for all layers."),
         key("python", Kind::Table(&PYTHON), "Where Python packages come from, for all layers."),
+        key("limits", Kind::Table(&LIMITS), "How much may come out of what is unpacked."),
         key(
             "variants",
             Kind::Map { key: &NAME, value: &Kind::Table(&VARIANT) },
@@ -821,6 +824,37 @@ pub const PYTHON_SOURCE: Table = Table {
     ],
 };
 
+/// `[limits]`.
+pub const LIMITS: Table = Table {
+    name: "limits",
+    is: "`[limits]`",
+    doc: "The most that each archive, Debian package, wheel and layer of a base may hold; what holds more ends the build. \
+          Nothing of it changes what is made.",
+    variants: None,
+    keys: &[&[
+        key(
+            "unpacked",
+            Kind::Text(&SIZE),
+            "Bytes once it is decompressed: 64 GiB of an archive or a layer of a base, 32 GiB of a wheel and 16 GiB of a \
+             Debian package where nothing is said.",
+        )
+        .also(&["size", "bytes"]),
+        key(
+            "entries",
+            Kind::Integer { min: 1, max: 100_000_000 },
+            "Files, directories and links: 2,000,000 of an archive or a layer of a base, 500,000 of a wheel or a Debian \
+             package where nothing is said.",
+        )
+        .also(&["files", "inodes"]),
+        key(
+            "ratio",
+            Kind::Integer { min: 1, max: 1_000_000 },
+            "How many times its own size a wheel may have once it is decompressed, where that is more than 256 MiB: 200 \
+             where nothing is said.",
+        ),
+    ]],
+};
+
 /// Every table.
 pub static TABLES: &[&Table] = &[
     &RECIPE,
@@ -830,6 +864,7 @@ pub static TABLES: &[&Table] = &[
     &DEBIAN,
     &DEBIAN_ARCHIVE,
     &PYTHON,
+    &LIMITS,
     &VARIANT,
     &IMAGE,
     &COMPRESSION,

@@ -12,12 +12,13 @@ use crate::compress::{Decoder, detect};
 use crate::content::Content;
 use crate::debian::decode;
 use crate::host::open_regular;
+use crate::limits::Limits;
 use crate::report::{Phase, Reporter};
 use crate::shown::Shown;
-use crate::tar::{MemberKind, ReadError, Reader};
+use crate::tar::{MAX_MEMBERS, MemberKind, ReadError, Reader};
 use crate::tree::{Entry, Kind, Origin, Owner, TreePath};
 
-/// The most that an archive may decompress to, in bytes.
+/// The most that an archive may decompress to, in bytes, where nobody says another.
 const MAX_ARCHIVE: u64 = 64 << 30;
 
 /// What is asked of an archive.
@@ -32,6 +33,8 @@ pub struct ArchiveRequest<'a> {
     pub excludes: &'a dyn Fn(&TreePath) -> bool,
     /// Where temporary files go.
     pub tmp: &'a Path,
+    /// How much it may hold.
+    pub limits: Limits,
 }
 
 /// What an archive holds.
@@ -109,7 +112,8 @@ pub fn read_archive(request: &ArchiveRequest<'_>, reporter: &Reporter) -> Result
 
     let spool = Arc::new(spool(request, &name, reporter)?);
     (&*spool).seek(SeekFrom::Start(0)).map_err(failed)?;
-    let mut reader = Reader::new(BufReader::with_capacity(1 << 18, &*spool));
+    let entries = request.limits.entries(MAX_MEMBERS);
+    let mut reader = Reader::new(BufReader::with_capacity(1 << 18, &*spool)).at_most(entries);
     let origin = Origin::new(format!("archive {}", shown()));
     let label: Arc<str> = format!("the archive {}", shown()).into();
     // Everything, whether it is left out or not: hard links may lead to what is.
@@ -235,11 +239,12 @@ fn spool(request: &ArchiveRequest<'_>, name: &str, reporter: &Reporter) -> Resul
         |source| ArchiveError::Spool { tmp: Shown::new(request.tmp.as_os_str().as_encoded_bytes()), source };
     let spool = tempfile::tempfile_in(request.tmp).map_err(unwritten)?;
     let mut out = BufWriter::with_capacity(1 << 18, &spool);
+    let most = request.limits.unpacked(MAX_ARCHIVE);
     let mut decoder: Box<dyn Read + '_> = match start {
         [0xfd, b'7', b'z', b'X', b'Z', 0] => {
-            Box::new(decode::decoder(whole, decode::Compression::Xz, MAX_ARCHIVE).map_err(failed)?)
+            Box::new(decode::decoder(whole, decode::Compression::Xz, most).map_err(failed)?)
         }
-        start => Box::new(Decoder::new(whole, detect(start)).limited(MAX_ARCHIVE)),
+        start => Box::new(Decoder::new(whole, detect(start)).limited(most)),
     };
     let mut buffer = vec![0; 1 << 18];
     loop {
@@ -297,7 +302,14 @@ mod tests {
         let file = directory.path().join("a.tar");
         std::fs::write(&file, bytes).unwrap();
         let excludes = |candidate: &TreePath| *candidate == path(excluded);
-        let request = ArchiveRequest { path: &file, content: None, owner, excludes: &excludes, tmp: directory.path() };
+        let request = ArchiveRequest {
+            path: &file,
+            content: None,
+            owner,
+            excludes: &excludes,
+            tmp: directory.path(),
+            limits: Limits::default(),
+        };
         read_archive(&request, &Reporter::silent())
     }
 

@@ -180,8 +180,12 @@ pub fn wheels(
         let direct_url = direct(pin)?.map(|url| direct_url(&url, &pin.sha256));
         wheels.push(Wheel { name: name_of(pin)?, content, requested: pin.requested, direct_url });
     }
-    let options =
-        Options { scheme: scheme.clone(), owner: layout.owner, installer: "pip".to_owned(), limits: Limits::default() };
+    let options = Options {
+        scheme: scheme.clone(),
+        owner: layout.owner,
+        installer: "pip".to_owned(),
+        limits: Limits::of(layout.ask.limits),
+    };
     let installed = install_all(&wheels, &options, layout.tmp, layout.jobs)?;
     task.advance(total);
     let origin = Origin::new("python");

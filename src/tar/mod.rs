@@ -10,7 +10,7 @@ mod properties;
 pub mod read;
 pub mod write;
 
-pub use read::{Member, MemberKind, ReadError, Reader};
+pub use read::{MAX_MEMBERS, Member, MemberKind, ReadError, Reader};
 pub(crate) use write::ordered;
 pub use write::{Observer, WriteError, read_contents, read_tree, tar_length, write_tree, write_tree_ahead};
 

@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::pax::{self, PaxError};
 use super::write::CAPABILITY_RECORD;
 use super::{BLOCK, padding};
+use crate::limits::Most;
 use crate::shown::Shown;
 use crate::tree::{Capabilities, MODE_MASK, Owner, PathError, TreePath};
 
@@ -90,11 +91,14 @@ pub enum ReadError {
         source: PathError,
     },
     /// More members than anybody makes.
-    #[error("the archive has more than {MAX_MEMBERS} members, or more than {MAX_NAMES} bytes of names")]
-    TooMany,
+    #[error("the archive has more than {} members{}", .0.count(), .0.advice())]
+    TooMany(Most),
+    /// Longer names than all members together may have.
+    #[error("the archive has more than {MAX_NAMES} bytes of names")]
+    Names,
 }
 
-/// The most members that are read of one archive.
+/// The most members that are read of one archive, where nobody says another.
 pub const MAX_MEMBERS: u64 = 2_000_000;
 
 /// The most bytes that all names of one archive, link targets included, may have together.
@@ -115,6 +119,7 @@ pub struct Reader<R> {
     left: u64,
     padding: u64,
     members: u64,
+    most: Most,
     /// Bytes of names so far.
     names: u64,
     done: bool,
@@ -139,7 +144,14 @@ struct Extensions {
 impl<R: Read> Reader<R> {
     /// A reader that stands at the start of an archive.
     pub fn new(inner: R) -> Self {
-        Reader { inner, position: 0, left: 0, padding: 0, members: 0, names: 0, done: false, seek: None }
+        let most = Most::of(MAX_MEMBERS);
+        Reader { inner, position: 0, left: 0, padding: 0, members: 0, most, names: 0, done: false, seek: None }
+    }
+
+    /// The same, for an archive of at most so many members, headers of extensions included.
+    #[must_use]
+    pub fn at_most(self, most: Most) -> Self {
+        Reader { most, ..self }
     }
 
     /// The same for a file: data that nobody asks for is not read.
@@ -171,8 +183,8 @@ impl<R: Read> Reader<R> {
                 return Ok(None);
             };
             self.members += 1;
-            if self.members > MAX_MEMBERS {
-                return Err(ReadError::TooMany);
+            if self.members > self.most.count() {
+                return Err(ReadError::TooMany(self.most));
             }
             match header.as_bytes()[156] {
                 b'x' => self.pax(&header, offset, &mut extensions)?,
@@ -462,7 +474,7 @@ impl<R: Read> Reader<R> {
         }
         self.names += (name.len() + link_length) as u64;
         if self.names > MAX_NAMES {
-            return Err(ReadError::TooMany);
+            return Err(ReadError::Names);
         }
         let path = TreePath::parse(std::mem::take(&mut name)).map_err(in_path)?;
         if path.is_root() && kind != MemberKind::Directory {

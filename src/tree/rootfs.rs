@@ -207,7 +207,7 @@ impl Rootfs {
     #[must_use]
     pub fn watched_first(&self) -> Rootfs {
         let mut rootfs = self.clone();
-        rootfs.under = rootfs.under.map(|under| Box::new(under.lowest()));
+        rootfs.under = rootfs.under.map(|under| Box::new(under.lowest_watched()));
         rootfs
     }
 
@@ -215,7 +215,7 @@ impl Rootfs {
     #[must_use]
     pub fn unwatched(&self) -> Rootfs {
         let mut rootfs = self.clone();
-        rootfs.under = rootfs.under.filter(|under| !under.is_watched());
+        rootfs.under = rootfs.under.map(|under| Box::new(under.lowest())).filter(|under| !under.is_watched());
         rootfs
     }
 
@@ -246,7 +246,7 @@ impl Rootfs {
 
     /// Where this view says what it could not tell; `None` where all of it is known.
     pub fn misses(&self) -> Option<&Misses> {
-        self.under.as_ref()?.known().map(|(_, misses)| misses)
+        self.under.as_ref()?.misses()
     }
 
     /// Notes that the contents of a file are needed that are [`Located::Unknown`].
@@ -301,7 +301,9 @@ impl Rootfs {
     /// base would be now, where nothing was missed.
     #[must_use]
     pub fn over(&self, base: &Rootfs) -> Rootfs {
-        let Some(under) = &self.under else { return self.clone() };
+        let Some(under) = self.under.as_deref() else { return self.clone() };
+        // Who watches may do so from a layer on.
+        let under = under.clone().lowest();
         let mut view = base.clone();
         for path in under.all_cut() {
             view.clear(path);
@@ -636,6 +638,49 @@ mod tests {
         assert!(part.missed().is_none());
         assert!(part.kept_contents(&path("usr/lib/x")).is_none());
         assert_eq!(part.missed(), Some(&Missed::Contents(path("usr/lib/x"))));
+    }
+
+    /// Fails where a watched view on a partly known base keeps to itself what it misses, forgets that most of the base is not
+    /// known, tells more of it than is known, or loses the layers below it.
+    #[test]
+    fn who_watches_a_partly_known_base_knows_no_more_than_it() {
+        let mut base = debian();
+        for number in 0..10 {
+            base.put(path(&format!("usr/lib/n{number}")), node(NodeKind::Directory));
+        }
+        let all = base.clone();
+        base.watch();
+        for asked in ["usr/lib/n1", "usr/lib/none", "file"] {
+            let _ = base.get(&path(asked));
+        }
+        base.was_read(&path("file"), b"x");
+        let mut known = base.learned().unwrap();
+        for (at, node) in known.nodes_mut().filter(|(at, _)| **at == path("file")) {
+            node.kind = NodeKind::File(Located::Unknown { path: at.clone(), length: 1 });
+        }
+        let misses = Misses::default();
+        let mut view = Rootfs::partial(known, misses.clone());
+        view.put(path("app"), node(NodeKind::Directory));
+        view.watch();
+        assert!(view.get(&path("usr/lib/none")).is_none() && view.get(&path("file")).is_some());
+        assert_eq!(view.kept_contents(&path("file")).map(|content| content.len()), Some(1));
+        let learned = view.learned().unwrap();
+        assert_eq!(learned.answer(&path("usr/lib/none")), Answer::Absent);
+        assert_eq!(learned.answer(&path("usr/lib/n5")), Answer::Unknown, "nobody looked for others");
+        assert!(learned.contents().contains_key(&path("file")));
+        let mut unwatched = view.unwatched();
+        unwatched.forget_misses();
+        assert!(unwatched.get(&path("usr/lib/n5")).is_none());
+        assert_eq!(unwatched.missed(), Some(&Missed::Path(path("usr/lib/n5"))));
+        let mut apart = view.clone();
+        apart.fork_misses();
+        assert!(apart.kept_contents(&path("usr/lib/n1")).is_none());
+        assert_eq!(apart.misses().unwrap().first(), Some(&Missed::Contents(path("usr/lib/n1"))));
+        assert_eq!((view.missed(), misses.first()), (None, None));
+        let whole = view.over(&all);
+        assert!(["app", "usr/lib/n5"].iter().all(|at| whole.is_directory(&path(at))));
+        assert!(view.watched_first().get(&path("usr/lib/n5")).is_none());
+        assert_eq!(misses.first(), Some(&Missed::Path(path("usr/lib/n5"))));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::known::{self, Answer, Known};
-use super::{Node, NodeKind, TreePath};
+use super::{Located, Node, NodeKind, TreePath};
 use crate::content::Content;
 use crate::elf::Head;
 use crate::shown::Shown;
@@ -131,12 +131,29 @@ impl Underlay {
 
     /// The lowest alone, with everything that was put on top of it since.
     pub(super) fn lowest(mut self) -> Self {
-        while let Some(mut below) = self.below {
-            below.settled.append(&mut self.settled);
-            below.cut.append(&mut self.cut);
-            self = *below;
+        while let Some(below) = self.below.take() {
+            self = self.dropped_on(*below);
         }
         self
+    }
+
+    /// The lowest that is watched, on what it is made of, with everything that was put on top of it since.
+    pub(super) fn lowest_watched(mut self) -> Self {
+        while let Some(below) = self.below.take() {
+            if !below.is_watched() {
+                self.below = Some(below);
+                break;
+            }
+            self = self.dropped_on(*below);
+        }
+        self
+    }
+
+    /// What is below, with everything that was put on top of this.
+    fn dropped_on(mut self, mut below: Underlay) -> Self {
+        below.settled.append(&mut self.settled);
+        below.cut.append(&mut self.cut);
+        below
     }
 
     /// A base of which that is known.
@@ -152,6 +169,14 @@ impl Underlay {
         }
     }
 
+    /// Where it is said what is not known; `None` where everything is.
+    pub(super) fn misses(&self) -> Option<&Misses> {
+        match &self.base {
+            Base::Watched(_) => self.below.as_ref()?.misses(),
+            Base::Partial(base) => Some(&base.misses),
+        }
+    }
+
     fn new(base: Base) -> Self {
         Underlay { base, settled: BTreeSet::new(), cut: BTreeSet::new(), below: None }
     }
@@ -161,8 +186,11 @@ impl Underlay {
     }
 
     pub(super) fn forget_misses(&mut self) {
-        if let Base::Partial(base) = &self.base {
-            self.base = Base::Partial(Arc::new(Partial { known: base.known.clone(), misses: Misses::default() }));
+        match &self.base {
+            Base::Partial(base) => {
+                self.base = Base::Partial(Arc::new(Partial { known: base.known.clone(), misses: Misses::default() }));
+            }
+            Base::Watched(_) => self.below.iter_mut().for_each(|below| below.forget_misses()),
         }
     }
 
@@ -241,19 +269,39 @@ impl Underlay {
 
     /// Somebody needs the contents of a file of which only the length is known.
     pub(super) fn needs_contents(&self, path: &TreePath) {
-        if let Base::Partial(base) = &self.base {
-            base.miss(Missed::Contents(path.clone()));
+        if let Some(misses) = self.misses() {
+            misses.add(Missed::Contents(path.clone()));
         }
     }
 
     /// What a file holds of which a node tells no more than the length; where nobody knows, it is missed.
     pub(super) fn kept_contents(&self, path: &TreePath) -> Option<Content> {
-        let Base::Partial(base) = &self.base else { return None };
-        let kept = base.known.contents().get(path).cloned();
-        if kept.is_none() {
-            self.needs_contents(path);
+        match &self.base {
+            Base::Watched(base) => {
+                let kept = self.below.as_ref()?.kept_contents(path)?;
+                // Who watches is told here, where it is that file still.
+                if !self.is_settled(path) && base.is_unread(path) {
+                    base.read(path, kept.len(), || kept.clone());
+                }
+                Some(kept)
+            }
+            Base::Partial(base) => {
+                let kept = base.known.contents().get(path).cloned();
+                if kept.is_none() {
+                    self.needs_contents(path);
+                }
+                kept
+            }
         }
-        kept
+    }
+
+    /// Whether all that a directory of the base holds is known. Nothing is asked by that.
+    fn knows_children(&self, path: &TreePath) -> bool {
+        self.is_cut(path.as_bytes())
+            || match &self.base {
+                Base::Watched(_) => self.below.as_ref().is_none_or(|below| below.knows_children(path)),
+                Base::Partial(base) => base.known.knows_children(path),
+            }
     }
 
     /// What a file says of itself as a library; where nobody knows, its contents are missed.
@@ -300,7 +348,7 @@ impl Underlay {
             return;
         }
         if let Base::Watched(base) = &self.base {
-            base.read(path, bytes);
+            base.read(path, bytes.len() as u64, || Content::inline(bytes));
         }
         if let Some(below) = &self.below {
             below.read(path, bytes);
@@ -308,16 +356,17 @@ impl Underlay {
     }
 
     pub(super) fn missed(&self) -> Option<&Missed> {
-        match &self.base {
-            Base::Watched(_) => self.below.as_ref()?.missed(),
-            Base::Partial(base) => base.misses.first(),
-        }
+        self.misses()?.first()
     }
 
     /// What answers all that was asked.
     pub(super) fn learned(&self) -> Option<Known> {
         match &self.base {
-            Base::Watched(base) => Some(base.learned()),
+            // Of a directory of which nobody knows all that it holds, nobody is told that either.
+            Base::Watched(base) => Some(base.learned(&|path| match &self.below {
+                Some(below) => below.knows_children(path),
+                None => true,
+            })),
             Base::Partial(_) => None,
         }
     }
@@ -383,18 +432,25 @@ impl Watched {
         matches!(self.nodes.get(path), Some(Node { kind: NodeKind::File(_), .. }))
     }
 
-    fn read(&self, path: &TreePath, bytes: &[u8]) {
+    /// Whether that is the file of that path in a base that was not read.
+    fn is_unread(&self, path: &TreePath) -> bool {
+        let kind = self.nodes.get(path).map(|node| &node.kind);
+        matches!(kind, Some(NodeKind::File(Located::Unknown { path: original, .. })) if original == path)
+    }
+
+    fn read(&self, path: &TreePath, length: u64, content: impl FnOnce() -> Content) {
         if !self.is_file(path) {
             return;
         }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         self.note(|asked| {
             if asked.contents.contains_key(path) {
                 return;
             }
-            match bytes.len() <= MAX_NOTED.0 && asked.noted + bytes.len() <= MAX_NOTED.1 {
+            match length <= MAX_NOTED.0 && asked.noted.saturating_add(length) <= MAX_NOTED.1 {
                 true => {
-                    asked.noted += bytes.len();
-                    asked.contents.insert(path.clone(), Content::inline(bytes));
+                    asked.noted += length;
+                    asked.contents.insert(path.clone(), content());
                 }
                 false => _ = asked.unnoted.insert(path.clone(), "is more than a lock should hold"),
             }
@@ -425,7 +481,8 @@ impl Watched {
         }
     }
 
-    fn learned(&self) -> Known {
+    /// `is_whole`: whether all that a directory holds is among the nodes.
+    fn learned(&self, is_whole: &dyn Fn(&TreePath) -> bool) -> Known {
         let mut learned = Learning::default();
         let (mut contents, mut heads, mut names) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         self.note(|asked| {
@@ -446,7 +503,7 @@ impl Watched {
                 learned.children(self, directory);
             }
         });
-        learned.shorten(self);
+        learned.shorten(self, is_whole);
         // What comes out of a tree cannot contradict itself.
         let known = Known::new(learned.nodes, learned.absent, learned.complete).unwrap_or_default();
         known.with_contents(contents).with_heads(heads).with_names(names).with_unsaid(learned.unsaid)
@@ -510,11 +567,12 @@ impl Learning {
     }
 
     /// Says what a directory holds in place of what it does not hold, where that is not much longer.
-    fn shorten(&mut self, base: &Watched) {
+    fn shorten(&mut self, base: &Watched, is_whole: &dyn Fn(&TreePath) -> bool) {
         let mut lacks: BTreeMap<TreePath, usize> = BTreeMap::new();
         for parent in self.absent.iter().filter_map(TreePath::parent) {
             *lacks.entry(parent).or_default() += 1;
         }
+        lacks.retain(|directory, _| is_whole(directory));
         for (directory, lacks) in lacks {
             let others = known::children(&base.nodes, &directory).filter(|(path, _)| !self.nodes.contains_key(*path));
             let others: Vec<_> = others.take(lacks + SPARE).collect();

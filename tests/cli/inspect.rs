@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::deb::Deb;
 use super::fake_registry::FakeRegistry;
 use super::mirror::Mirrored;
-use super::support::{Base, Project, Run, Stored, Tar, debian_tar};
+use super::support::{BINARY, Base, Project, Run, Stored, Tar, debian_tar};
 
 fn read(run: &Run) -> Value {
     serde_json::from_slice(&run.stdout).expect("JSON")
@@ -192,4 +192,52 @@ fn two_names_of_the_same_bytes_are_both_shown() {
     );
     let told = p.run(&["diff", "lapstrake-out", "lapstrake-out"]).fails(2);
     assert!(told.contains("there are several images in lapstrake-out: app, worker, web"), "{told}");
+}
+
+/// Would fail if separators of lines, marks of direction or what is not seen came out of any form of output as they are.
+#[test]
+fn what_is_not_seen_is_shown_by_number_in_every_form() {
+    let unseen =
+        ['\u{85}', '\u{ad}', '\u{200b}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{2066}', '\u{feff}', '\u{e0041}'];
+    let name = format!("a{}b", unseen.iter().collect::<String>());
+    let project = Project::empty();
+    project.recipe("[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\ncopy = [\".\"]\nto = \"/\"\n");
+    project.write(&format!("ctx/{name}"), "x");
+    let fit = |what: &str, text: &str| assert!(!text.contains(unseen), "{what}: {text:?}");
+    fit("build", &project.run(&["build"]).ok().told());
+    let run = project.run(&["inspect", "oci:lapstrake-out", "--files"]).ok();
+    fit("text", &run.stdout());
+    assert!(
+        run.stdout().contains(r"a\u{85}\u{ad}\u{200b}\u{202e}\u{2028}\u{2029}\u{2066}\u{feff}\u{e0041}b"),
+        "{}",
+        run.stdout()
+    );
+    let run = project.run(&["inspect", "oci:lapstrake-out", "--files", "--json"]).ok();
+    fit("JSON", &run.stdout());
+    let told: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!(told[0]["images"][0]["files"][0]["path"], format!("/{name}"), "and still says the same");
+    let place = format!("oci:{name}");
+    let told = project.run(&["build", "--progress", "json", "-o", &place]).told();
+    fit("progress", &told);
+    assert!(told.contains(r"\u202e"), "it tells of the place: {told}");
+}
+
+/// Would fail if what is told of each file were held in memory until all is told.
+#[test]
+fn very_many_files_are_told_of_in_little_memory() {
+    let mut tar = Tar::new();
+    for number in 0..100_000 {
+        tar = tar.file(&format!("directory-{:03}/a-file-with-some-name-{number:06}", number % 500), 0o644, "");
+    }
+    let project = Project::empty();
+    let mut base = Base::of(tar.end());
+    base.layers[0].1 = Stored::Plain;
+    base.layout(&project.path("many"));
+    for more in ["", "--json"] {
+        // Everything that the process writes to but its files, in KiB: 160 MiB.
+        let script = "ulimit -d 163840; exec \"$0\" inspect oci:many --files $1";
+        let run = project.end(project.wrapped("sh", &["-c", script, BINARY, more], &[])).ok();
+        assert!(run.stdout().lines().count() > 100_000);
+        assert!(run.stdout().contains("/directory-499/a-file-with-some-name-099999"));
+    }
 }

@@ -24,6 +24,7 @@ mod hostile;
 mod init;
 mod inspect;
 mod intact;
+mod limits;
 mod lock;
 mod meant;
 mod mirror;

@@ -195,3 +195,40 @@ fn two_places_of_one_name_are_refused_where_the_recipe_has_them() {
     }
     assert_eq!((one.lines(), two.lines()), (vec![], vec![]));
 }
+
+/// Would fail if a build lost what it found to whoever empties the cache meanwhile, or two builds got into each other's files.
+#[test]
+fn builds_and_prunings_share_one_cache() {
+    let project = Project::empty();
+    project.recipe(
+        "[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\nname = \"one\"\ncopy = [\"one\"]\nto = \"/\"\n\
+         [[images.app.layers]]\nname = \"two\"\ncopy = [\"two\"]\nto = \"/\"\n",
+    );
+    for number in 0..40 {
+        project.write(&format!("ctx/one/{number}"), "1".repeat(number * 500));
+        project.write(&format!("ctx/two/{number}"), "2".repeat(number * 500));
+    }
+    let wanted = project.run(&["build", "-o", "oci:alone", "--cache-dir", "of-its-own"]).ok().digests();
+    std::thread::scope(|scope| {
+        for builder in 0..3 {
+            let (project, wanted) = (&project, &wanted);
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    let output = format!("oci:out-{builder}-{turn}");
+                    assert_eq!(project.run(&["build", "-o", &output, "--cache-dir", "shared"]).ok().digests(), *wanted);
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..8 {
+                project.run(&["cache", "prune", "--max-size", "0", "--cache-dir", "shared"]).ok();
+            }
+        });
+    });
+    project.run(&["cache", "verify", "--cache-dir", "shared"]).ok();
+    for builder in 0..3 {
+        project.run(&["inspect", &format!("oci:out-{builder}-3"), "--validate"]).ok();
+    }
+    let left = std::fs::read_dir(project.path("shared/tmp")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "temporary files are left");
+}

@@ -182,3 +182,46 @@ fn passwords_of_a_base_are_in_no_lock() {
     assert!(run.told().contains("the base is read") && run.told().contains("etc/shadow"), "{}", run.told());
     assert!(!read(&registry, &stored(&base)).is_empty());
 }
+
+/// A build that locks packages watches their layer from then on, over a base of which the lock knows a part; images on top of
+/// it ask more. Would fail if nobody heard what they miss, if the layers below were lost once the base is read, or if the lock
+/// then told more of the base than somebody looked at.
+#[test]
+fn what_stands_on_packages_that_were_just_locked_says_what_it_misses() {
+    let registry = FakeRegistry::plain();
+    let mut base = Base::debian();
+    let tar = (0..20).fold(Tar::new().dir("mnt/", 0o755, 0, 0), |tar, number| {
+        tar.link(&format!("mnt/link{number}"), "/srv").file(&format!("var/file{number}"), 0o644, "x")
+    });
+    base.layers.push((tar.end(), Stored::Gzip));
+    push(&registry, "library/base", "1", &base);
+    let package = |name: &str| Deb::new(name, "1").program(&format!("usr/bin/{name}"), "a program");
+    let m = Mirrored::with([package("one"), package("two")]);
+    let recipe = |packages: &str, upper: &str| {
+        m.recipe(&format!(
+            "[images.lower]\nfrom = \"{}/library/base:1\"\n[[images.lower.layers]]\nfiles = {{ \"/own/f\" = \"x\", \"/mnt/new\" = \"x\" }}\n\
+             [[images.lower.layers]]\nname = \"packages\"\ndebian = [{packages}]\n{upper}",
+            registry.name()
+        ));
+    };
+    let upper = "[images.upper]\nfrom = \"lower\"\n[[images.upper.layers]]\nfiles = { \"/mnt/link7/x\" = \"x\", \"/own/g\" = \"x\" }\n";
+    recipe("\"one\"", "");
+    m.lock(&[]);
+    recipe("\"one\", \"two\"", upper);
+    let build = |cache: &str, more: &[&str]| {
+        let output = format!("oci:out-{cache}");
+        let arguments = [&["build", "--cache-dir", cache, "-o", &output], more].concat();
+        m.run(&arguments).ok()
+    };
+    let first = build("cache-1", &[]);
+    let told = first.told();
+    assert!(!told.contains("lower: the base is read") && told.contains("upper: the base is read"), "{told}");
+    let learned = m.locked();
+    let again = build("cache-2", &["--locked"]);
+    std::fs::remove_file(m.project.path("lapstrake.lock")).unwrap();
+    // The lock knew nothing that is not so.
+    let truth = build("cache-3", &[]);
+    assert_eq!((first.digests(), again.digests()), (truth.digests(), truth.digests()), "{learned}");
+    let upper = m.project.layout("out-cache-1").image("upper");
+    assert!(upper.top().contains("f 0644 0:0 srv/x 1"), "{}", upper.top());
+}

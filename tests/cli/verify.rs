@@ -1,5 +1,6 @@
 //! `verify`: what was pushed is what the recipe makes, or it is said what is not.
 
+use lapstrake::oci::Digest;
 use serde_json::Value;
 
 use super::deb::Deb;
@@ -245,4 +246,56 @@ fn another_blob_under_the_same_config_is_found_out() {
         let told = project.run(arguments).fails(1);
         assert!(told.contains("3 layers") && told.contains("diff IDs of 2"), "{told}");
     }
+}
+
+/// Would fail if what the cache remembers of a layer were believed: whoever wrote it there could say anything.
+#[test]
+fn what_is_remembered_of_a_layer_is_not_believed() {
+    let registry = FakeRegistry::plain();
+    let project = project(&registry);
+    project.run(&["build"]).ok();
+    project.write("ctx/app/main.py", "evil");
+    project.run(&["build", "-o", "oci:evil"]).ok();
+    project.write("ctx/app/main.py", "main");
+    let run = project.run(&["diff", "oci:evil", "oci:lapstrake-out", "--json"]).code(6);
+    let told: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    let layers = told["platforms"][0]["layers"].as_array().expect("layers");
+    let changed = layers.iter().find(|layer| layer["status"] == "changed").expect("a layer that changed");
+    let record = |side: &str| {
+        let raw = |key: &str| {
+            let digest: Digest = changed[side][key].as_str().and_then(|text| text.parse().ok()).expect("a digest");
+            digest.raw().to_vec()
+        };
+        let name = Digest::of(&[raw("digest"), raw("diff_id")].concat()).hex();
+        project.path("home/.cache/lapstrake").join("contents-v1").join(name)
+    };
+    // The layer with other files is remembered as the one that the recipe makes.
+    let honest = std::fs::read(record("second")).expect("what is remembered");
+    assert_ne!(std::fs::read(record("first")).expect("what is remembered"), honest);
+    std::fs::write(record("first"), honest).expect("writing");
+    let told = project.run(&["diff", "oci:evil", "oci:lapstrake-out"]).code(6).stdout();
+    assert!(!told.contains("main.py"), "the cache is believed here: {told}");
+    let told = project.run(&["verify", "--against", "oci:evil"]).code(6).told();
+    assert!(told.contains("/app/main.py differs: contents"), "{told}");
+}
+
+/// Would fail if files of a place on this machine were taken for what their names say.
+#[test]
+fn a_layout_with_other_bytes_under_the_same_digests_is_not_the_same() {
+    let registry = FakeRegistry::plain();
+    let project = project(&registry);
+    project.run(&["build"]).ok();
+    project.run(&["verify", "--against", "oci:lapstrake-out"]).ok();
+    project.run(&["copy", "oci:lapstrake-out", "oci:copy"]).ok();
+    let run = project.run(&["inspect", "oci:copy", "--json"]).ok();
+    let told: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    let digest = told[0]["images"][0]["layers"][1]["digest"].as_str().expect("a digest").to_owned();
+    let file = project.path("copy/blobs/sha256").join(digest.trim_start_matches("sha256:"));
+    let mut bytes = std::fs::read(&file).expect("the blob");
+    *bytes.last_mut().expect("bytes") ^= 1;
+    std::fs::remove_file(&file).expect("removing");
+    std::fs::write(&file, bytes).expect("writing");
+    let told = project.run(&["verify", "--against", "oci:copy"]).fails(1);
+    assert!(told.contains("reading layer"), "{told}");
+    assert!(!told.contains("the same"), "{told}");
 }

@@ -14,6 +14,7 @@ use lapstrake::shown::with_causes;
 use lapstrake::store::BlobStore;
 use lapstrake::tree::{Located, Node, NodeKind, TreePath};
 use lapstrake::validate;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::args::{Global, InspectArgs};
@@ -21,9 +22,9 @@ use super::comparison::{entry_json, unread};
 use super::environment::{LazyRegistries, open_source, open_store};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::meant;
-use super::print;
 use super::progress::Progress;
 use super::transfer::{code_of, pick};
+use super::{print_json, print_with};
 
 /// As many of the largest files are named.
 const LARGEST: usize = 10;
@@ -49,8 +50,8 @@ pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
         all.push(looking.artifact(artifact)?);
     }
     match args.json {
-        true => print(&format!("{}\n", serde_json::to_string_pretty(&all).or_fail(Code::Failed)?))?,
-        false => print(&text::text(&all, args.packages))?,
+        true => print_json(&all)?,
+        false => print_with(|out| text::write(&all, args.packages, out))?,
     }
     if args.validate {
         let findings = validate::artifacts(&artifacts);
@@ -77,19 +78,75 @@ struct Looking<'a> {
     reporter: &'a Reporter,
 }
 
+/// What is said of an artifact.
+struct Told {
+    /// All but its images.
+    rest: Value,
+    images: Vec<ToldImage>,
+}
+
+impl Serialize for Told {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        with_key(&self.rest, Some(("images", &self.images)), serializer)
+    }
+}
+
+/// What is said of an image.
+struct ToldImage {
+    /// All but its files.
+    rest: Value,
+    /// What it holds, where its files are asked for: there may be very many, and each is put into words when it is written.
+    contents: Option<ImageContents>,
+}
+
+impl Serialize for ToldImage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let files = self.contents.as_ref().map(Files);
+        with_key(&self.rest, files.as_ref().map(|files| ("files", files)), serializer)
+    }
+}
+
+struct Files<'a>(&'a ImageContents);
+
+impl Serialize for Files<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.rootfs().iter().map(|(path, node)| file_json(self.0, path, node)))
+    }
+}
+
+/// An object with one key more, in the order of all objects: that of the keys.
+fn with_key<S: Serializer>(
+    object: &Value,
+    more: Option<(&str, &impl Serialize)>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    let mut more = more;
+    for (key, value) in object.as_object().into_iter().flatten() {
+        if let Some((key, value)) = more.take_if(|(more, _)| *more < key.as_str()) {
+            map.serialize_entry(key, value)?;
+        }
+        map.serialize_entry(key, value)?;
+    }
+    if let Some((key, value)) = more {
+        map.serialize_entry(key, value)?;
+    }
+    map.end()
+}
+
 impl Looking<'_> {
-    fn artifact(&self, artifact: &Artifact) -> Outcome<Value> {
+    fn artifact(&self, artifact: &Artifact) -> Outcome<Told> {
         let images = artifact.images().into_iter().filter_map(|image| self.image(artifact, image).transpose());
-        Ok(json!({
+        let rest = json!({
             "name": artifact.shown(),
             "names": artifact.all_names(),
             "digest": artifact.digest(),
             "media_type": artifact.root().media_type,
-            "images": images.collect::<Outcome<Vec<Value>>>()?,
-        }))
+        });
+        Ok(Told { rest, images: images.collect::<Outcome<_>>()? })
     }
 
-    fn image(&self, artifact: &Artifact, image: &Image) -> Outcome<Option<Value>> {
+    fn image(&self, artifact: &Artifact, image: &Image) -> Outcome<Option<ToldImage>> {
         let (Some(side), Some(config)) = (Side::of(image, artifact.source().clone()), &image.config) else {
             return Ok(None);
         };
@@ -110,7 +167,8 @@ impl Looking<'_> {
             "users": null,
             "largest": null,
         });
-        if let Some(contents) = self.contents(&side)? {
+        let mut contents = self.contents(&side)?;
+        if let Some(contents) = &contents {
             let packages = contents.packages(self.store).map_err(|error| unread(error, [self.place]))?;
             described["packages"] = packages
                 .iter()
@@ -126,13 +184,12 @@ impl Looking<'_> {
                     })
                 })
                 .collect();
-            described["largest"] = largest(&contents);
-            if self.args.files {
-                let file = |(path, node): (&TreePath, &Node)| file_json(&contents, path, node);
-                described["files"] = contents.rootfs().iter().map(file).collect();
-            }
+            described["largest"] = largest(contents);
         }
-        Ok(Some(described))
+        if !self.args.files {
+            contents = None;
+        }
+        Ok(Some(ToldImage { rest: described, contents }))
     }
 
     /// What the layers hold. Those of a registry are fetched only where somebody asks for what is in them.

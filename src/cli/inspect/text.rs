@@ -1,18 +1,22 @@
 //! What is in an image, for people: the same as for machines, without braces.
 
+use std::io::{self, Write};
+
 use lapstrake::shown::bare;
 use serde_json::Value;
 
+use super::{Told, ToldImage, file_json};
+
 /// All of it; every package by name where `packages`.
-pub(super) fn text(all: &[Value], packages: bool) -> String {
-    let mut out = String::new();
+pub(super) fn write(all: &[Told], packages: bool, to: &mut dyn Write) -> io::Result<()> {
     let each = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    for artifact in all {
+    for Told { rest: artifact, images } in all {
+        let mut out = String::new();
         out.push_str(&format!("{}\n  digest    {}\n", word(&artifact["name"]), word(&artifact["digest"])));
         for name in each(&artifact["names"]).iter().skip(1) {
             out.push_str(&format!("  also      {}\n", word(name)));
         }
-        for image in each(&artifact["images"]) {
+        for ToldImage { rest: image, contents } in images {
             let config = &image["config"];
             out.push_str(&format!("  platform  {}\n", word(&image["platform"])));
             if image["digest"] != artifact["digest"] {
@@ -60,15 +64,19 @@ pub(super) fn text(all: &[Value], packages: bool) -> String {
             }
             packages_text(&each(&image["packages"]), packages, &mut out);
             users_text(&each(&image["users"]), &mut out);
-            if image["files"].is_null() {
-                largest_text(&each(&image["largest"]), &mut out);
-            }
-            for file in each(&image["files"]) {
-                out.push_str(&file_line(&file));
+            match contents {
+                None => largest_text(&each(&image["largest"]), &mut out),
+                Some(contents) => {
+                    to.write_all(std::mem::take(&mut out).as_bytes())?;
+                    for (path, node) in contents.rootfs().iter() {
+                        to.write_all(file_line(&file_json(contents, path, node)).as_bytes())?;
+                    }
+                }
             }
         }
+        to.write_all(out.as_bytes())?;
     }
-    out
+    Ok(())
 }
 
 fn word(value: &Value) -> String {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use lapstrake::code::advice;
 use lapstrake::oci::Digest;
 use lapstrake::report::{Balance, Tally, TaskId};
+use lapstrake::shown::in_json;
 use serde_json::{Map, Value, json};
 
 use super::super::exit::Failure;
@@ -39,7 +40,7 @@ fn write(event: &str, seconds: f64, fields: Map<String, Value>) {
     let mut object = object([("event", event.into()), ("seconds", seconds.into())]);
     object.extend(fields);
     // Whole, so that the lines of several threads do not mix; a closed standard error is no reason to stop.
-    let _ = std::io::stderr().write_all(format!("{}\n", Value::Object(object)).as_bytes());
+    let _ = std::io::stderr().write_all(format!("{}\n", in_json(&Value::Object(object).to_string())).as_bytes());
 }
 
 /// An object of these fields.

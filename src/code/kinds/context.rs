@@ -134,7 +134,7 @@ impl Coded for ReadError {
     fn code(&self) -> ErrorCode {
         match self {
             ReadError::Io(error) => io_or(error, ErrorCode::Archive),
-            ReadError::TooMany => ErrorCode::TooMuch,
+            ReadError::TooMany(_) | ReadError::Names => ErrorCode::TooMuch,
             ReadError::Cut(_)
             | ReadError::Trailing(_)
             | ReadError::Header { .. }

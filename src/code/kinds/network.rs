@@ -11,7 +11,7 @@ impl Coded for NetError {
             NetError::Name { .. } => ErrorCode::NoAddress,
             NetError::Connect(_) | NetError::Closed(_) => ErrorCode::NoConnection,
             NetError::Tls(_) => ErrorCode::Tls,
-            NetError::Stalled { .. } | NetError::Broken(_) => ErrorCode::Broken,
+            NetError::Stalled { .. } | NetError::TooSlow { .. } | NetError::Broken(_) => ErrorCode::Broken,
             NetError::Malformed(_) | NetError::TooLong { .. } => ErrorCode::Nonsense,
             NetError::Redirect { .. } => ErrorCode::Redirect,
             NetError::NoRoots { .. } => ErrorCode::NoRoots,

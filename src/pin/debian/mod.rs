@@ -57,6 +57,8 @@ pub struct Means<'a> {
     pub tmp: &'a Path,
     /// How many threads may work.
     pub jobs: usize,
+    /// How much each package may hold.
+    pub limits: crate::limits::Limits,
     /// Hears what happens.
     pub reporter: &'a Reporter,
 }
@@ -273,7 +275,7 @@ fn allocate(
         let wrong = |source| PinError::Deb { package: format!("{} {}", deb.name, deb.version), source };
         let reader = content.open().map_err(|error| wrong(std::io::Error::from(error).into()))?;
         let label = format!("package {} {}", deb.name, deb.version);
-        let mut whole = Deb::read(reader, &spool, &label, Limits::default()).map_err(wrong)?;
+        let mut whole = Deb::read(reader, &spool, &label, Limits::of(means.limits)).map_err(wrong)?;
         whole.members.retain(|member| telling(member.path.as_bytes()));
         *deb = whole;
     }

@@ -231,6 +231,7 @@ impl Written {
             now: now(),
             tmp: self.context.path(),
             jobs: 2,
+            limits: Default::default(),
             reporter: &reporter,
         };
         let platform = Platform::linux("amd64");

@@ -136,7 +136,7 @@ impl Resolving<'_> {
     fn local(&self) -> Result<Vec<WheelPin>, Error> {
         let mut pins = Vec::new();
         for wheel in self.inputs.wheels.iter() {
-            let metadata = read_metadata(&wheel.name, &wheel.content, Limits::default())?;
+            let metadata = read_metadata(&wheel.name, &wheel.content, Limits::of(self.ask.limits))?;
             check_python(&wheel.name.to_string(), metadata.requires_python.as_deref(), &self.inputs.target)?;
             pins.push(pin_of(wheel, true));
         }
@@ -148,7 +148,7 @@ impl Resolving<'_> {
         let environment = crate::python::Environment::new(&self.inputs.target)?;
         let has = |name: &PackageName| self.inputs.wheels.iter().any(|wheel| wheel.name.name() == name);
         for wheel in self.inputs.wheels.iter() {
-            let metadata = read_metadata(&wheel.name, &wheel.content, Limits::default())?;
+            let metadata = read_metadata(&wheel.name, &wheel.content, Limits::of(self.ask.limits))?;
             let missing: BTreeSet<String> = metadata
                 .requires
                 .iter()

@@ -270,6 +270,7 @@ impl Bench {
             interpreter: self.interpreter.as_ref(),
             libc: None,
             environment: &self.environment,
+            limits: Default::default(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The directory of an archive, and the records at its end.
 
 use super::raw::{exact, exact_into, u16_at, u32_at, u64_at};
-use super::{MAX_MEMBERS, Member, Method, ZipError, structure};
+use super::{Member, Method, ZipError, structure};
 use crate::content::ContentAt;
+use crate::limits::Most;
 use crate::shown::Shown;
 
 /// The most bytes that the directory of an archive may have.
@@ -20,7 +21,7 @@ pub(super) struct End {
     pub(super) directory: u64,
 }
 
-pub(super) fn find_end(content: &ContentAt) -> Result<End, ZipError> {
+pub(super) fn find_end(content: &ContentAt, most: Most) -> Result<End, ZipError> {
     let length = content.len();
     if length < 22 {
         return Err(structure("it is too short to be one"));
@@ -64,20 +65,21 @@ pub(super) fn find_end(content: &ContentAt) -> Result<End, ZipError> {
             {
                 return Err(structure("its two end records disagree"));
             }
-            check_directory_place(&end.0, end.1)?;
+            check_directory_place(&end.0, end.1, most)?;
             return Ok(end.0);
         }
     };
-    check_directory_place(&end, offset)?;
+    check_directory_place(&end, offset, most)?;
     Ok(end)
 }
 
-pub(super) fn check_directory_place(end: &End, next: u64) -> Result<(), ZipError> {
+pub(super) fn check_directory_place(end: &End, next: u64, most: Most) -> Result<(), ZipError> {
     if end.directory.checked_add(end.size) != Some(next) {
         return Err(structure("its directory does not lie right before its end record"));
     }
-    if end.count > MAX_MEMBERS {
-        return Err(structure(format!("it has {} members, and the limit is {MAX_MEMBERS}", end.count)));
+    if end.count > most.count() {
+        let (limit, advice) = (most.count(), most.advice());
+        return Err(structure(format!("it has {} members, and the limit is {limit}{advice}", end.count)));
     }
     if end.size > MAX_DIRECTORY || end.count.saturating_mul(46) > end.size {
         return Err(structure("its directory cannot have the size that it says"));

@@ -55,13 +55,14 @@ pub(super) fn check_sizes(members: &[Member], archive: u64, limits: Limits) -> R
         }
         total = total.saturating_add(member.size);
     }
-    if total > limits.bytes {
-        return Err(structure(format!("its members have {total} bytes together, and the limit is {}", limits.bytes)));
+    if total > limits.bytes.count() {
+        let (limit, advice) = (limits.bytes.count(), limits.bytes.advice());
+        return Err(structure(format!("its members have {total} bytes together, and the limit is {limit}{advice}")));
     }
-    if total > RATIO_FROM && total / limits.ratio.max(1) > archive {
+    if total > RATIO_FROM && total / limits.ratio.count().max(1) > archive {
+        let (ratio, advice) = (limits.ratio.count(), limits.ratio.advice());
         return Err(structure(format!(
-            "its members have {total} bytes together, more than {} times its own {archive}",
-            limits.ratio
+            "its members have {total} bytes together, more than {ratio} times its own {archive}{advice}"
         )));
     }
     Ok(())

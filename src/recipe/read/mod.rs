@@ -14,6 +14,7 @@ use super::path::FromText;
 use super::problems::{Fault, Problems, shown};
 use super::user::User;
 use super::{At, Span, value, vocabulary};
+use crate::limits::Limits;
 use crate::tree::TreePath;
 
 /// A table and the words it may hold. Only declared keys can be asked for.
@@ -72,6 +73,18 @@ pub(super) struct Reader<'p> {
 }
 
 impl Reader<'_> {
+    /// `[limits]`.
+    pub(super) fn limits(&mut self, recipe: &Fields<'_>) -> Limits {
+        let mut limits = Limits { has_recipe: true, ..Limits::default() };
+        if let Some(fields) = recipe.table("limits", &vocabulary::LIMITS) {
+            let number = |key| fields.get(key).and_then(Node::integer).and_then(|number| u64::try_from(number).ok());
+            limits.entries = number("entries");
+            limits.ratio = number("ratio");
+            limits.unpacked = self.read(fields.text("unpacked"), value::size).map(|size| size.value);
+        }
+        limits
+    }
+
     /// A string that is read by some rule.
     fn read<T>(&mut self, text: Option<At<String>>, rule: impl FnOnce(&str) -> Result<T, Fault>) -> Option<At<T>> {
         let text = text?;
@@ -262,6 +275,7 @@ mod tests {
                 "env-value" => EnvTemplate::parse(text).map(|_| ()),
                 "signal" => value::signal(text).map(|_| ()),
                 "duration" => value::duration(text).map(|_| ()),
+                "size" => value::size(text).map(|_| ()),
                 "port" => value::ports(text).map(|_| ()),
                 "created" => value::date(text).map(|_| ()),
                 "sha256" => value::sha256(text).map(|_| ()),

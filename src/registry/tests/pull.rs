@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::fake::{FakeRegistry, Fault, OCI_INDEX, OCI_MANIFEST, Setup, on};
 use super::support::*;
+use crate::net::{Least, NetworkOptions, Patience};
 use crate::oci::{Descriptor, Digest, MediaType};
 use crate::registry::{RefusalKind, RegistryError};
 
@@ -90,6 +91,36 @@ fn a_lie_about_a_digest_is_no_answer_to_a_head() {
     let bench = Bench::new(&[&fake]);
     let error = bench.registries.resolve(&reference(&fake, &format!("a@{digest}"))).unwrap_err();
     assert!(whole(&error).contains("makes no sense"), "{}", whole(&error));
+}
+
+/// Fails where a server that says a byte now and then is waited for until all of it has come.
+#[test]
+fn a_body_that_trickles_is_given_up_and_gone_on_with() {
+    let blob = bytes(4, 60_000);
+    let least = Least { bytes: 10_000, within: Duration::from_millis(300) };
+    let patience = Patience { idle: Duration::from_secs(20), least, ..quick().patience };
+    for (times, wanted) in [(1, None), (usize::MAX, Some("bytes came within 1 s"))] {
+        let fake = FakeRegistry::plain();
+        fake.put_blob("a", &blob);
+        // All of it would take a quarter of an hour.
+        fake.fault(on("GET", "blobs").times(times), Fault::Trickle(2, Duration::from_millis(30)));
+        let network = NetworkOptions { patience: patience.clone(), ..quick() };
+        let bench = Bench::with(&network, plain(&[&fake]));
+        let begun = std::time::Instant::now();
+        let result = bench.registries.fetch_blob(&reference(&fake, "a"), &layer(&blob), &bench.store);
+        match wanted {
+            None => {
+                result.unwrap_or_else(|error| panic!("{}", whole(&error)));
+                assert_eq!(bench.store.content(&layer(&blob)).unwrap().read_all(1 << 20).unwrap(), blob);
+            }
+            Some(wanted) => {
+                let error = whole(&result.unwrap_err());
+                assert!(error.contains(wanted) && error.contains("tried"), "{error}");
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        bench.clean();
+    }
 }
 
 /// Every fault of a blob's download, how often it happens, and what comes of it.

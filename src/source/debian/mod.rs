@@ -59,6 +59,8 @@ pub struct Means<'a> {
     pub tmp: &'a Path,
     /// How many threads may work.
     pub jobs: usize,
+    /// How much each package may hold.
+    pub limits: crate::limits::Limits,
     /// Hears what happens.
     pub reporter: &'a Reporter,
 }
@@ -266,7 +268,7 @@ fn read_one(
         None => spool.insert(Arc::new(tempfile::tempfile_in(means.tmp).map_err(LayerError::Spool)?)),
     };
     let reader = content.open().map_err(|error| wrong(std::io::Error::from(error).into()))?;
-    let deb = match Deb::read(reader, spool, &format!("package {package}"), Limits::default()) {
+    let deb = match Deb::read(reader, spool, &format!("package {package}"), Limits::of(means.limits)) {
         Ok(deb) => deb,
         Err(error) => {
             // Where the bytes are not those that are pinned, that is what is wrong: they can be had anew.

@@ -70,7 +70,8 @@ fn made(
     let reporter = Reporter::silent();
     let options =
         Options { slim: layer.source.slim, exclude, settings: &layer.settings, context: layer.context.path() };
-    let means = Means { supply: fake, tmp: layer.context.path(), jobs, reporter: &reporter };
+    let means =
+        Means { supply: fake, tmp: layer.context.path(), jobs, limits: Default::default(), reporter: &reporter };
     let below = Below { rootfs, read: &no_base };
     packages(pins, &options, &below, &Platform::linux("amd64"), &means)
 }

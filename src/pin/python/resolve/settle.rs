@@ -70,7 +70,7 @@ impl Resolving<'_> {
                 Some(size) => size,
                 None => {
                     let content = fetched(&own_url(&self.inputs.what, &url))?;
-                    let metadata = read_metadata(&found.wheel, &content, Limits::default())?;
+                    let metadata = read_metadata(&found.wheel, &content, Limits::of(self.ask.limits))?;
                     check_python(&name, metadata.requires_python.as_deref(), &self.inputs.target)?;
                     content.len()
                 }

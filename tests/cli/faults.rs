@@ -29,6 +29,30 @@ fn what_fails_or_is_killed_leaves_nothing_wrong_behind() {
     assert_eq!(out.lines().filter(|line| line.ends_with(": 0 wrong")).count(), 6, "{out}{err}");
 }
 
+/// Would fail if what cannot be read were left out without a word. Root reads everything, so it is root without that power.
+#[test]
+fn directories_that_cannot_be_read_are_errors() {
+    let project =
+        Project::new("[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\ncopy = [\"a\"]\nto = \"/srv\"\n");
+    project.write("ctx/a/locked/f", "f").write("ctx/a/x", "x");
+    let powers = "-dac_override,-dac_read_search";
+    let build = || {
+        let arguments = ["--bounding-set", powers, "--inh-caps", powers, BINARY, "build", "-o", "oci:out"];
+        project.end(project.wrapped("setpriv", &arguments, &[]))
+    };
+    for (mode, what) in [(0o000, "opening the directory"), (0o444, "looking at")] {
+        project.chmod("ctx/a/locked", mode);
+        let told = build().fails(3);
+        assert!(told.contains(what) && told.contains("a/locked") && told.contains("ermission denied"), "{told}");
+    }
+    project.chmod("ctx/a/locked", 0o000);
+    project.write("ctx/.dockerignore", "a/locked\n!a/locked/f\n");
+    build().ok();
+    let image = project.layout("out").image("app");
+    assert!(image.top().contains("srv/a/x") && !image.top().contains("locked"), "{}", image.top());
+    project.chmod("ctx/a/locked", 0o755);
+}
+
 #[test]
 fn output_that_is_closed_full_or_not_read_is_an_error() {
     let project = project();

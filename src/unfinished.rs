@@ -15,6 +15,9 @@ use tempfile::NamedTempFile;
 /// What the names of unfinished files have in them, before some random letters.
 pub(crate) const MARK: &str = ".lapstrake-";
 
+/// So many do not begin at once, one after the other, between two steps of one.
+const TRIES: u32 = 100;
+
 /// The directory that a file is in.
 pub fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -37,13 +40,21 @@ pub fn begin(target: &Path, mode: u32) -> io::Result<NamedTempFile> {
     prefix.push(name);
     prefix.push(MARK);
     collect(directory, prefix.as_bytes());
-    let file = tempfile::Builder::new()
-        .prefix(&prefix)
-        .permissions(fs::Permissions::from_mode(mode))
-        .tempfile_in(directory)?;
-    // A file system without locks has nobody to tell.
-    let _ = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
-    Ok(file)
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .permissions(fs::Permissions::from_mode(mode))
+            .tempfile_in(directory)?;
+        // A file system without locks has nobody to tell.
+        let locked = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
+        // Somebody who began just then may have taken it for one that nobody holds, before it was locked.
+        let is_taken = locked == Err(rustix::io::Errno::WOULDBLOCK) || file.as_file().metadata()?.nlink() == 0;
+        if !is_taken || left == 0 {
+            return Ok(file);
+        }
+    }
 }
 
 /// Gives a file its name when it is on the disk, and sees to it that the name is, too.
@@ -137,6 +148,23 @@ mod tests {
         drop(first);
         finish(second, &target).unwrap();
         assert_eq!(names(directory.path()), [".y.lapstrake-1", "x", "x.lapstrake-"]);
+    }
+
+    /// Fails where one takes away what another has just begun.
+    #[test]
+    fn many_may_begin_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("x");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        begin(&target, 0o644).unwrap().persist(&target).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(names(directory.path()), ["x"]);
     }
 
     #[test]

@@ -41,7 +41,10 @@ const MAX_TEXT: u64 = 64 << 10;
 const MAX_LINES: usize = 2000;
 
 /// The most that lines written as one may come to, in bytes.
-const MAX_PACKED: u64 = 16 << 20;
+const MAX_PACKED: u64 = 8 << 20;
+
+/// The most lines that are read.
+const MAX_READ: usize = 100_000;
 
 /// Files whose contents are told by their digest.
 const DIGESTS: [&str; 1] = ["var/lib/dpkg/status"];
@@ -120,12 +123,24 @@ impl Knowledge {
             text || kept.contains_key(path)
         };
         let unkept = known.contents().iter().filter(|(path, content)| !content.is_empty() && !is_kept(path));
-        let unkept = unkept.map(|(path, _)| (path.clone(), kept_files::why_not(path, &known)));
+        // As with contents: what not everybody may read is no part of a lock.
+        let is_public = |path: &TreePath| known.nodes().get(path).is_some_and(|node| node.mode & 0o004 != 0);
+        let (heads, hidden): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            known.heads().clone().into_iter().partition(|(path, _)| is_public(path));
+        let unkept = unkept.map(|(path, _)| path).chain(hidden.keys());
+        let unkept = unkept.map(|path| (path.clone(), kept_files::why_not(path, &known)));
         let all: BTreeMap<TreePath, &'static str> =
             known.unsaid().iter().map(|(path, why)| (path.clone(), *why)).chain(unkept).collect();
         let unsaid = all.into_iter().map(|(path, why)| Unsaid { path, why }).collect();
-        let known = known.with_contents(kept).with_unsaid(BTreeMap::new());
-        Knowledge { layers: Some(of), known, digests, unsaid }
+        let known = known.with_contents(kept).with_heads(heads).with_unsaid(BTreeMap::new());
+        let found = Knowledge { layers: Some(of), known, digests, unsaid };
+        match found.plain_lines().len() > MAX_READ {
+            true => {
+                let unsaid = vec![Unsaid { path: TreePath::root(), why: "is more than a lock should hold" }];
+                Knowledge { layers: Some(of), unsaid, ..Knowledge::default() }
+            }
+            false => found,
+        }
     }
 
     /// Whether it is about these layers. Knowledge of others says nothing about them.
@@ -226,10 +241,17 @@ impl Knowledge {
         };
         if let Some(packed) = &packed {
             lines.truncate(1);
-            lines.extend(packed.split('\n'));
+            lines.extend(packed.split('\n').take(MAX_READ + 1));
         }
         let wrong =
             |line: &str, why: &str| KnowledgeError::Line { line: Shown::new(line.as_bytes()), why: why.to_owned() };
+        // Few lines stand as they are: nothing hides from a review.
+        if packed.is_some() && lines.len() <= MAX_LINES {
+            return Err(wrong("zstd:…", "is not as it was written"));
+        }
+        if lines.len() > MAX_READ {
+            return Err(wrong("zstd:…", "has more lines than are written"));
+        }
         let mut reading = Reading::default();
         for line in &lines {
             reading.line(line).ok_or_else(|| wrong(line, "says nothing that can be understood"))?;
@@ -630,6 +652,7 @@ mod tests {
             (b"opt/x/liba.so.1", 0o644, file()),
             (b"opt/y/liba.so.1", 0o777, NodeKind::Symlink((*b"../x/liba.so.1").into())),
             (b"opt/z/liba.so.1/x", 0o644, file()),
+            (b"root/libsecret.so", 0o600, file()),
         ]);
         let head = |soname: Option<&[u8]>| Head {
             wide: soname.is_some(),
@@ -649,10 +672,15 @@ mod tests {
         }
         assert_eq!(base.first_named(b"liba.so.1"), Some(path("lib/liba.so.1")));
         assert_eq!(base.first_named(b"libnone.so"), None);
+        assert!(base.file(&path("root/libsecret.so")).unwrap().is_some());
+        base.was_head_read(&path("root/libsecret.so"), Some(&head(Some(b"secret"))));
         base.put(path("own"), Node { kind: file(), mode: 0o644, owner: Owner::ROOT });
         base.was_head_read(&path("own"), None);
         let learned = learned(&base);
-        assert_eq!(learned.unsaid(), []);
+        assert_eq!(
+            learned.unsaid().iter().map(|unsaid| &unsaid.path).collect::<Vec<_>>(),
+            [&path("root/libsecret.so")]
+        );
         assert_eq!(learned.lines().iter().filter(|line| line.starts_with("elf ")).count(), 3);
         let mut part = Rootfs::partial(learned.known().clone(), Misses::default());
         for (at, head) in heads {

@@ -7,6 +7,7 @@ use super::layer_tree::{self, LayerTree, Making};
 use super::outside::Opened;
 use super::plan::{Packages, Planned};
 use super::settings::{self, Resolved};
+use super::starts;
 use super::{BuildError, Builder, Finished, Made, OpenBase, Purpose, Run, View};
 use crate::base::{Knowledge, StackLayer};
 use crate::image::{self, Image, ImageLayer};
@@ -193,15 +194,13 @@ impl<'a> Growing<'a> {
         let traits = first.layer.traits;
         self.heed(traits, Some(planned));
         let count = found.len();
-        for (number, found) in found.iter().enumerate() {
-            let Found { layer, .. } = found;
+        for (number, Found { layer, .. }) in found.iter().enumerate() {
             let of = |text: &str| part_of(text, number, count);
             self.layers.push(ImageLayer {
                 descriptor: layer.descriptor.clone(),
                 diff_id: layer.diff_id,
                 created_by: of(created_by),
             });
-            self.tell_of(found);
             self.made.push((of(title), layer.clone()));
             self.open.chain = self.open.chain.map(|below| below.then(layer.key));
         }
@@ -213,13 +212,6 @@ impl<'a> Growing<'a> {
         self.run.reuse != Reuse::Never && self.run.purpose != Purpose::Lock
     }
 
-    /// Tells of a layer that is in the store.
-    fn tell_of(&self, found: &Found) {
-        if found.bytes.held_by(&found.layer.descriptor).is_none() {
-            self.builder.ready.layer(&self.image.name.to_string(), &found.layer.descriptor);
-        }
-    }
-
     /// Notes a layer that is on top of the view already.
     pub(super) fn push_image_layer(&mut self, layer: ImageLayer, title: String, made: Layer) {
         self.layers.push(layer);
@@ -228,6 +220,9 @@ impl<'a> Growing<'a> {
 
     /// What the lock knows of a layer of Debian packages and of all below it, and of their Python. It stays in the lock.
     pub(super) fn pinned_view(&self, title: &str, chain: Chain) -> Option<(Knowledge, String)> {
+        if self.builder.reads_bases {
+            return None;
+        }
         self.run.pins.view(&format!("{}/{title}", self.image.name), &self.platform.to_string(), chain.digest())
     }
 
@@ -320,7 +315,9 @@ impl<'a> Growing<'a> {
             self.run.notes.borrow_mut().planned.push(layer.clone());
         }
         let found = Found { layer: layer.clone(), bytes };
-        self.tell_of(&found);
+        if !layer.reused {
+            self.builder.ready.layer(&self.image.name.to_string(), &layer.descriptor);
+        }
         self.open.chain = self.open.chain.map(|below| below.then(layer.key));
         self.open.stack.push(found.stacked(), tree);
         self.layers.push(ImageLayer { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id, created_by });
@@ -401,6 +398,14 @@ impl<'a> Growing<'a> {
             && self.run.purpose == Purpose::Images
         {
             builder.reporter.warn(warning);
+        }
+        if self.run.purpose == Purpose::Images && self.run.wanted.contains(&image.name) {
+            // Where too little is known of a base, nothing is said, and nothing read.
+            let view = self.open.stack.with_own_misses();
+            let missing = starts::missing(&assembled.config.config, view.rootfs());
+            for what in missing.iter().filter(|_| view.missed().is_none()) {
+                builder.reporter.warn(format!("{} for {platform}: {what}", image.name));
+            }
         }
         let balance = self.balance(&assembled);
         let name = image.called.as_ref().map(ToString::to_string);

@@ -31,6 +31,7 @@ mod python;
 mod run;
 mod schedule;
 mod settings;
+mod starts;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +95,8 @@ pub struct Builder<'a> {
     pub verify: bool,
     /// Layers that were pushed, to be taken as they are.
     pub elsewhere: &'a dyn Elsewhere,
+    /// Whether bases are read, whatever the lock knows of them: a lock is what somebody wrote.
+    pub reads_bases: bool,
     /// Who hears of layers while the rest is still built.
     pub ready: &'a dyn Ready,
     /// The date of the images, seconds since 1970, before anything else that says one.

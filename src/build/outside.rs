@@ -142,7 +142,7 @@ impl Builder<'_> {
             None => Knowledge::default(),
         };
         // What is learned while locking anew replaces what was known.
-        let unread = !knowledge.is_empty() && run.purpose == Purpose::Images;
+        let unread = !knowledge.is_empty() && run.purpose == Purpose::Images && !self.reads_bases;
         let (pick, limits) = (outside.pick.as_ref(), self.recipe.limits);
         let open = match unread {
             true => OpenBase::known(outside.source, pick, platform, reference, limits, &knowledge),

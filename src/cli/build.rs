@@ -101,6 +101,9 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
         names,
         ..workshop.builder(&recipe, &outside, before.as_ref().unwrap_or(&nothing))
     };
+    // What is told of a build is no part of the next.
+    let told = [&args.metadata_file, &args.iidfile, &args.digest_file, &args.image_refs];
+    builder.left_out.extend(told.into_iter().flatten().cloned());
     builder.forbidden.extend(outputs.iter().filter_map(|output| match output {
         Place::Layout { directory, .. } => Some(directory.clone()),
         Place::Archive { file: FilePlace::Path(path), .. } => Some(path.clone()),
@@ -128,25 +131,26 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
         lock::keep(&path, before.as_ref(), &lock, reporter)
     };
     let done =
-        build_and_put(&builder, &wanted, &outputs, registries, &kept, &pushed_layers).map_err(|failure| match before {
-            // What pins nothing needs no lock.
-            None if args.locked && failure.code == Code::Lock => {
-                failure.hint(format!("{} is not there: make it with `lapstrake lock`, and commit it", path.display()))
+        build_and_put(&builder, progress, &wanted, &outputs, registries, &kept, &pushed_layers).map_err(|failure| {
+            match before {
+                // What pins nothing needs no lock.
+                None if args.locked && failure.code == Code::Lock => failure
+                    .hint(format!("{} is not there: make it with `lapstrake lock`, and commit it", path.display())),
+                _ => failure,
             }
-            _ => failure,
         });
     let (built, pushed) = match done {
         Err(failure) => match damaged(&*failure.error) {
             // What is damaged in the cache is dropped and made again, once.
             Some(digest) if store.forget(&digest) => {
                 reporter.warn(format!("the blob {digest} in the cache was damaged: it is dropped and made again"));
-                build_and_put(&builder, &wanted, &outputs, registries, &kept, &pushed_layers)?
+                build_and_put(&builder, progress, &wanted, &outputs, registries, &kept, &pushed_layers)?
             }
             // What somebody pushed is gone, or was never there: then it is made here.
             _ if is_gone(&*failure.error, &pushed_layers) => {
                 reporter.warn("a layer that was found in a registry is gone from there: it is built");
                 builder.elsewhere = &();
-                build_and_put(&builder, &wanted, &outputs, registries, &kept, &())?
+                build_and_put(&builder, progress, &wanted, &outputs, registries, &kept, &())?
             }
             _ => return Err(failure),
         },
@@ -223,6 +227,7 @@ pub(super) fn plan<'a>(
 /// Layers are sent while others are made.
 fn build_and_put(
     builder: &Builder<'_>,
+    progress: &Progress,
     wanted: &BTreeSet<ImageName>,
     outputs: &[Place],
     registries: &LazyRegistries<'_>,
@@ -232,6 +237,7 @@ fn build_and_put(
     let repositories = repositories(&builder.names, wanted, outputs);
     if repositories.is_empty() {
         let (built, to_push) = build_and_write(builder, wanted, outputs, kept)?;
+        progress.begin_push();
         let pushed =
             if to_push.is_empty() { Vec::new() } else { push_all(&to_push, registries.get()?, builder.store, seen)? };
         return Ok((built, pushed));
@@ -240,6 +246,7 @@ fn build_and_put(
     let ahead = Ahead::new(registries, builder.store, repositories, seen);
     let builder = Builder { ready: &ahead, ..builder.clone() };
     let (built, to_push) = ahead.beside(|| build_and_write(&builder, wanted, outputs, kept))?;
+    progress.begin_push();
     let pushed = push_all(&to_push, registries, builder.store, &ahead)?;
     Ok((built, pushed))
 }

@@ -67,6 +67,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Outcome {
         locking: Locking::Locked,
         // What is found could be what somebody pushed.
         reuse: Reuse::Never,
+        reads_bases: true,
         epoch: epoch(args.selection.source_date_epoch)?,
         platforms: only,
         labels: key_values("--label", &args.selection.label)?,

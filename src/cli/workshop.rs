@@ -89,6 +89,7 @@ impl<'a> Workshop<'a> {
             verify: false,
             elsewhere: &(),
             ready: &(),
+            reads_bases: false,
             epoch: None,
             platforms: None,
             labels: BTreeMap::new(),

@@ -237,9 +237,10 @@ fn shebang(staging: &Staging<'_>, path: &TreePath, located: &Located) -> Result<
     Ok(missing.map(|name| Missing::Interpreter { file: path.clone(), interpreter: Shown::new(name) }))
 }
 
-/// The interpreter that such a line names, where the image does not have it.
+/// The interpreter that such a line names, where the image does not have it. As Linux reads it: a carriage return is part of
+/// the name, so that scripts with the line ends of another system do not start.
 fn missing_interpreter<'l>(staging: &Staging<'_>, line: &'l [u8]) -> Option<&'l [u8]> {
-    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty());
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     let interpreter = words.next().filter(|interpreter| interpreter.starts_with(b"/"))?;
     if !there(staging, interpreter) {
         return Some(interpreter);
@@ -316,6 +317,7 @@ mod tests {
             ("opt/s3", 0o755, b"#!/usr/bin/env python3\n".to_vec()),
             ("opt/s4", 0o755, b"#!/usr/bin/env -S sh -e\n".to_vec()),
             ("opt/s5", 0o644, b"#!/usr/bin/perl\n".to_vec()),
+            ("opt/s6", 0o755, b"#!/bin/sh\r\n".to_vec()),
             ("opt/cut", 0o755, b"\x7fELF\x02\x01".to_vec()),
         ] {
             staging.file(path, bytes, mode, Owner::ROOT, &origin).unwrap();
@@ -332,6 +334,7 @@ mod tests {
         /opt/app/bin/loader is run by `/lib/none.so`, which is not in the image
         /opt/s2 is run by `/usr/bin/perl`, which is not in the image
         /opt/s3 is run by `python3`, which is not in the image
+        /opt/s6 is run by `/bin/sh\r`, which is not in the image
         ");
     }
 

@@ -8,6 +8,7 @@ use super::artifact::{label_reference, tagged, untagged};
 use super::output::OutputError;
 use super::source::{BlobSource, ListedName, Root, SourceError};
 use super::{Artifact, Document, Fallback};
+use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, Encoded, Family, Index, JsonError, MediaType, Reference, annotation, json};
 use crate::shown::Shown;
 
@@ -148,7 +149,11 @@ pub(super) fn write(artifacts: &[Artifact], marked: bool) -> Result<Vec<u8>, Out
         annotations,
         extra: BTreeMap::new(),
     };
-    json::canonical(&index).map_err(OutputError::Json)
+    let bytes = json::canonical(&index).map_err(OutputError::Json)?;
+    match bytes.len() as u64 > MAX_DOCUMENT {
+        true => Err(OutputError::LongIndex { length: bytes.len() }),
+        false => Ok(bytes),
+    }
 }
 
 /// The images that a layout listed and that are none of these: no tag of theirs is kept, and none of these is the same one

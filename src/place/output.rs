@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::SourceError;
 use super::{ArchiveKind, Artifact, FilePlace, Kept, Pick, Place, archive, docker_archive, layout, oci_archive};
+use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Digest, JsonError};
 use crate::report::{Phase, Reporter, Task};
 use crate::shown::{Shown, bare};
@@ -42,6 +43,12 @@ pub enum OutputError {
     /// A document or blob could not be had.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The index would be longer than what is read.
+    #[error("the index of all these names would have {length} bytes, and {MAX_DOCUMENT} is the most that is read")]
+    LongIndex {
+        /// Its length.
+        length: usize,
+    },
     /// The index could not be written.
     #[error("writing the index")]
     Json(#[source] JsonError),

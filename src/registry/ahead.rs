@@ -42,7 +42,7 @@ impl Registries {
             tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => Err(NetError::Cancelled.into()),
-                done = core.push_blob(&repository, Some(about), blob, None, false) => done,
+                done = core.push_blob(&repository, Some(about), blob, None, false, "left to the push") => done,
             }
         })
     }

@@ -121,7 +121,7 @@ impl Job<'_> {
         from: Option<&String>,
         force: bool,
     ) -> Result<How, RegistryError> {
-        core.push_blob(&self.repository, self.image.about.as_deref(), blob, from, force).await
+        core.push_blob(&self.repository, self.image.about.as_deref(), blob, from, force, "failed").await
     }
 
     fn unchanged(&self) -> bool {
@@ -249,7 +249,7 @@ impl Core {
         Ok(())
     }
 
-    /// Brings one blob into one repository, for an image that is called so.
+    /// Brings one blob into one repository, for an image that is called so; `failed` is how it is told where that fails.
     pub(super) async fn push_blob(
         &self,
         repository: &Repository,
@@ -257,6 +257,7 @@ impl Core {
         blob: &PushBlob,
         from: Option<&String>,
         force: bool,
+        failed: &str,
     ) -> Result<How, RegistryError> {
         if let Some(how) = blob.there
             && !force
@@ -287,7 +288,7 @@ impl Core {
             Ok(How::Present) => "already there",
             Ok(How::Mounted) => "mounted",
             Ok(How::Uploaded) => "pushed",
-            Err(_) => "failed",
+            Err(_) => failed,
         });
         how
     }
@@ -407,6 +408,10 @@ fn group<'a>(jobs: &[Job<'a>]) -> BTreeMap<(String, Digest), Vec<Blob<'a>>> {
                 }
             }
         }
+    }
+    // The others mount it from the first.
+    for group in groups.values_mut() {
+        group.sort_by_key(|blob| blob.blob.there.is_none());
     }
     groups
 }

@@ -31,9 +31,12 @@ pub struct Ahead<'a> {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<(String, Descriptor)>,
-    /// By repository: what is waiting, on its way or sent.
+    /// By registry: what is waiting, on its way or sent. Into further repositories it is mounted when all is pushed.
     known: BTreeSet<(String, Digest)>,
+    /// By repository.
     sent: BTreeMap<(String, Digest), How>,
+    /// Registries that did not take something: the push will say what is wrong, or manage.
+    given_up: BTreeSet<String>,
     /// Nothing comes any more.
     is_over: bool,
 }
@@ -88,8 +91,7 @@ impl<'a> Ahead<'a> {
             };
             match self.registries.send_ahead(repository, &image, &blob, &self.stop) {
                 Ok(how) => _ = self.queue().sent.insert((repository.name(), blob.descriptor.digest), how),
-                // The push will say what is wrong, or manage.
-                Err(_) => self.end(),
+                Err(_) => self.give_up(repository.registry()),
             }
         }
     }
@@ -98,6 +100,14 @@ impl<'a> Ahead<'a> {
         let waits = |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_over;
         let mut queue = self.changed.wait_while(self.queue(), waits).unwrap_or_else(PoisonError::into_inner);
         queue.waiting.pop_front()
+    }
+
+    /// Sends nothing more to that registry.
+    fn give_up(&self, registry: &str) {
+        let is_there = |image: &String| self.repositories.get(image).is_some_and(|to| to.registry() == registry);
+        let mut queue = self.queue();
+        queue.given_up.insert(registry.to_owned());
+        queue.waiting.retain(|(image, _)| !is_there(image));
     }
 
     /// Sends nothing any more.
@@ -126,8 +136,9 @@ impl Ready for Ahead<'_> {
         if layer.size < LEAST || self.seen.has_blob(repository, &layer.digest) {
             return;
         }
+        let registry = repository.registry().to_owned();
         let mut queue = self.queue();
-        if !queue.is_over && queue.known.insert((repository.name(), layer.digest)) {
+        if !queue.is_over && !queue.given_up.contains(&registry) && queue.known.insert((registry, layer.digest)) {
             queue.waiting.push_back((image.to_owned(), layer.clone()));
             drop(queue);
             self.changed.notify_one();
@@ -257,7 +268,7 @@ mod tests {
         let ahead = bench.ahead();
         let done: Result<(), ()> = ahead.beside(|| {
             ahead.layer("app", &bench.layer(1, 1 << 20));
-            until(|| ahead.queue().is_over);
+            until(|| !ahead.queue().given_up.is_empty());
             ahead.layer("app", &bench.layer(2, 1 << 20));
             Ok(())
         });

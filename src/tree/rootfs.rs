@@ -654,6 +654,7 @@ mod tests {
             let _ = base.get(&path(asked));
         }
         base.was_read(&path("file"), b"x");
+        base.was_head_read(&path("file"), None);
         let mut known = base.learned().unwrap();
         for (at, node) in known.nodes_mut().filter(|(at, _)| **at == path("file")) {
             node.kind = NodeKind::File(Located::Unknown { path: at.clone(), length: 1 });
@@ -664,10 +665,11 @@ mod tests {
         view.watch();
         assert!(view.get(&path("usr/lib/none")).is_none() && view.get(&path("file")).is_some());
         assert_eq!(view.kept_contents(&path("file")).map(|content| content.len()), Some(1));
+        assert_eq!(view.kept_head(&path("file")), Some(None));
         let learned = view.learned().unwrap();
         assert_eq!(learned.answer(&path("usr/lib/none")), Answer::Absent);
         assert_eq!(learned.answer(&path("usr/lib/n5")), Answer::Unknown, "nobody looked for others");
-        assert!(learned.contents().contains_key(&path("file")));
+        assert!(learned.contents().contains_key(&path("file")) && learned.heads().contains_key(&path("file")));
         let mut unwatched = view.unwatched();
         unwatched.forget_misses();
         assert!(unwatched.get(&path("usr/lib/n5")).is_none());
@@ -676,6 +678,10 @@ mod tests {
         apart.fork_misses();
         assert!(apart.kept_contents(&path("usr/lib/n1")).is_none());
         assert_eq!(apart.misses().unwrap().first(), Some(&Missed::Contents(path("usr/lib/n1"))));
+        let mut apart = view.clone();
+        apart.fork_misses();
+        assert!(apart.kept_head(&path("usr/lib/n2")).is_none());
+        assert_eq!(apart.misses().unwrap().first(), Some(&Missed::Contents(path("usr/lib/n2"))));
         assert_eq!((view.missed(), misses.first()), (None, None));
         let whole = view.over(&all);
         assert!(["app", "usr/lib/n5"].iter().all(|at| whole.is_directory(&path(at))));

@@ -306,12 +306,23 @@ impl Underlay {
 
     /// What a file says of itself as a library; where nobody knows, its contents are missed.
     pub(super) fn kept_head(&self, path: &TreePath) -> Option<Option<Head>> {
-        let Base::Partial(base) = &self.base else { return None };
-        let kept = base.known.heads().get(path).cloned();
-        if kept.is_none() {
-            self.needs_contents(path);
+        match &self.base {
+            Base::Watched(base) => {
+                let kept = self.below.as_ref()?.kept_head(path)?;
+                // As with contents.
+                if !self.is_settled(path) && base.is_unread(path) {
+                    base.note(|asked| _ = asked.heads.insert(path.clone(), kept.clone()));
+                }
+                Some(kept)
+            }
+            Base::Partial(base) => {
+                let kept = base.known.heads().get(path).cloned();
+                if kept.is_none() {
+                    self.needs_contents(path);
+                }
+                kept
+            }
         }
-        kept
     }
 
     /// Somebody looked at what a file says of itself as a library.

@@ -3,6 +3,7 @@
 use super::deb::Deb;
 use super::fake_registry::FakeRegistry;
 use super::mirror::Mirrored;
+use super::support::Project;
 use super::wheel::Wheel;
 
 /// A base of packages and wheels that is not published, and two services on it.
@@ -163,4 +164,40 @@ fn what_was_pushed_is_compared_where_one_asks_for_it() {
     let arguments = ["build", "api", "-o", "oci:out", "--locked", "--cache-dir", "third", "--cache-from", &from];
     let told = m.run(&[&arguments[..], &["--verify-cache"]].concat()).fails(6);
     assert!(told.contains("do not trust"), "{told}");
+}
+
+/// Layers are on their way before the build is done, once for all repositories of a registry, and what fails leaves no image.
+#[test]
+fn large_layers_are_sent_before_the_push() {
+    let registry = FakeRegistry::plain();
+    let noise: Vec<u8> = (0..2_u64 << 20).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+    let image = |name: &str| {
+        let head = format!("[images.{name}]\nfrom = \"scratch\"\nrepository = \"{}/team/{name}\"\n", registry.name());
+        format!("{head}compression = \"none\"\n[[images.{name}.layers]]\ncopy = [\"noise\"]\nto = \"/\"\n")
+    };
+    let project = Project::new(&format!("{}{}", image("one"), image("two")));
+    project.write("ctx/noise", noise);
+    project.run(&["build", "--push", "--no-cache"]).ok();
+    assert_eq!(registry.violations(), [""; 0]);
+    let log = registry.lines();
+    let first = |method: &str, part: &str| {
+        log.iter()
+            .position(|line| line.starts_with(method) && line.contains(part))
+            .unwrap_or_else(|| panic!("{log:#?}"))
+    };
+    assert!(first("PUT", "/blobs/uploads/") < first("HEAD", "/manifests/"), "{log:#?}");
+    // The layer and the config, each sent to one repository and mounted into the other.
+    assert_eq!(log.iter().filter(|line| line.contains("mount=")).count(), 2, "{log:#?}");
+    // A second layer that cannot be made.
+    project.write("ctx/noise", vec![7; 2 << 20]);
+    project.recipe(&(image("one") + "[[images.one.layers]]\ncopy = [\"missing\"]\nto = \"/\"\n"));
+    registry.clear_log();
+    project.run(&["build", "--push", "--no-cache"]).fails(3);
+    assert_eq!(registry.count("PUT", "/manifests/"), 0);
+    // What is there already is not asked for.
+    project.recipe(&image("one"));
+    project.run(&["build", "--push"]).ok();
+    registry.clear_log();
+    project.run(&["build", "--push"]).ok();
+    assert_eq!(registry.lines().len(), 1, "{:#?}", registry.lines());
 }

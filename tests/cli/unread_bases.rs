@@ -225,3 +225,32 @@ fn what_stands_on_packages_that_were_just_locked_says_what_it_misses() {
     let upper = m.project.layout("out-cache-1").image("upper");
     assert!(upper.top().contains("f 0644 0:0 srv/x 1"), "{}", upper.top());
 }
+
+/// Whoever edits a lock can make its seals, too, and choose how a layer comes to look: `verify` goes by the base itself.
+#[test]
+fn what_a_lock_says_of_a_base_is_not_believed_by_verify() {
+    let registry = FakeRegistry::plain();
+    let mut base = Base::debian();
+    base.layers.push((Tar::new().dir("srv/data/", 0o700, 1000, 1000).end(), Stored::Gzip));
+    push(&registry, "library/base", "1", &base);
+    let layers = "[[images.app.layers]]\nfiles = { \"/srv/data/x\" = \"x\" }\n";
+    let project = Project::new(&on_base(&registry, "", layers));
+    project.run(&["lock"]).ok();
+    project.run(&["build", "--push", "--locked", "--cache-dir", "cache-1"]).ok();
+    project.run(&["verify", "--cache-dir", "cache-2"]).ok();
+    let mut edited: lapstrake::lock::Lock = lock(&project).parse().unwrap();
+    let line = edited.images.iter_mut().flat_map(|pin| &mut pin.knowledge).find(|line| line.contains("/srv/data"));
+    *line.unwrap() = "d 4777 0:0 /srv/data".to_owned();
+    project.write("lapstrake.lock", edited.text());
+    project.run(&["build", "--push", "--locked", "--cache-dir", "cache-3"]).ok();
+    let told = project.run(&["verify", "--cache-dir", "cache-4"]).code(6).told();
+    assert!(told.contains("srv/data"), "{told}");
+    // What few lines say is not hidden in one.
+    let packed = zstd::bulk::compress(edited.images[0].knowledge[1..].join("\n").as_bytes(), 3).unwrap();
+    let packed = format!("zstd:{}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, packed));
+    edited.images[0].knowledge.truncate(1);
+    edited.images[0].knowledge.push(packed);
+    project.write("lapstrake.lock", edited.text());
+    let told = project.run(&["build", "--locked", "-o", "oci:out"]).fails(4);
+    assert!(told.contains("not as it was written"), "{told}");
+}

@@ -235,7 +235,7 @@ mod tests {
             images: images.into_iter().map(|(name, running)| (name.to_owned(), image(running))).collect(),
             screen: Screen::default(),
             group: None,
-            is_grouped: false,
+            now: None,
         }
     }
 

@@ -5,8 +5,6 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lapstrake::report::Phase;
-
 use super::super::exit::{Failure, Spot};
 use super::{first_line, plain};
 
@@ -31,11 +29,6 @@ pub(super) enum Group {
 }
 
 impl Group {
-    /// Where lines on such a task belong.
-    pub(super) fn of(phase: Phase) -> Self {
-        if phase == Phase::Push { Group::Push } else { Group::Build }
-    }
-
     fn word(self) -> &'static str {
         match self {
             Group::Build => "build",

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use lapstrake::report::Balance;
 
-use super::ci::Group;
 use super::{State, Task, bytes, seconds};
 
 /// How often a long task says that it is still there.
@@ -29,7 +28,7 @@ pub(super) fn finished(task: &Task, took: Duration, outcome: Option<&str>, since
 }
 
 /// Tasks that were not told of for long; from now on they were.
-pub(super) fn still_there(state: &mut State, now: Instant) -> Vec<(Group, String)> {
+pub(super) fn still_there(state: &mut State, now: Instant) -> Vec<String> {
     let since = now.duration_since(state.began);
     let is_due = |task: &&mut Task| now.duration_since(task.spoke) >= STILL_THERE;
     state
@@ -38,7 +37,7 @@ pub(super) fn still_there(state: &mut State, now: Instant) -> Vec<(Group, String
         .filter(is_due)
         .map(|task| {
             task.spoke = now;
-            (Group::of(task.phase), format!("{} {}: {}", stamp(since), what(task), so_far(task, now)))
+            format!("{} {}: {}", stamp(since), what(task), so_far(task, now))
         })
         .collect()
 }

@@ -62,8 +62,8 @@ struct State {
     screen: Screen,
     /// The group of the log that is open.
     group: Option<ci::Group>,
-    /// Whether lines are put into groups.
-    is_grouped: bool,
+    /// The group that lines are put into now.
+    now: Option<ci::Group>,
 }
 
 /// A task under way.
@@ -128,23 +128,29 @@ impl Progress {
             images: BTreeMap::new(),
             screen: Screen::default(),
             group: None,
-            is_grouped: false,
+            now: None,
         };
         Progress(Arc::new(Inner { mode, ci, state: Mutex::new(state), ticking: Once::new() }))
     }
 
-    /// A build begins, the first or a further one; its lines are put into groups until its end.
+    /// A build begins, the first or a further one; its lines are put into groups until its end. What is sent meanwhile
+    /// belongs to it.
     pub(crate) fn begin(&self) {
         let mut state = self.0.state();
         state.began = Instant::now();
         state.images.clear();
-        state.is_grouped = true;
+        state.now = Some(ci::Group::Build);
+    }
+
+    /// All is built, and is pushed now.
+    pub(crate) fn begin_push(&self) {
+        self.0.state().now = Some(ci::Group::Push);
     }
 
     /// A build ended, well or not.
     pub(crate) fn end(&self) {
         let mut state = self.0.state();
-        state.is_grouped = false;
+        state.now = None;
         state.screen.clear();
         self.0.ungroup(&mut state);
     }
@@ -244,9 +250,9 @@ impl Inner {
         }
     }
 
-    /// Writes a line on something that took its time, in its group.
-    fn tell(&self, state: &mut State, group: ci::Group, text: &str) {
-        if state.is_grouped && state.group != Some(group) {
+    /// Writes a line on something that took its time, in the group that is now.
+    fn tell(&self, state: &mut State, text: &str) {
+        if let Some(group) = state.now.filter(|group| state.group != Some(*group)) {
             self.ungroup(state);
             if let Some(line) = self.ci.open(group) {
                 state.screen.say(&line);
@@ -272,8 +278,8 @@ impl Inner {
                 state.screen.draw(frame);
             }
             Mode::Lines => {
-                for (group, text) in lines::still_there(&mut state, now) {
-                    self.tell(&mut state, group, &text);
+                for text in lines::still_there(&mut state, now) {
+                    self.tell(&mut state, &text);
                 }
             }
             Mode::Json | Mode::Quiet => {}
@@ -334,7 +340,7 @@ impl Inner {
             // On a terminal, an image is told as a whole.
             Mode::Lines if took >= WORTH_SHOWING => {
                 let text = lines::finished(&task, took, outcome, state.began.elapsed());
-                self.tell(&mut state, ci::Group::of(task.phase), &text);
+                self.tell(&mut state, &text);
             }
             Mode::Bars if took >= WORTH_SHOWING && task.image.is_none() => {
                 let text = lines::finished(&task, took, outcome, state.began.elapsed());
@@ -364,7 +370,7 @@ impl Inner {
             Mode::Json => json::line("image_finished", json::image(name, platform, digest, balance, took)),
             Mode::Bars | Mode::Lines if took >= WORTH_SHOWING => {
                 let text = lines::image(name, platform, balance, took, state.began.elapsed());
-                self.tell(&mut state, ci::Group::Build, &text);
+                self.tell(&mut state, &text);
             }
             _ => {}
         }

@@ -106,7 +106,9 @@ impl Coded for OutputError {
             OutputError::SameName { .. } | OutputError::OneName { .. } | OutputError::SeveralPlatforms { .. } => {
                 ErrorCode::ForOneImage
             }
-            OutputError::NoImage { .. } | OutputError::Zstd { .. } => ErrorCode::OutputForm,
+            OutputError::NoImage { .. } | OutputError::Zstd { .. } | OutputError::LongIndex { .. } => {
+                ErrorCode::OutputForm
+            }
         }
     }
 }

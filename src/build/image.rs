@@ -141,7 +141,10 @@ impl<'a> Growing<'a> {
             Some(below) => making.plan(self.form, below, &self.misses.clone().unwrap_or_default())?,
             None => None,
         };
-        let found = planned.as_ref().and_then(|planned| self.find(planned.key));
+        // What is learned for the lock does not depend on what a cache has: nothing is found over what is learned of.
+        let is_new = |planned: &&Planned| matches!(planned.packages, Packages::Debian { new: true, .. });
+        let learns = self.open.stack.is_watched() || planned.as_ref().is_some_and(|planned| is_new(&planned));
+        let found = planned.as_ref().filter(|_| !learns).and_then(|planned| self.find(planned.key));
         if let (Some(planned), Some(found), false) = (&planned, &found, self.builder.verify) {
             let created_by = making.created_by()?;
             return self.push_found(found.clone(), planned, &layer.title(), &created_by);

@@ -400,8 +400,14 @@ fn every_way_to_one_lock_gives_the_same_images() {
     // An implicit lock gives what an explicit one gives, from the same archive.
     fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
     let implicit = mirrored.digests_of("cache-4", &[]);
+    let cold = mirrored.locked();
+    // Whatever the cache has.
+    fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
+    assert_eq!(mirrored.digests_of("cache-4", &[]), implicit);
+    assert_eq!(mirrored.locked(), cold);
     fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
     mirrored.lock(&["--cache-dir", "cache-5"]);
+    assert_eq!(mirrored.locked(), cold);
     assert_eq!(mirrored.digests_of("cache-5", &["--locked"]), implicit);
     assert_ne!(implicit, first);
 }

@@ -90,6 +90,11 @@ impl Repository {
         &self.git
     }
 
+    /// The directory of what all working trees share.
+    pub(super) fn common(&self) -> &Path {
+        &self.common
+    }
+
     /// What is checked out.
     pub(super) fn head(&self) -> Result<Head, GitError> {
         let text = match &self.tables {
@@ -283,7 +288,7 @@ impl Packed {
 }
 
 /// A short text file.
-fn small(path: &Path) -> Result<String, GitError> {
+pub(super) fn small(path: &Path) -> Result<String, GitError> {
     let bytes = read_bounded(path, MAX_SMALL).map_err(|error| GitError::read(path, error))?;
     String::from_utf8(bytes).map_err(|_| GitError::malformed(path, "it is not text"))
 }

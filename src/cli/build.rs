@@ -166,7 +166,6 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
 
 /// A name under which something is pushed, where that is made of the commit.
 fn name_of_commit(args: &BuildArgs, recipe: &Recipe, plan: &[Planned<'_>], outputs: &[Place]) -> Option<String> {
-    let is_of_commit = |text: &str| ["{git.commit", "{git.short", "{git.tag"].iter().any(|fact| text.contains(fact));
     let given = args.output.iter().zip(outputs).find_map(|(text, place)| match place {
         Place::Registry(reference) if is_of_commit(text) => Some(reference.to_string()),
         _ => None,
@@ -183,6 +182,12 @@ fn name_of_commit(args: &BuildArgs, recipe: &Recipe, plan: &[Planned<'_>], outpu
         let mut named = written.into_iter().zip(&planned.references);
         named.find(|(text, _)| is_of_commit(text)).map(|(_, reference)| reference.to_string())
     })
+}
+
+/// Whether the commit or its tag is filled in in a text; two braces stand for one.
+fn is_of_commit(text: &str) -> bool {
+    let text = text.replace("{{", "");
+    ["{git.commit", "{git.short", "{git.tag"].iter().any(|fact| text.contains(fact))
 }
 
 /// Says that what is pushed under the name of a commit may not be what the commit has.
@@ -746,4 +751,19 @@ fn github_output(built: &[Built], metadata: &Map<String, Value>) -> Outcome {
         .open(&path)
         .and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| Failure::told(Code::Failed, error.code(), format!("writing GITHUB_OUTPUT: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_commit_are_told_from_others() {
+        for text in ["v1-{git.short}", "{git.commit}", "{git.tag:-none}", "{{{git.short}"] {
+            assert!(is_of_commit(text), "{text}");
+        }
+        for text in ["latest", "{git.branch}", "{{git.short}", "{{{{git.tag}"] {
+            assert!(!is_of_commit(text), "{text}");
+        }
+    }
 }

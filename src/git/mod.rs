@@ -3,6 +3,7 @@
 //! Read from `.git` itself, without a `git` program, whoever owns the checkout: plain and reftable references, worktrees,
 //! loose and packed objects, alternates. Nothing is ever written, and nothing is run.
 
+mod config;
 mod index;
 mod object;
 mod reftable;
@@ -13,6 +14,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::shown::Shown;
+use config::Config;
+use index::{Among, Limits};
 use repository::{Head, Repository};
 
 /// One fact of a checkout that a recipe can name, as `{git.NAME}`.
@@ -183,20 +186,15 @@ impl Checkout {
     /// # Errors
     /// Where there is no checkout, or it cannot be read.
     pub fn uncommitted(&self, among: &[&Path]) -> Result<Vec<Shown>, GitError> {
-        let Source::Directory { directory, .. } = &self.0 else { return Ok(Vec::new()) };
+        let Source::Directory { directory, environment } = &self.0 else { return Ok(Vec::new()) };
         let repository = Repository::discover(directory)?;
         let below = |path: &&Path| {
             let path = std::fs::canonicalize(path).ok()?;
             Some(path.strip_prefix(repository.work()).ok()?.as_os_str().as_encoded_bytes().to_vec())
         };
-        let among: Vec<Vec<u8>> = among.iter().filter_map(below).collect();
-        let is_below = |path: &[u8]| {
-            among.iter().any(|above| match path.strip_prefix(above.as_slice()) {
-                Some(rest) => above.is_empty() || rest.is_empty() || rest.starts_with(b"/"),
-                None => false,
-            })
-        };
-        let found = index::uncommitted(&repository, &is_below)?;
+        let among = Among::new(among.iter().filter_map(below).collect());
+        let config = Config::of(&repository, environment);
+        let found = index::uncommitted(&repository, &config, &among, Limits::default())?;
         Ok(found.into_iter().map(|path| Shown::new(&path)).collect())
     }
 
@@ -342,8 +340,12 @@ const COMMIT_VARIABLES: &[&str] = &[
 /// Those that mean something together with others.
 const OTHER_VARIABLES: &[&str] = &["GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TRAVIS_BRANCH", "JENKINS_URL"];
 
+/// Where a user's settings of git are.
+const SETTINGS_VARIABLES: &[&str] = &["HOME", "XDG_CONFIG_HOME"];
+
 /// All that are ever looked at; no others are kept.
-const VARIABLES: [&[&str]; 4] = [BRANCH_VARIABLES, TAG_VARIABLES, COMMIT_VARIABLES, OTHER_VARIABLES];
+const VARIABLES: [&[&str]; 5] =
+    [BRANCH_VARIABLES, TAG_VARIABLES, COMMIT_VARIABLES, OTHER_VARIABLES, SETTINGS_VARIABLES];
 
 fn variable<'a>(environment: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     environment.get(name).map(String::as_str).filter(|value| !value.is_empty())

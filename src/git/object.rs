@@ -1,5 +1,6 @@
 //! Objects of git: loose and packed, with their deltas (git's `pack-format.txt`), read with everything bounded.
 
+use std::cell::{Cell, OnceCell};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -24,38 +25,75 @@ pub(super) enum Kind {
     Other,
 }
 
-/// An object, by its id in hexadecimal digits; `None` where the directory of objects and its alternates do not have it.
-pub(super) fn find(objects: &Path, id: &str) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
-    find_in(objects, id, 0)
+/// The objects of a directory and of its alternates. Which packs there are is looked at once.
+#[derive(Debug)]
+pub(super) struct Objects {
+    directory: PathBuf,
+    /// How many alternates led here.
+    depth: usize,
+    /// The indexes of the packs.
+    indexes: OnceCell<Vec<PathBuf>>,
+    /// The pack in which the last object was.
+    last: Cell<usize>,
+    alternates: OnceCell<Vec<Objects>>,
 }
 
-fn find_in(objects: &Path, id: &str, depth: usize) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
-    let Some(raw) = raw_id(id) else { return Ok(None) };
-    if let Some(found) = loose(objects, id)? {
-        return Ok(Some(found));
+impl Objects {
+    /// Those of a directory; nothing is read yet.
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self::below(directory, 0)
     }
-    let packs = objects.join("pack");
-    let mut indexes: Vec<PathBuf> = match fs::read_dir(&packs) {
-        Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(GitError::read(&packs, error)),
-    };
-    indexes.retain(|path| path.extension().is_some_and(|extension| extension == "idx"));
-    indexes.sort();
-    for index in &indexes {
-        if let Some(offset) = offset_in(index, &raw)? {
-            let pack = index.with_extension("pack");
-            return packed(&pack, offset, &|base| offset_in(index, base), raw.len()).map(Some);
+
+    fn below(directory: PathBuf, depth: usize) -> Self {
+        Objects { directory, depth, indexes: OnceCell::new(), last: Cell::new(0), alternates: OnceCell::new() }
+    }
+
+    /// An object, by its id in hexadecimal digits; `None` where neither the directory nor its alternates have it.
+    pub(super) fn find(&self, id: &str) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
+        let Some(raw) = raw_id(id) else { return Ok(None) };
+        if let Some(found) = loose(&self.directory, id)? {
+            return Ok(Some(found));
         }
-    }
-    if depth < 5 {
-        for other in alternates(objects)? {
-            if let Some(found) = find_in(&other, id, depth + 1)? {
+        let indexes = self.indexes()?;
+        let last = self.last.get();
+        for (number, index) in indexes.iter().enumerate().skip(last).chain(indexes.iter().enumerate().take(last)) {
+            if let Some(offset) = offset_in(index, &raw)? {
+                self.last.set(number);
+                let pack = index.with_extension("pack");
+                return packed(&pack, offset, &|base| offset_in(index, base), raw.len()).map(Some);
+            }
+        }
+        for other in self.alternates()? {
+            if let Some(found) = other.find(id)? {
                 return Ok(Some(found));
             }
         }
+        Ok(None)
     }
-    Ok(None)
+
+    fn indexes(&self) -> Result<&[PathBuf], GitError> {
+        if let Some(indexes) = self.indexes.get() {
+            return Ok(indexes);
+        }
+        let packs = self.directory.join("pack");
+        let mut indexes: Vec<PathBuf> = match fs::read_dir(&packs) {
+            Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(GitError::read(&packs, error)),
+        };
+        indexes.retain(|path| path.extension().is_some_and(|extension| extension == "idx"));
+        indexes.sort();
+        Ok(self.indexes.get_or_init(|| indexes))
+    }
+
+    fn alternates(&self) -> Result<&[Objects], GitError> {
+        if let Some(alternates) = self.alternates.get() {
+            return Ok(alternates);
+        }
+        let found = if self.depth < 5 { alternates(&self.directory)? } else { Vec::new() };
+        let found = found.into_iter().map(|directory| Self::below(directory, self.depth + 1)).collect();
+        Ok(self.alternates.get_or_init(|| found))
+    }
 }
 
 /// An id as bytes: 20 or 32 of them.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::object::{self, Kind, read_bounded};
+use super::object::{self, Kind, Objects, read_bounded};
 use super::reftable::{self, Value};
 use super::{GitError, shown};
 
@@ -18,6 +18,7 @@ pub(super) struct Repository {
     git: PathBuf,
     /// Of all working trees: references and objects.
     common: PathBuf,
+    objects: Objects,
     /// The references, where they are in tables.
     tables: Option<BTreeMap<String, Value>>,
 }
@@ -73,7 +74,8 @@ impl Repository {
                 all.remove("HEAD");
                 all.extend(reftable::read(&git.join("reftable"))?.unwrap_or_default());
             }
-            return Ok(Repository { work: directory.to_owned(), git, common, tables });
+            let objects = Objects::new(common.join("objects"));
+            return Ok(Repository { work: directory.to_owned(), git, common, objects, tables });
         }
         Err(absent())
     }
@@ -86,6 +88,11 @@ impl Repository {
     /// The directory of this working tree's own `HEAD` and index.
     pub(super) fn git(&self) -> &Path {
         &self.git
+    }
+
+    /// The directory of what all working trees share.
+    pub(super) fn common(&self) -> &Path {
+        &self.common
     }
 
     /// What is checked out.
@@ -158,7 +165,7 @@ impl Repository {
 
     /// An object, by its id.
     pub(super) fn object(&self, id: &str) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
-        object::find(&self.common.join("objects"), id)
+        self.objects.find(id)
     }
 
     /// The names of all tags of that commit, annotated or not.
@@ -281,7 +288,7 @@ impl Packed {
 }
 
 /// A short text file.
-fn small(path: &Path) -> Result<String, GitError> {
+pub(super) fn small(path: &Path) -> Result<String, GitError> {
     let bytes = read_bounded(path, MAX_SMALL).map_err(|error| GitError::read(path, error))?;
     String::from_utf8(bytes).map_err(|_| GitError::malformed(path, "it is not text"))
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 
@@ -228,6 +229,172 @@ fn versions_have_an_order() {
     assert_eq!(names, ["latest", "v1.9.0", "v1.10", "v1.10.0-rc2", "v1.10.0-rc10", "v1.10.0", "v1.10.0.1", "v1.010.0"]);
 }
 
+fn uncommitted(checkout_at: &Path, among: &[&str]) -> Vec<String> {
+    let among: Vec<_> = among.iter().map(|path| checkout_at.join(path)).collect();
+    let among: Vec<&Path> = among.iter().map(|path| path.as_path()).collect();
+    let found = checkout(checkout_at).uncommitted(&among).unwrap();
+    found.iter().map(|path| path.bare().to_owned()).collect()
+}
+
+fn set_time(path: &Path, time: SystemTime) {
+    fs::File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+fn long_ago() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)
+}
+
+/// A repository of these files, in a directory `main` of its own, with one commit.
+fn committed(files: &[(&str, &str)]) -> (Scratch, PathBuf) {
+    let scratch = Scratch::new();
+    let main = scratch.path().join("main");
+    fs::create_dir(&main).unwrap();
+    git_in(&main, &["init", "-q", "-b", "main"]);
+    for (path, text) in files {
+        fs::create_dir_all(main.join(path).parent().unwrap()).unwrap();
+        fs::write(main.join(path), text).unwrap();
+    }
+    git_in(&main, &["add", "."]);
+    git_in(&main, &["commit", "-q", "-m", "one"]);
+    (scratch, main)
+}
+
+/// Would fail if a clean checkout were warned of, since its files are not the bytes that were committed.
+#[test]
+fn what_a_checkout_makes_of_blobs_is_no_change() {
+    let upper = ["-c", "filter.upper.smudge=tr a-z A-Z", "-c", "filter.upper.clean=tr A-Z a-z"];
+    let cases: [(&[&str], &str, &str, bool); 6] = [
+        (&["-c", "core.autocrlf=true"], "", "one\r\ntwo\r\n", true),
+        (&["-c", "core.autocrlf=true"], "* text=auto", "one\r\ntwo\r\n", true),
+        (&[], "*.txt text eol=crlf", "one\r\ntwo\r\n", true),
+        (&[], "* text=auto", "one\ntwo\n", true),
+        (&upper, "*.txt filter=upper", "ONE\nTWO\n", false),
+        (&upper, "[attr]big filter=upper\n*.txt big", "ONE\nTWO\n", false),
+    ];
+    for (config, attributes, expected, tells) in cases {
+        let (scratch, _) = committed(&[(".gitattributes", attributes), ("sub/a.txt", "one\ntwo\n")]);
+        git_in(scratch.path(), &[&["clone", "-q"], config, &["main", "clone"]].concat());
+        let clone = scratch.path().join("clone");
+        let file = clone.join("sub/a.txt");
+        assert_eq!(fs::read_to_string(&file).unwrap(), expected, "{attributes}");
+        assert_eq!(uncommitted(&clone, &["."]), [""; 0], "{attributes}");
+        set_time(&file, long_ago());
+        assert_eq!(uncommitted(&clone, &["."]), [""; 0], "{attributes}");
+        fs::write(&file, expected.replace(['t', 'T'], "x")).unwrap();
+        let told = if tells { vec!["sub/a.txt"] } else { Vec::new() };
+        assert_eq!(uncommitted(&clone, &["."]), told, "{attributes}");
+        fs::write(&file, "another length").unwrap();
+        assert_eq!(uncommitted(&clone, &["."]), ["sub/a.txt"], "{attributes}");
+    }
+}
+
+/// Would fail if filters that all files of a checkout, or of a user, go through were looked for in `.gitattributes` alone.
+#[test]
+fn filters_are_looked_for_where_git_looks() {
+    let (_scratch, main) = committed(&[("a.txt", "one\ntwo\n")]);
+    let home = main.join("home");
+    fs::create_dir_all(home.join(".config/git")).unwrap();
+    fs::write(main.join("a.txt"), "ONE\nTWO\n").unwrap();
+    set_time(&main.join("a.txt"), long_ago());
+    let told = || {
+        let found = with(&main, &[("HOME", home.to_str().unwrap())]).uncommitted(&[&main]).unwrap();
+        !found.is_empty()
+    };
+    assert!(told());
+    for path in [".git/info/attributes", "home/.config/git/attributes", ".gitattributes"] {
+        fs::create_dir_all(main.join(path).parent().unwrap()).unwrap();
+        fs::write(main.join(path), "*.txt filter=upper\n").unwrap();
+        assert!(!told(), "{path}");
+        fs::remove_file(main.join(path)).unwrap();
+        assert!(told(), "{path}");
+    }
+    fs::write(home.join("mine"), "*.txt ident\n").unwrap();
+    fs::write(home.join(".gitconfig"), "[core]\nattributesFile = ~/mine\n").unwrap();
+    assert!(!told());
+}
+
+/// Would fail if what a checkout wrote within the same tick as its index were hashed: it may be what a filter made.
+#[test]
+fn size_and_time_of_the_index_are_believed() {
+    let (_scratch, main) = committed(&[("a", "one")]);
+    let time = fs::metadata(main.join("a")).unwrap().modified().unwrap();
+    fs::write(main.join("a"), "ONE").unwrap();
+    set_time(&main.join("a"), time);
+    set_time(&main.join(".git/index"), time);
+    assert_eq!(uncommitted(&main, &["."]), [""; 0]);
+    set_time(&main.join("a"), long_ago());
+    assert_eq!(uncommitted(&main, &["."]), ["a"]);
+}
+
+#[test]
+fn what_git_lfs_keeps_is_no_change() {
+    let pointer = |contents: &str| {
+        let digest = crate::oci::digest::Digest::of(contents.as_bytes()).hex();
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {}\n", contents.len())
+    };
+    // As long as their pointer, so that size does not tell.
+    let contents = "x".repeat(pointer(&"x".repeat(100)).len());
+    let (_scratch, main) = committed(&[("a.bin", &pointer(&contents))]);
+    fs::write(main.join("a.bin"), &contents).unwrap();
+    set_time(&main.join("a.bin"), long_ago());
+    assert_eq!(uncommitted(&main, &["."]), [""; 0]);
+    fs::write(main.join("a.bin"), contents.replace('x', "y")).unwrap();
+    assert_eq!(uncommitted(&main, &["."]), ["a.bin"]);
+}
+
+/// Would fail if an image could carry an executable bit that nobody committed without a word.
+#[test]
+fn executable_bits_are_compared() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_scratch, main) = committed(&[("run", "x"), ("text", "x"), ("other", "x")]);
+    fs::set_permissions(main.join("text"), fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(uncommitted(&main, &["."]), [""; 0]);
+    fs::set_permissions(main.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(uncommitted(&main, &["."]), ["run"]);
+    git_in(&main, &["config", "core.fileMode", "false"]);
+    assert_eq!(uncommitted(&main, &["."]), [""; 0]);
+    git_in(&main, &["update-index", "--chmod=+x", "run"]);
+    assert_eq!(uncommitted(&main, &["."]), ["run"]);
+    git_in(&main, &["commit", "-q", "-m", "two"]);
+    git_in(&main, &["config", "core.fileMode", "true"]);
+    assert_eq!(uncommitted(&main, &["."]), [""; 0]);
+}
+
+/// Would fail if trees were read in which nothing is looked for.
+#[test]
+fn trees_elsewhere_are_not_read() {
+    let (_scratch, main) = committed(&[("services/web/a/x", "x"), ("services/api/x", "api"), ("libs/x", "libs")]);
+    for path in ["services/api", "libs"] {
+        let id = git_in(&main, &["rev-parse", &format!("HEAD:{path}")]);
+        fs::remove_file(main.join(".git/objects").join(&id[..2]).join(&id[2..])).unwrap();
+    }
+    fs::write(main.join("services/web/a/x"), "staged").unwrap();
+    fs::write(main.join("services/web/new"), "staged").unwrap();
+    git_in(&main, &["update-index", "--add", "services/web/a/x", "services/web/new"]);
+    assert_eq!(uncommitted(&main, &["services/web"]), ["services/web/a/x", "services/web/new"]);
+    assert_eq!(uncommitted(&main, &["services/web/a"]), ["services/web/a/x"]);
+    assert_eq!(uncommitted(&main, &["services/web/new"]), ["services/web/new"]);
+    // Where the commit's trees are wanted and not there, nothing is told of them.
+    assert_eq!(uncommitted(&main, &["."]), [""; 0]);
+}
+
+/// Would fail if a checkout could make a build hold more of it than is worth it.
+#[test]
+fn of_large_checkouts_nothing_is_told() {
+    let (_scratch, main) = committed(&[("a", "x"), ("b/c", "x"), ("b/d", "x")]);
+    let repository = Repository::discover(&main).unwrap();
+    let config = Config::of(&repository, &BTreeMap::new());
+    let found = |files, paths| {
+        let among = Among::new(vec![Vec::new()]);
+        index::uncommitted(&repository, &config, &among, Limits { files, paths }).unwrap().len()
+    };
+    fs::write(main.join("a"), "other").unwrap();
+    assert_eq!((found(3, 7), found(2, 7), found(3, 6)), (1, 0, 0));
+    // Three files and a directory of the commit are held, beside two of the index.
+    git_in(&main, &["rm", "-q", "--cached", "b/d"]);
+    assert_eq!((found(4, 8), found(3, 8), found(4, 7)), (2, 1, 1));
+}
+
 /// What `git status` says of tracked files, and what is found here.
 #[test]
 fn what_is_not_committed_is_found_as_git_finds_it() {
@@ -243,12 +410,7 @@ fn what_is_not_committed_is_found_as_git_finds_it() {
         std::os::unix::fs::symlink("main.py", scratch.path().join("app/link")).unwrap();
         git(&["add", "."]);
         git(&["commit", "-q", "-m", "one"]);
-        let found = |among: &[&str]| -> Vec<String> {
-            let among: Vec<_> = among.iter().map(|path| scratch.path().join(path)).collect();
-            let among: Vec<&Path> = among.iter().map(|path| path.as_path()).collect();
-            let found = checkout(scratch.path()).uncommitted(&among).unwrap();
-            found.iter().map(|path| path.bare().to_owned()).collect()
-        };
+        let found = |among: &[&str]| uncommitted(scratch.path(), among);
         assert_eq!(found(&["."]), [""; 0], "{init:?}");
 
         // As long as before, at another time.
@@ -256,10 +418,7 @@ fn what_is_not_committed_is_found_as_git_finds_it() {
         fs::remove_file(scratch.path().join("app/gone.py")).unwrap();
         fs::write(scratch.path().join("docs/one/two.md"), "longer than it was before\n").unwrap();
         fs::write(scratch.path().join("app/untracked.py"), "x").unwrap();
-        let touched = fs::File::options().append(true).open(scratch.path().join("app/touched.py")).unwrap();
-        touched
-            .set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000))
-            .unwrap();
+        set_time(&scratch.path().join("app/touched.py"), long_ago());
         assert_eq!(found(&["."]), ["app/gone.py", "app/main.py", "docs/one/two.md"], "{init:?}");
         assert_eq!(found(&["app", "top"]), ["app/gone.py", "app/main.py"]);
         assert_eq!(found(&["app/same.py", "ap", "not-there"]), [""; 0]);

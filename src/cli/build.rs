@@ -368,19 +368,22 @@ pub(super) struct CacheFrom {
     pub(super) images: BTreeSet<ImageName>,
 }
 
-/// The places of `--cache-from`, in which placeholders mean what they mean in tags: each place once.
+/// The places of `--cache-from`, in which placeholders mean what they mean in tags: each place once. Where some images have
+/// variants and others have none, `{variant}` names no place for those.
 pub(super) fn cache_from(given: &[String], inputs: &Inputs, plan: &[Planned<'_>]) -> Outcome<Vec<CacheFrom>> {
     let mut all: Vec<CacheFrom> = Vec::new();
+    let names = || plan.iter().map(|planned| &planned.image.name);
     for written in given {
-        for name in plan.iter().map(|planned| &planned.image.name) {
+        let of_variants = recipe::has_placeholder(written, "variant") && names().any(|name| name.variant.is_some());
+        for name in names().filter(|name| !of_variants || name.variant.is_some()) {
             let text = filled("--cache-from", written, inputs, Some(name))?;
             if let Some(known) = all.iter_mut().find(|known| known.text == text) {
                 known.images.insert(name.clone());
                 continue;
             }
-            let place = Place::parse(&text).or_fail(Code::Usage)?;
+            let place = parsed("--cache-from", written, &text)?;
             if matches!(place, Place::OwnNames) {
-                return Err(Failure::usage(format!("--cache-from {text} names nothing to read from")));
+                return Err(Failure::usage(format!("--cache-from {written} names nothing to read from")));
             }
             all.push(CacheFrom { text, place, images: [name.clone()].into() });
         }
@@ -391,6 +394,20 @@ pub(super) fn cache_from(given: &[String], inputs: &Inputs, plan: &[Planned<'_>]
 /// What a flag says, with its placeholders filled in.
 fn filled(flag: &str, text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Outcome<String> {
     recipe::fill(text, inputs, image).map_err(|fault| misfilled(flag, text, &fault))
+}
+
+/// The place that a flag comes to.
+fn parsed(flag: &str, written: &str, text: &str) -> Outcome<Place> {
+    Place::parse(text).or_fail(Code::Usage).map_err(|failure| hidden(flag, written, failure))
+}
+
+/// Why what a flag comes to makes no sense. What came from the environment is not repeated, as in recipes.
+fn hidden(flag: &str, written: &str, failure: Failure) -> Failure {
+    match recipe::has_placeholder(written, "env") {
+        false => failure,
+        true => Failure::usage(format!("{flag} {written}: with what the environment says it makes no sense"))
+            .kind(failure.kind),
+    }
 }
 
 fn misfilled(flag: &str, text: &str, fault: &recipe::Fault) -> Failure {
@@ -559,7 +576,7 @@ pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<Imag
 fn outputs(args: &BuildArgs, inputs: &Inputs, wanted: &BTreeSet<ImageName>) -> Outcome<Vec<Place>> {
     // `{image}` and `{variant}` have a meaning where one image is built (semantics 3).
     let only = wanted.first().filter(|_| wanted.len() == 1);
-    let place = |text: &String| Place::parse(&filled("-o", text, inputs, only)?).or_fail(Code::Usage);
+    let place = |written: &String| parsed("-o", written, &filled("-o", written, inputs, only)?);
     let mut outputs = args.output.iter().map(place).collect::<Outcome<Vec<_>>>()?;
     if args.push && !outputs.contains(&Place::OwnNames) {
         outputs.push(Place::OwnNames);
@@ -608,6 +625,7 @@ fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> 
         None => filled("-t", tag, inputs, Some(image)),
     };
     let given = args.tag.iter().map(fill).collect::<Outcome<Vec<_>>>()?;
+    let written = || given.iter().zip(&args.tag);
     match &given[..] {
         [] => Ok(Tags::Recipe),
         tags if tags.iter().any(is_full) => {
@@ -621,16 +639,22 @@ fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> 
                 let first = tag.split('/').next().unwrap_or_default();
                 tag.contains('/') && (first.contains(['.', ':']) || first == "localhost")
             };
-            if let Some(tag) = tags.iter().find(|tag| !names_registry(tag)) {
-                return Err(Failure::usage(format!("{tag:?} is no tag, and names no registry"))
+            if let Some((tag, written)) = written().find(|(tag, _)| !names_registry(tag)) {
+                let failure = Failure::usage(format!("{tag:?} is no tag, and names no registry"))
                     .kind(ErrorCode::Reference)
-                    .hint(format!("for a full reference, write the registry too: docker.io/{tag}")));
+                    .hint(format!("for a full reference, write the registry too: docker.io/{tag}"));
+                return Err(hidden("-t", written, failure));
             }
-            let full = tags.iter().map(|tag| tag.parse().or_fail(Code::Usage)).collect::<Outcome<_>>()?;
-            Ok(Tags::Full(full))
+            let full = |(tag, written): (&String, &String)| {
+                tag.parse().or_fail(Code::Usage).map_err(|failure| hidden("-t", written, failure))
+            };
+            Ok(Tags::Full(written().map(full).collect::<Outcome<_>>()?))
         }
-        tags => match tags.iter().find(|tag| !lapstrake::oci::reference::valid_tag(tag)) {
-            Some(tag) => Err(Failure::usage(format!("{tag:?} is no tag")).kind(ErrorCode::Reference)),
+        tags => match written().find(|(tag, _)| !lapstrake::oci::reference::valid_tag(tag)) {
+            Some((tag, written)) => {
+                let failure = Failure::usage(format!("{tag:?} is no tag")).kind(ErrorCode::Reference);
+                Err(hidden("-t", written, failure))
+            }
             None => Ok(Tags::Bare(tags.to_vec())),
         },
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lapstrake::build::{Builder, Built, BuiltPlatform, Locking};
+use lapstrake::code::Cause;
 use lapstrake::difference::{PackageChange, Side};
 use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory};
 use lapstrake::lock::Lock;
@@ -184,7 +185,8 @@ struct Sources<'a, 'w> {
     hasty: LazyRegistries<'a>,
     reporter: &'a Reporter,
     open: BTreeMap<String, Arc<dyn ImageSource>>,
-    /// Registries that did not answer.
+    /// Registries that did not answer, repositories (with their registries) that are refused or cannot be read, and places
+    /// that cannot be.
     silent: BTreeSet<String>,
 }
 
@@ -201,29 +203,49 @@ impl Sources<'_, '_> {
         let first: Vec<Named> = first.collect();
         let is_for = |named: &&Named| named.images.as_ref().is_none_or(|images| images.contains(&planned.image.name));
         for named in first.iter().chain(places.iter().filter(is_for)) {
-            let source = match self.open.get(&named.text) {
-                Some(source) => source.clone(),
-                None => {
-                    let source = self.workshop.source(&named.place).or_fail(code_of(&named.place))?;
-                    self.open.insert(named.text.clone(), source.clone());
-                    source
-                }
-            };
-            if let Some(image) = find(&*source, named, planned, platform).or_fail(code_of(&named.place))? {
-                return Ok(Some(Before { place: named.text.clone(), image, bytes: source }));
+            let (image, place) = (&planned.image.name, &named.text);
+            if self.silent.contains(place) {
+                continue;
             }
-            if !named.by_default {
-                let (image, place) = (&planned.image.name, &named.text);
-                self.reporter.note(format!("{place} has no image {image} for {platform}"));
+            match self.at(named, planned, platform) {
+                Ok(Some(before)) => return Ok(Some(before)),
+                Ok(None) if named.by_default => {}
+                Ok(None) => self.reporter.note(format!("{place} has no image {image} for {platform}")),
+                // Where `build` goes on, too; a repository that is refused may be one that is not there yet.
+                Err(error) if named.images.is_some() || named.by_default && pushed::is_refusal(&*error) => {
+                    self.told_of(place, &error);
+                    self.silent.insert(place.clone());
+                }
+                Err(error) => return Err(Failure::new(code_of(&named.place), error)),
             }
         }
         let mut last = planned.references.iter().filter(|_| tags == OwnTags::Last);
         Ok(last.find_map(|reference| self.pushed(reference, planned, platform)))
     }
 
-    /// The image under a tag that nobody named. A registry that cannot be asked is told of, and left alone from then on.
+    /// The image of that platform at a place.
+    fn at(&mut self, named: &Named, planned: &Planned<'_>, platform: &Platform) -> Result<Option<Before>, Cause> {
+        let source = match self.open.get(&named.text) {
+            Some(source) => source.clone(),
+            None => {
+                let source = self.workshop.source(&named.place)?;
+                self.open.insert(named.text.clone(), source.clone());
+                source
+            }
+        };
+        let found = find(&*source, named, planned, platform)?;
+        Ok(found.map(|image| Before { place: named.text.clone(), image, bytes: source }))
+    }
+
+    fn told_of(&self, place: &str, error: &Cause) {
+        let why = with_causes(&**error);
+        self.reporter.warn(format!("{place} would be compared with, and cannot be read: {why}"));
+    }
+
+    /// The image under a tag that nobody named. A registry that cannot be asked, or a repository that it refuses, is told of,
+    /// and left alone from then on.
     fn pushed(&mut self, reference: &Reference, planned: &Planned<'_>, platform: &Platform) -> Option<Before> {
-        if self.silent.contains(reference.registry()) {
+        if self.silent.contains(reference.registry()) || self.silent.contains(&reference.name()) {
             return None;
         }
         let named = Named::tag(reference);
@@ -235,9 +257,11 @@ impl Sources<'_, '_> {
             Ok(found.map(|image| Before { place: named.text, image, bytes: source }))
         });
         looked.unwrap_or_else(|error| {
-            self.silent.insert(reference.registry().to_owned());
-            let why = with_causes(&*error);
-            self.reporter.warn(format!("{reference} would be compared with, and cannot be read: {why}"));
+            self.silent.insert(match pushed::is_of_all(&*error) {
+                true => reference.registry().to_owned(),
+                false => reference.name(),
+            });
+            self.told_of(&reference.to_string(), &error);
             None
         })
     }

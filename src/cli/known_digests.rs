@@ -56,6 +56,7 @@ pub(crate) fn known(
         for pin in &mut pins.known {
             pin.is_alone = pin.repository.as_ref().is_some_and(|at| images.is_alone(&at.name()));
         }
+        call_by_what_stays(&mut pins.known, &recipe);
         if !build {
             images.name(&mut pins);
         }
@@ -165,6 +166,18 @@ impl Images {
             }
         }
         Ok(())
+    }
+}
+
+/// Calls images by the tag that does not move with the commit or the environment, where they have one.
+fn call_by_what_stays(known: &mut [Pin], recipe: &Recipe) {
+    for pin in known {
+        let (Some(at), Some(tags)) = (&pin.repository, &pin.tags) else { continue };
+        let is_of_it =
+            |called: &&Reference| called.name() == at.name() && called.tag().is_some_and(|tag| tags.contains(tag));
+        if let Some(called) = recipe.images.iter().filter_map(|image| image.called.as_ref()).find(is_of_it) {
+            pin.repository = Some(called.clone());
+        }
     }
 }
 

@@ -13,12 +13,14 @@ use lapstrake::page::{Asked, Page, Subject, gather};
 use lapstrake::place::{Place, read_artifacts};
 use lapstrake::recipe::{ImageName, Inputs, Recipe};
 use lapstrake::report::Reporter;
+use lapstrake::shown::with_causes;
 
 use super::args::{BuildArgs, Global};
 use super::build::{DEFAULT_OUTPUT, failure, names, plan, platforms, wanted};
 use super::environment::{epoch, load_recipe, parse_source, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::progress::Progress;
+use super::pushed::UnderTags;
 use super::transfer::{code_of, pick};
 use super::workshop::Workshop;
 use super::{lock, print, pushed};
@@ -143,16 +145,25 @@ fn of_registry(global: &Global, args: &ReportArgs, workshop: &Workshop<'_>, repo
     let only = platforms(&build_args)?;
     let plan = plan(&recipe, &wanted, &names(&recipe, &inputs, &wanted, &build_args)?, only.as_deref());
     pushed::check(&plan)?;
-    let mut subjects = Vec::new();
+    let (mut subjects, mut refused) = (Vec::new(), None);
     for planned in &plan {
         let name = &planned.image.name;
         match pushed::first(planned, only.as_deref().unwrap_or_default(), workshop)? {
-            Some((_, artifact)) => subjects.extend(Subject::named(&artifact, &name.image, name.variant.as_deref())),
-            None => {
+            UnderTags::Image(artifact) => {
+                subjects.extend(Subject::named(&artifact, &name.image, name.variant.as_deref()));
+            }
+            UnderTags::Refused(failure) => {
+                reporter.warn(format!("{name} cannot be read in the registry: {}", with_causes(&*failure.error)));
+                refused = refused.or(Some(failure));
+            }
+            UnderTags::Nothing => {
                 let tags: Vec<String> = planned.references.iter().map(ToString::to_string).collect();
                 reporter.warn(format!("{name} is not in the registry: there is no {}", tags.join(", no ")));
             }
         }
+    }
+    if let Some(failure) = refused.filter(|_| subjects.is_empty()) {
+        return Err(failure);
     }
     if subjects.is_empty() {
         let text = "the registry has none of these images under their tags";

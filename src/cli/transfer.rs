@@ -1,5 +1,6 @@
 //! `lapstrake push` and `lapstrake copy`: images from one place to another.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 
@@ -35,7 +36,7 @@ pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
         (_, 1) => {
             artifacts.into_iter().map(|artifact| artifact.named(references.clone(), Default::default())).collect()
         }
-        _ => return Err(several("is given references for one", &artifacts, &args.source, &references[0])),
+        _ => return Err(several("push", "is given references for one", &artifacts, &args.source, &references[0])),
     };
     if args.digest_file.is_some() && artifacts.len() != 1 {
         let text = "--digest-file is for one image: say which with --image";
@@ -70,7 +71,7 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
     match &destination {
         Place::Registry(reference) => {
             let [artifact] = &artifacts[..] else {
-                return Err(several("one reference takes one", &artifacts, &args.source, reference));
+                return Err(several("copy", "one reference takes one", &artifacts, &args.source, reference));
             };
             let named = artifact.clone().named(vec![reference.clone()], Default::default());
             for line in lines_of(&push_all(&[named], registries.get()?, &store, &())?) {
@@ -99,7 +100,7 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
 }
 
 /// There are several images where one is needed: each has a command of its own, which puts it below the reference.
-fn several(why: &str, artifacts: &[Artifact], source: &str, below: &Reference) -> Failure {
+fn several(command: &str, why: &str, artifacts: &[Artifact], source: &str, below: &Reference) -> Failure {
     let names: Vec<String> = artifacts.iter().flat_map(Artifact::shown_each).collect();
     let failure = Failure::usage(format!("{source} holds {} images, and {why}", names.len()));
     let failure = failure.kind(ErrorCode::SeveralThere);
@@ -107,14 +108,15 @@ fn several(why: &str, artifacts: &[Artifact], source: &str, below: &Reference) -
         return failure;
     }
     let mut taken = BTreeSet::new();
-    let command = |name: &String| {
+    let quoted = shell_word(source);
+    let line = |name: &String| {
         let reference: Reference = name.parse().ok()?;
         let (last, tag) = (reference.repository().rsplit('/').next()?, reference.tag().unwrap_or("latest"));
         let target = format!("{}/{last}:{tag}", below.name());
-        let command = format!("\n  lapstrake push {source} {target} --image {name}");
-        taken.insert(target).then_some(command)
+        let line = format!("\n  lapstrake {command} {quoted} {target} --image {name}");
+        taken.insert(target).then_some(line)
     };
-    let commands: Option<Vec<String>> = names.iter().map(command).collect();
+    let commands: Option<Vec<String>> = names.iter().map(line).collect();
     let is_nameless = |artifact: &Artifact| artifact.all_names().is_empty();
     let hint = match commands.filter(|_| !artifacts.iter().any(is_nameless)) {
         Some(commands) => {
@@ -128,6 +130,15 @@ fn several(why: &str, artifacts: &[Artifact], source: &str, below: &Reference) -
         }
     };
     failure.hint(hint)
+}
+
+/// A word as a shell reads it back.
+fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))),
+    }
 }
 
 /// What reading from that place fails with.

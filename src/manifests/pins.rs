@@ -41,7 +41,8 @@ impl Mention {
 pub struct Pin {
     /// Its name in the recipe, `IMAGE` or `IMAGE/VARIANT`, where that is known.
     pub image: Option<String>,
-    /// Where it is: registry and repository count. `None` where the recipe names no repository.
+    /// Where it is: registry and repository count, and its tag is the one to call it by. `None` where the recipe names no
+    /// repository.
     pub repository: Option<Reference>,
     /// Its tags; `None` where they are not known.
     pub tags: Option<BTreeSet<String>>,
@@ -52,7 +53,7 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// The tag to call it by, where nothing says another: its first in the recipe.
+    /// The tag to call it by, where nothing says another.
     pub fn first_tag(&self) -> Option<&str> {
         let named = self.repository.as_ref().and_then(Reference::tag);
         named.or_else(|| self.tags.iter().flatten().next().map(String::as_str))

@@ -109,6 +109,7 @@ impl Site {
         let mention = self.mention(tree)?;
         let pin = pins.find(&mention)?;
         let digest = pin.digest.to_string();
+        let other_tag = |old: &str, wanted: bool| other_tag(pin, &mention, old, wanted);
         let own = match (&mention, &pin.repository) {
             (Mention::Own(_), Some(repository)) => Some(repository),
             _ => None,
@@ -125,7 +126,7 @@ impl Site {
                     Mention::Own(_) => "",
                     Mention::Reference(reference) => reference.tag().unwrap_or_default(),
                 };
-                let tag = other_tag(pin, old, own.is_some()).filter(|_| tags == Tags::Kept);
+                let tag = other_tag(old, own.is_some()).filter(|_| tags == Tags::Kept);
                 let new = self.with(tree, own.map(|own| own.name()), tag, tags, &digest);
                 set(*node, &new)?;
                 new
@@ -140,7 +141,7 @@ impl Site {
                     (None, _) => {}
                 }
                 let old = value(tag).split('@').next().unwrap_or_default();
-                let other = other_tag(pin, old, own.is_some() || place.is_none()).filter(|_| tag.is_some());
+                let other = other_tag(old, own.is_some() || place.is_none()).filter(|_| tag.is_some());
                 match (place, tag) {
                     (Some(place), tag) => {
                         set(*place, &digest)?;
@@ -160,7 +161,7 @@ impl Site {
                     (Some(_), None) => return Err(Why::NoPlace),
                     (None, _) => {}
                 }
-                let other = other_tag(pin, value(tag), own.is_some()).filter(|_| tag.is_some());
+                let other = other_tag(value(tag), own.is_some()).filter(|_| tag.is_some());
                 if let (Some(tag), Some(other)) = (tag, other) {
                     set(*tag, other)?;
                 }
@@ -185,10 +186,13 @@ impl Site {
     }
 }
 
-/// The tag to write in place of the old one, which is not the image's, or is not there and `wanted`.
-fn other_tag<'p>(pin: &'p Pin, old: &str, wanted: bool) -> Option<&'p str> {
+/// The tag to write in place of the old one, which is not the image's, or is not there and `wanted`. Beside the right digest
+/// any tag stays: where all tags are of the commit, writing today's would make a commit of which that is wrong again.
+fn other_tag<'p>(pin: &'p Pin, mention: &Mention, old: &str, wanted: bool) -> Option<&'p str> {
+    let is_right = matches!(mention, Mention::Reference(reference) if reference.digest() == Some(pin.digest));
     let stays = match old {
         "" => !wanted,
+        _ if is_right => true,
         old => pin.tags.as_ref().is_none_or(|tags| tags.contains(old)),
     };
     pin.first_tag().filter(|_| !stays)

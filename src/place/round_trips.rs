@@ -205,6 +205,29 @@ fn all_names_of_an_image_travel() {
     }
 }
 
+/// Would lose `1.0` if each bare tag were taken for the name of an image.
+#[test]
+fn bare_tags_of_one_image_stay_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = base_and_service(Family::Oci, Compression::Gzip).remove(0);
+    let fallback = Fallback::Labels(["latest", "1.0", "app:1", "app:2", "web:1"].map(str::to_owned).into());
+    let artifact = image.named(vec!["localhost/x:1".parse().unwrap()], fallback);
+    for place in [0, 1, 3].map(|at| places(directory.path()).remove(at)) {
+        put(&place, std::slice::from_ref(&artifact)).unwrap();
+        let source = open(&place, directory.path()).unwrap();
+        for (wanted, kept) in [
+            ("latest", &["latest", "1.0"][..]),
+            ("1.0", &["latest", "1.0"]),
+            ("app:1", &["app:1", "app:2"]),
+            ("web", &["web:1"]),
+            ("localhost/x:1", &["localhost/x:1"]),
+        ] {
+            let read = read_artifacts(&source, Some(&Pick::Name(wanted.to_owned())), &[]).unwrap().remove(0);
+            assert_eq!(read.all_names(), kept, "{place}");
+        }
+    }
+}
+
 #[test]
 fn one_image_out_of_several() {
     let directory = tempfile::tempdir().unwrap();

@@ -83,7 +83,11 @@ impl ListedName {
 impl Root {
     /// The same with the names alone of the images of which one is meant, under whatever tags.
     pub(super) fn only(mut self, is_meant: impl Fn(&str) -> bool) -> Self {
-        let image = |listed: &ListedName| listed.texts().last().map(|text| untagged(text).to_owned());
+        // A bare word beside which no full name stands is a tag: of the one image that the place does not name.
+        let image = |listed: &ListedName| match (&listed.name, &listed.containerd) {
+            (Some(tag), None) if !tag.contains([':', '/', '@']) => Some(String::new()),
+            _ => listed.texts().last().map(|text| untagged(text).to_owned()),
+        };
         let meant: BTreeSet<String> =
             self.names.iter().filter(|listed| listed.texts().any(&is_meant)).filter_map(image).collect();
         self.names.retain(|listed| image(listed).is_some_and(|image| meant.contains(&image)));

@@ -296,6 +296,11 @@ pub fn fill(text: &str, inputs: &Inputs, image: Option<&ImageName>) -> Result<St
     Ok(template.fill(&scope)?.with_arch(""))
 }
 
+/// Whether `{image}`, `{variant}`, `{arch}` or one of `{env.…}` is in a text that does not stand in the recipe.
+pub fn has_placeholder(text: &str, name: &str) -> bool {
+    Template::parse(text).is_ok_and(|template| template.names(name))
+}
+
 /// Says that a word between braces is no placeholder, in a text that can hold no brace, such as a tag.
 pub fn unknown_placeholder(text: &str) -> Option<Fault> {
     Template::parse(text).ok()?.stray()

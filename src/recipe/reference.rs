@@ -59,7 +59,8 @@ const FILLING: &str = "
 `{git.…}` and `{env.…}` take a default, for where there is no value (or an empty variable): `{git.tag:-none}`. Only these are special:
 any other brace stands for itself, and `{{` is one brace. In tags and repositories, which can hold no brace, a word between braces
 that is none of these is an error; where nothing is filled in (`cmd`, the text of `files`, patterns), one of these stays as it is, with a
-warning. `workdir`, `volumes`, `keyring` and a user's `home` and `shell` are the same on all platforms: they take no `{arch}`.
+warning. Where a program is to get it so, `\"\\u007Bimage}\"` is the same string, and no warning. `workdir`, `volumes`, `keyring` and a
+user's `home` and `shell` are the same on all platforms: they take no `{arch}`.
 ";
 
 fn of_table(page: &mut String, table: &Table) {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 
 use super::document::{Node, Table, Value};
 use super::problems::{Problems, quoted, shown};
@@ -197,20 +198,27 @@ impl Checker<'_> {
     }
 
     /// Says that a placeholder stays as it is, where none is filled in. Texts of files are full of braces: there only what
-    /// can hardly be anything else is told.
+    /// can hardly be anything else is told. A brace that is written as an escape is meant: `\u007B`.
     fn idle_placeholder(&mut self, subject: &Subject<'_>, kind: &'static Text, value: &At<String>) {
         if kind.fills() != Fills::Nothing || self.idle == MAX_IDLE {
             return;
         }
         let is_sure =
             |hole: &Placeholder| kind.name != "any" || matches!(hole, Placeholder::Git(..) | Placeholder::Env(..));
-        let Some((range, _)) = idle(&value.value).filter(|(_, hole)| is_sure(hole)) else { return };
+        let written = self.problems.sources.text(value.span);
+        let has_escapes = written.contains("\\u") || written.contains("\\U");
+        let is_meant = |range: &Range<usize>| has_escapes && !written.contains(&value.value[range.clone()]);
+        let mut told = idle(&value.value).filter(|(range, hole)| is_sure(hole) && !is_meant(range));
+        let Some((range, _)) = told.next() else { return };
         self.idle += 1;
         let message = format!("{} is not filled in in `{}`", shown(&value.value[range.clone()]), subject.key.name);
         let span = self.problems.sources.within(value, range);
         let diagnostic = self.problems.warning(span, message).label("stays as it is written");
-        self.problems.push(diagnostic.help(
+        let diagnostic = diagnostic.help(
             "placeholders are filled in in `repository`, `tags`, `from`, `labels`, `annotations` and `env`; a process finds in its environment what `env` says",
+        );
+        self.problems.push(diagnostic.note(
+            "where the program itself fills it in, write the brace as `\\u007B` in double quotes: that is the same string, and no warning",
         ));
     }
 

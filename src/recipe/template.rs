@@ -160,9 +160,11 @@ fn words(text: &str) -> impl Iterator<Item = (Range<usize>, &str, bool)> {
     })
 }
 
-/// The first placeholder in a text of a key in which none is filled in, unless it may well be something else: `${image}`.
-pub(super) fn idle(text: &str) -> Option<(Range<usize>, Placeholder)> {
-    words(text).filter(|(.., dollar)| !dollar).find_map(|(range, inside, _)| Some((range, placeholder(inside)?.ok()?)))
+/// The placeholders in a text of a key in which none is filled in, but those that may well be something else: `${image}`.
+pub(super) fn idle(text: &str) -> impl Iterator<Item = (Range<usize>, Placeholder)> {
+    words(text)
+        .filter(|(.., dollar)| !dollar)
+        .filter_map(|(range, inside, _)| Some((range, placeholder(inside)?.ok()?)))
 }
 
 /// A name that a shell can set.
@@ -238,12 +240,13 @@ impl Template {
         Ok(filled)
     }
 
-    /// Whether `{image}`, `{variant}` or `{arch}` is in it.
+    /// Whether `{image}`, `{variant}`, `{arch}` or one of `{env.…}` is in it.
     pub(super) fn names(&self, name: &str) -> bool {
         self.pieces.iter().any(|piece| match piece {
             Piece::Hole(Placeholder::Image, _) => name == "image",
             Piece::Hole(Placeholder::Variant, _) => name == "variant",
             Piece::Hole(Placeholder::Arch, _) => name == "arch",
+            Piece::Hole(Placeholder::Env(..), _) => name == "env",
             _ => false,
         })
     }
@@ -474,10 +477,10 @@ mod tests {
     fn idle_placeholders_and_strays_are_told_from_other_braces() {
         for text in ["", "{}", "{\"a\": {\"b\": 1}}", "${image}", "${VAR}", "{{image}", "{name}", "{.Image}", "{image"]
         {
-            assert_eq!(idle(text), None, "{text}");
+            assert_eq!(idle(text).next(), None, "{text}");
         }
-        assert_eq!(idle("x {image}"), Some((2..9, Placeholder::Image)));
-        assert_eq!(idle("${image} {git.short}").map(|found| found.0), Some(9..20));
+        assert_eq!(idle("x {image}").next(), Some((2..9, Placeholder::Image)));
+        assert_eq!(idle("${image} {git.short}").map(|found| found.0).collect::<Vec<_>>(), [9..20]);
         let stray = |text: &str| Template::parse(text).unwrap().stray().map(|fault| (fault.range, fault.message));
         assert_eq!(stray("v{git.short}-{sha}"), Some((Some(13..18), "unknown placeholder `{sha}`".to_owned())));
         assert_eq!(stray("v{git.short}-{image}"), None);
@@ -488,7 +491,7 @@ mod tests {
         fn never_panics(text in "[{}a-z.:$é-]{0,30}") {
             let _ = fill(&text);
             let _ = Template::parse_path(&text);
-            let _ = idle(&text);
+            let _ = idle(&text).count();
             let _ = Template::parse(&text).map(|template| template.stray());
         }
     }

@@ -389,7 +389,7 @@ fn what_is_filled_in_nowhere_is_told_and_braces_are_left() {
         [images.app]
         from = "scratch"
         variants = ["k8s"]
-        cmd = ["serve", "--as", "{variant}", "{\"a\": 1}", "${image}", "{{image}"]
+        cmd = ["serve", "--as", "{variant}", "{\"a\": 1}", "${image}", "{{image}", "x/\u007Bimage}", "\u007Barch}{arch}"]
         exclude = ["{arch}/**"]
         [[images.app.layers]]
         files = { "/a" = "{image} {name}", "/b" = "of {git.short}" }
@@ -400,12 +400,14 @@ fn what_is_filled_in_nowhere_is_told_and_braces_are_left() {
         told,
         [
             "`{variant}` is not filled in in `cmd`",
+            "`{arch}` is not filled in in `cmd`",
             "`{arch}` is not filled in in `exclude`",
             "`{git.short}` is not filled in in `files`",
         ]
     );
     let Setting::Set(cmd) = &recipe.images[0].cmd else { panic!("no cmd") };
-    assert_eq!(cmd[2], "{variant}");
+    assert_eq!((&*cmd[2], &*cmd[6]), ("{variant}", "x/{image}"));
+    assert!(recipe.warnings[0].render(Style::default()).contains(r"write the brace as `\u007B`"));
     // Warnings leave room for errors.
     let many = "\"{image}\", ".repeat(200);
     wrong(&format!("recipe = 1\n[images.a]\nfrom = \"scratch\"\ncmd = [{many}]\ntags = [\"{{commit}}\"]\n"));

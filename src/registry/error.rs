@@ -148,6 +148,26 @@ impl RegistryError {
         self.refusal().is_some_and(|refusal| refusal.kind() == kind)
     }
 
+    /// Whether whatever else is asked of the registry would fail, too, and not what this image or repository says or hides.
+    pub fn is_of_all(&self) -> bool {
+        match self {
+            RegistryError::Refused(refusal) => refusal.is_temporary(),
+            RegistryError::Token { source, .. } => source.is_of_all(),
+            RegistryError::Unanswered(_)
+            | RegistryError::Net(_)
+            | RegistryError::Realm { .. }
+            | RegistryError::Credentials(_)
+            | RegistryError::Endpoint { .. }
+            | RegistryError::Certificates { .. } => true,
+            RegistryError::Absent { .. }
+            | RegistryError::WrongBytes { .. }
+            | RegistryError::Protocol { .. }
+            | RegistryError::Content { .. }
+            | RegistryError::Store { .. }
+            | RegistryError::Image { .. } => false,
+        }
+    }
+
     /// Whether it was ended from outside.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, RegistryError::Net(NetError::Cancelled))

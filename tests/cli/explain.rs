@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::deb::Deb;
-use super::fake_registry::FakeRegistry;
+use super::fake_registry::{FakeRegistry, Fault, on};
 use super::mirror::Mirrored;
 use super::support::{Base, Project, Run, Stored, Tar};
 use super::wheel::Wheel;
@@ -250,6 +250,14 @@ fn what_a_registry_holds_is_compared_on_an_empty_disk() {
     registry.clear_log();
     project.run(&["build", "--cache-from", &filled, "--cache-dir", "fourth", "-o", "oci:fourth-out"]).ok();
     assert!(registry.count("GET", "/team/app/manifests/latest") > 0, "{:?}", registry.lines());
+    // A place that is not there is a cache that holds nothing.
+    for from in [format!("{}/team/none-{{image}}:latest", registry.name()), "oci:none-{image}".to_owned()] {
+        let run = project.run(&["explain", "--cache-from", &from, "--cache-from", &filled]).ok();
+        let none = from.replace("{image}", "app");
+        assert!(run.stderr.contains(&format!("{none} would be compared with, and cannot be read")), "{}", run.stderr);
+        assert!(run.stdout().contains(&format!("compared with {tag}")), "{}", run.stdout());
+    }
+    project.run(&["explain", "--against", &format!("{}/team/none:1", registry.name())]).fails(5);
     let told = project.run(&["build", "--cache-from", "registry.example.com/{variant}:x"]).fails(2);
     assert!(told.contains("--cache-from registry.example.com/{variant}:x: image `app` has no variant"), "{told}");
     project.run(&["explain", "--registry", "--offline"]).fails(2);
@@ -290,6 +298,42 @@ fn what_was_pushed_and_is_not_here_is_compared_in_the_registry() {
     assert!(run.stdout().contains("new, compared with nothing"), "{}", run.stdout());
     let warnings: Vec<&str> = run.stderr.lines().filter(|line| line.contains("warning: ")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains(&format!("{closed}/team/app:gone would be")), "{warnings:?}");
+}
+
+/// Would call everything new if a repository that is not there yet, which many registries answer with 401, kept the others
+/// from being asked.
+#[test]
+fn a_repository_that_is_refused_says_nothing_of_the_others() {
+    let image = |name: &str| {
+        format!("[images.{name}]\nfrom = \"scratch\"\n[[images.{name}.layers]]\nfiles = {{ \"/a\" = \"{name}\" }}\n")
+    };
+    for status in [401, 403, 404] {
+        let registry = FakeRegistry::plain();
+        let project = Project::empty();
+        let head =
+            format!("recipe = 1\n[project]\nname = \"x\"\nrepository = \"{}/team/{{image}}\"\n", registry.name());
+        let recipe = format!("{head}{}{}{}", image("first"), image("second"), image("third"));
+        project.write("lapstrake.toml", recipe.replace("[images.first]", "[images.first]\ntags = [\"a\", \"b\"]"));
+        project.run(&["build", "--push", "second", "third", "-o", "oci:out"]).ok();
+        for method in ["GET", "HEAD"] {
+            registry.fault(on(method, "/team/first/").always(), Fault::Status(status, Vec::new(), String::new()));
+        }
+        for arguments in [&["explain"][..], &["explain", "--registry"]] {
+            let run = project.run(arguments).ok();
+            let fates: Vec<String> =
+                run.stdout().lines().filter(|line| line.contains("compared with")).map(str::to_owned).collect();
+            assert!(fates.len() == 3 && fates[0].contains("new, compared with nothing"), "{status}: {fates:?}");
+            assert!(fates[1..].iter().all(|fate| fate.contains("unchanged, compared with")), "{status}: {fates:?}");
+        }
+        let run = project.run(&["report", "--registry", "-o", "-"]).ok();
+        assert!(run.stdout().contains("second") && run.stdout().contains("third"), "{status}");
+        assert!(run.stderr.contains("first"), "{status}: {}", run.stderr);
+        project.run(&["report", "--registry", "--image", "first", "-o", "-"]).fails(5);
+        let told = project
+            .run(&["report", "--registry", "--image", "second", "--platform", "linux/s390x", "-o", "-"])
+            .fails(1);
+        assert!(told.contains("there is no image for linux/s390x"), "{told}");
+    }
 }
 
 #[test]

@@ -112,6 +112,23 @@ fn names_labels_and_settings_from_the_command_line() {
     "#);
 }
 
+/// A cache is none for images that have no variant, and they are built all the same.
+#[test]
+fn a_cache_by_variants_is_for_images_that_have_some() {
+    let registry = FakeRegistry::plain();
+    let project = three();
+    let from = format!("{}/cache/{{image}}-{{variant}}:main", registry.name());
+    for arguments in [&["build", "--cache-from", &from][..], &["explain", "--cache-from", &from]] {
+        registry.clear_log();
+        project.run(arguments).ok();
+        let asked = |name: &str| registry.count("GET", &format!("/cache/{name}/manifests/main")) > 0;
+        assert!(asked("app-docker") && asked("app-k8s"), "{:?}", registry.lines());
+        assert!(registry.lines().iter().all(|line| !line.contains("/cache/web")), "{:?}", registry.lines());
+    }
+    let told = project.run(&["build", "web", "--cache-from", &from]).fails(2);
+    assert!(told.contains("image `web` has no variant"), "{told}");
+}
+
 #[test]
 fn what_makes_no_sense_ends_with_2() {
     let project = three();

@@ -434,6 +434,26 @@ fn copy_and_inspect_between_places() {
     assert!(!project.path("again/index.json").exists());
 }
 
+/// The commands of a hint are for the shell, and do what was asked for.
+#[test]
+fn several_images_for_one_reference_are_told_with_a_command_each() {
+    let registry = super::fake_registry::FakeRegistry::plain();
+    let project = Project::new(TWO);
+    project.run(&["build", "-o", "oci:it's out"]).ok();
+    let below = format!("{}/x", registry.name());
+    for command in ["push", "copy"] {
+        let told = project.run(&[command, "oci:it's out", &below]).fails(2);
+        for image in ["one", "two"] {
+            let line = format!(
+                r"  lapstrake {command} 'oci:it'\''s out' {below}/{image}:latest --image registry.example.com/{image}:latest"
+            );
+            assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+        }
+    }
+    project.run(&["build", "-o", "oci:out"]).ok();
+    assert!(project.run(&["push", "oci:out", &below]).fails(2).contains("\n  lapstrake push oci:out "));
+}
+
 #[test]
 fn an_image_is_told_under_the_name_that_it_was_pushed_to() {
     let registry = super::fake_registry::FakeRegistry::plain();

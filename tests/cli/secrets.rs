@@ -126,6 +126,30 @@ fn a_login_in_an_address_is_refused_and_not_shown() {
     }
 }
 
+/// What flags take from the environment is shown no more than what recipes take from there.
+#[test]
+fn what_flags_take_from_the_environment_is_not_shown() {
+    let project = Project::new("[images.app]\nfrom = \"scratch\"\n");
+    let cases = ["-t {env.SECRET}", "-t r.example.com/x:{env.SECRET}", "-t {env.SECRET}/x", "-o {env.SECRET}"];
+    let cases = cases.iter().chain(&[
+        "-o oic:{env.SECRET}",
+        "--cache-from {env.SECRET}",
+        "--cache-from type=x,dest={env.SECRET}",
+    ]);
+    for (flag, text) in cases.filter_map(|case| case.split_once(' ')) {
+        let mut command = project.command(&["build", "--offline", flag, text]);
+        command.env("SECRET", format!("no place {CANARY}"));
+        let run = project.end(command);
+        let told = run.fails(2);
+        assert!(!holds(told.as_bytes()), "{told}");
+        let why = "with what the environment says it makes no sense";
+        assert!(told.contains(&format!("{flag} {text}: {why}")), "{told}");
+    }
+    // What comes from elsewhere is.
+    let told = project.run(&["build", "--offline", "-t", "no place"]).fails(2);
+    assert!(told.contains("\"no place\" is no tag"), "{told}");
+}
+
 /// What the cache holds belongs to its user, however careless the umask.
 #[test]
 fn the_cache_is_its_users_alone() {

@@ -24,7 +24,7 @@ const MAX_INDEX: u64 = 256 << 20;
 const MAX_READ: u64 = 64 << 20;
 /// Trees can name each other many times over.
 const MAX_TREES: usize = 20_000;
-const MAX_TREE_BYTES: usize = 512 << 20;
+const MAX_TREE_BYTES: usize = 128 << 20;
 /// No system has a longer path.
 const MAX_PATH: usize = 4096;
 

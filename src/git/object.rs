@@ -127,7 +127,7 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 fn loose(objects: &Path, id: &str) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
     let path = objects.join(&id[..2]).join(&id[2..]);
-    let file = match File::open(&path) {
+    let file = match open_regular(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(GitError::read(&path, error)),
@@ -164,7 +164,7 @@ fn read_at<const N: usize>(file: &File, path: &Path, offset: u64) -> Result<[u8;
 
 /// Where in its pack an object is, by the pack's index (version 2).
 fn offset_in(index: &Path, id: &[u8]) -> Result<Option<u64>, GitError> {
-    let file = File::open(index).map_err(|error| GitError::read(index, error))?;
+    let file = open_regular(index).map_err(|error| GitError::read(index, error))?;
     if read_at::<8>(&file, index, 0)? != [0xff, b't', b'O', b'c', 0, 0, 0, 2] {
         return Err(GitError::malformed(index, "it is no pack index of version 2"));
     }
@@ -223,7 +223,7 @@ type Lookup<'a> = dyn Fn(&[u8]) -> Result<Option<u64>, GitError> + 'a;
 
 /// An object of a pack: its deltas are applied to what they build on, in the same pack.
 fn packed(pack: &Path, offset: u64, offset_of: &Lookup<'_>, id_bytes: usize) -> Result<(Kind, Vec<u8>), GitError> {
-    let file = File::open(pack).map_err(|error| GitError::read(pack, error))?;
+    let file = open_regular(pack).map_err(|error| GitError::read(pack, error))?;
     let read_error = |error| GitError::read(pack, error);
     let malformed = |reason| GitError::malformed(pack, reason);
     let mut deltas: Vec<Vec<u8>> = Vec::new();

@@ -436,3 +436,15 @@ fn what_is_not_committed_is_found_as_git_finds_it() {
     }
     assert!(checkout(Scratch::new().path()).uncommitted(&[]).is_err());
 }
+
+/// Would hang where a checkout that somebody prepared is read.
+#[test]
+fn nobody_waits_for_an_object_that_is_a_fifo() {
+    let scratch = Scratch::new();
+    commits(&scratch, &[]);
+    let commit = scratch.git(&["rev-parse", "HEAD"]);
+    let object = scratch.path().join(".git/objects").join(&commit[..2]).join(&commit[2..]);
+    fs::remove_file(&object).unwrap();
+    assert!(Command::new("mkfifo").arg(&object).status().unwrap().success());
+    assert!(checkout(scratch.path()).commit_time().is_err());
+}

@@ -160,6 +160,9 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
         let artifacts: Vec<Artifact> = built.iter().map(|image| image.artifact.clone()).collect();
         Loader::find(Some(program))?.load(&artifacts, store, reporter)?;
     }
+    if pushed_layers.found_nothing() && outputs.contains(&Place::OwnNames) {
+        tell_of_lone_commits(args, &recipe, &plan, reporter);
+    }
     progress.summary(Summary::of(&built, &pushed));
     report(args, global, &built, &pushed, &outputs)
 }
@@ -174,14 +177,31 @@ fn name_of_commit(args: &BuildArgs, recipe: &Recipe, plan: &[Planned<'_>], outpu
         return given;
     }
     plan.iter().find_map(|planned| {
-        // The references are those of `-t`, else of the recipe's tags, in their order.
-        let written: Vec<&str> = match args.tag.is_empty() {
-            true => planned.image.tags.iter().map(|tag| recipe.sources().text(tag.span)).collect(),
-            false => args.tag.iter().map(String::as_str).collect(),
-        };
-        let mut named = written.into_iter().zip(&planned.references);
+        let mut named = written_tags(args, recipe, planned).into_iter().zip(&planned.references);
         named.find(|(text, _)| is_of_commit(text)).map(|(_, reference)| reference.to_string())
     })
+}
+
+/// The tags of an image as they are written: those of `-t`, else the recipe's, in the order of its references.
+fn written_tags<'t>(args: &'t BuildArgs, recipe: &'t Recipe, planned: &Planned<'t>) -> Vec<&'t str> {
+    match args.tag.is_empty() {
+        true => planned.image.tags.iter().map(|tag| recipe.sources().text(tag.span)).collect(),
+        false => args.tag.iter().map(String::as_str).collect(),
+    }
+}
+
+/// Says why nothing was taken from the registry, where that will be so with every commit.
+fn tell_of_lone_commits(args: &BuildArgs, recipe: &Recipe, plan: &[Planned<'_>], reporter: &Reporter) {
+    let is_lone = |planned: &Planned<'_>| {
+        let tags = written_tags(args, recipe, planned);
+        !tags.is_empty() && tags.into_iter().all(is_of_commit)
+    };
+    if plan.iter().all(is_lone) {
+        reporter.note(
+            "nothing was pushed under the tags of this commit before, so that no layer was taken from the registry: keep a tag \
+             that stays beside them, or use --cache-from",
+        );
+    }
 }
 
 /// Whether the commit or its tag is filled in in a text; two braces stand for one.

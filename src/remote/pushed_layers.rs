@@ -84,6 +84,11 @@ impl<'a> PushedLayers<'a> {
         self.read.get().is_some_and(|known| known.layers.values().any(|layer| layer.descriptor.digest == *blob))
     }
 
+    /// Whether somebody looked, and there was nothing.
+    pub fn found_nothing(&self) -> bool {
+        !self.candidates.is_empty() && self.read.get().is_some_and(|known| known.layers.is_empty())
+    }
+
     fn known(&self) -> &Known {
         self.read.get_or_init(|| {
             let at = Instant::now();

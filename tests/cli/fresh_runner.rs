@@ -166,6 +166,25 @@ fn what_was_pushed_is_compared_where_one_asks_for_it() {
     assert!(told.contains("do not trust"), "{told}");
 }
 
+/// Where every tag says the commit, a runner with an empty disk finds nothing, and is told why.
+#[test]
+fn tags_of_the_commit_alone_are_told_of() {
+    let registry = FakeRegistry::plain();
+    let name = registry.name();
+    let project = |tags: &str| {
+        let project = Project::empty();
+        project.recipe(&format!(
+            "[images.app]\nfrom = \"scratch\"\nrepository = \"{name}/team/app\"\ntags = [{tags}]\n[[images.app.layers]]\ncopy = [\"a\"]\nto = \"/\"\n"
+        ));
+        project.write("ctx/a", "a");
+        project
+    };
+    let told = project("\"{git.short:-dev}\"").run(&["build", "--push"]).ok().told();
+    assert!(told.contains("keep a tag"), "{told}");
+    let told = project("\"{git.short:-dev}\", \"main\"").run(&["build", "--push"]).ok().told();
+    assert!(!told.contains("keep a tag"), "{told}");
+}
+
 /// Layers are on their way before the build is done, once for all repositories of a registry, and what fails leaves no image.
 #[test]
 fn large_layers_are_sent_before_the_push() {

@@ -204,7 +204,12 @@ impl Sources<'_, '_> {
         let is_for = |named: &&Named| named.images.as_ref().is_none_or(|images| images.contains(&planned.image.name));
         for named in first.iter().chain(places.iter().filter(is_for)) {
             let (image, place) = (&planned.image.name, &named.text);
-            if self.silent.contains(place) {
+            // All tags of a repository that is refused.
+            let all = match &named.place {
+                Place::Registry(reference) if named.by_default => reference.name(),
+                _ => place.clone(),
+            };
+            if self.silent.contains(&all) {
                 continue;
             }
             match self.at(named, planned, platform) {
@@ -214,7 +219,7 @@ impl Sources<'_, '_> {
                 // Where `build` goes on, too; a repository that is refused may be one that is not there yet.
                 Err(error) if named.images.is_some() || named.by_default && pushed::is_refusal(&*error) => {
                     self.told_of(place, &error);
-                    self.silent.insert(place.clone());
+                    self.silent.insert(all);
                 }
                 Err(error) => return Err(Failure::new(code_of(&named.place), error)),
             }

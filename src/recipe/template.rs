@@ -480,7 +480,8 @@ mod tests {
             assert_eq!(idle(text).next(), None, "{text}");
         }
         assert_eq!(idle("x {image}").next(), Some((2..9, Placeholder::Image)));
-        assert_eq!(idle("${image} {git.short}").map(|found| found.0).collect::<Vec<_>>(), [9..20]);
+        let found: Vec<_> = idle("${image} {git.short} {image}").map(|(range, _)| (range.start, range.end)).collect();
+        assert_eq!(found, [(9, 20), (21, 28)]);
         let stray = |text: &str| Template::parse(text).unwrap().stray().map(|fault| (fault.range, fault.message));
         assert_eq!(stray("v{git.short}-{sha}"), Some((Some(13..18), "unknown placeholder `{sha}`".to_owned())));
         assert_eq!(stray("v{git.short}-{image}"), None);

@@ -324,6 +324,9 @@ fn a_repository_that_is_refused_says_nothing_of_the_others() {
                 run.stdout().lines().filter(|line| line.contains("compared with")).map(str::to_owned).collect();
             assert!(fates.len() == 3 && fates[0].contains("new, compared with nothing"), "{status}: {fates:?}");
             assert!(fates[1..].iter().all(|fate| fate.contains("unchanged, compared with")), "{status}: {fates:?}");
+            // Both tags at once. That something is not there is what `new` says.
+            let warnings = run.stderr.lines().filter(|line| line.contains("cannot be read")).count();
+            assert_eq!(warnings, usize::from(status != 404), "{}", run.stderr);
         }
         let run = project.run(&["report", "--registry", "-o", "-"]).ok();
         assert!(run.stdout().contains("second") && run.stdout().contains("third"), "{status}");

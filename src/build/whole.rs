@@ -8,11 +8,11 @@ use super::plan::{Packages, Planned};
 use super::{BuildError, Builder, Fate, LayerForecast, Purpose};
 use crate::base::{LayerReader, LayerStack};
 use crate::code::{Cause, ErrorCode};
-use crate::debian::checks::{Missing, package_of};
+use crate::debian::checks::{Missing, package_of, packages_of_interpreter};
 use crate::debian::staging::Below;
 use crate::layer::{self, Chain, LayerKey, Reuse};
 use crate::oci::Platform;
-use crate::recipe::{self, Base};
+use crate::recipe::{self, Base, Diagnostic};
 use crate::source;
 use crate::tree::{Missed, TreePath};
 
@@ -172,29 +172,37 @@ impl Growing<'_> {
                 self.looked_over();
                 Ok(())
             }
-            false => Err(builder.told(ErrorCode::WouldNotRun, image.span, would_not_run(image, platform, &fatal))),
+            false => {
+                let text = would_not_run(image, platform, &fatal);
+                let sources = builder.recipe.sources();
+                let mut diagnostic = Diagnostic::error(ErrorCode::WouldNotRun, sources, image.span, text);
+                let packages = packages_of(&fatal);
+                if !packages.is_empty() {
+                    let packages: Vec<String> = packages.into_iter().collect();
+                    diagnostic = diagnostic.help(format!("of Debian's packages, add {}", packages.join(", ")));
+                }
+                Err(BuildError::Recipe(Box::new(diagnostic)))
+            }
         }
     }
 }
 
-/// What is missing in an image, and which packages have it by Debian's rule for names.
+/// What is missing in an image.
 fn would_not_run(image: &recipe::Image, platform: &Platform, fatal: &[&Missing]) -> String {
     let mut lines: Vec<String> = fatal.iter().take(5).map(|missing| missing.to_string()).collect();
     if fatal.len() > lines.len() {
         lines.push(format!("and {} more", fatal.len() - lines.len()));
     }
-    let advice: BTreeSet<String> = fatal
-        .iter()
-        .filter_map(|missing| match missing {
-            Missing::Library { library, .. } if library.as_str().starts_with("ld-linux") => Some("libc6".to_owned()),
-            Missing::Library { library, .. } => package_of(library.as_str(), &|_| true),
-            Missing::Interpreter { .. } | Missing::Machine { .. } => None,
-        })
-        .collect();
-    let mut text = format!("{} for {platform} would not run: {}", image.name, lines.join("; "));
-    if !advice.is_empty() {
-        let advice: Vec<String> = advice.into_iter().collect();
-        text.push_str(&format!("; by Debian's rule for names, the packages to add are {}", advice.join(", ")));
-    }
-    text
+    format!("{} for {platform} would not run: {}", image.name, lines.join("; "))
+}
+
+/// Which of Debian's packages have what is missing, by its rule for names of libraries.
+fn packages_of(fatal: &[&Missing]) -> BTreeSet<String> {
+    let package = |missing: &&Missing| match missing {
+        Missing::Library { library, .. } if library.bare().starts_with("ld-linux") => Some("libc6".to_owned()),
+        Missing::Library { library, .. } => package_of(library.bare(), &|_| true),
+        Missing::Interpreter { interpreter, .. } => packages_of_interpreter(interpreter.bare()),
+        Missing::Machine { .. } => None,
+    };
+    fatal.iter().filter_map(package).collect()
 }

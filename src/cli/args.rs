@@ -131,6 +131,7 @@ pub(crate) enum Command {
     /// Print this, what a command takes (`help build`), or what an error code means (`help L0301`)
     Help {
         /// A command, or the code of an error
+        #[arg(add = ArgValueCompleter::new(completions::topics))]
         topics: Vec<String>,
     },
 }
@@ -155,7 +156,8 @@ pub(crate) struct InitArgs {
     /// of what it copies]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) context: Option<PathBuf>,
-    /// Put this in the place of every base from a registry: a reference, a place or `scratch`
+    /// Put this in the place of every base from a registry: a reference, a place or `scratch` (then with
+    /// the Debian packages that such a base has)
     #[arg(long, value_name = "BASE")]
     pub(crate) from: Option<String>,
     /// Put another base in the place of one, as a Dockerfile writes it: OLD=NEW; may be given several times

@@ -450,17 +450,28 @@ fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
             return one_only(flag).map_err(|failure| failure.hint("--metadata-file holds all of them"));
         }
     }
-    for output in outputs {
+    // What was typed, where it was: `--push` and the default come after it.
+    let typed = args.output.iter().map(Some).chain(std::iter::repeat(None));
+    for (output, typed) in outputs.iter().zip(typed) {
         place::check(output).or_fail(Code::Failed)?;
         match output {
-            Place::Registry(reference) if images > 1 => return one_only(&format!("the reference {reference}")),
+            Place::Registry(reference) if images > 1 => {
+                let shown = reference.to_string();
+                let what = match typed.filter(|text| **text != shown) {
+                    Some(text) => {
+                        format!("-o {} is read as the reference {shown}, which", recipe::hide_credentials(text))
+                    }
+                    None => format!("the reference {shown}"),
+                };
+                return one_only(&what).map_err(|failure| failure.hint(
+                    "name one image; or a place for all: oci:DIR, oci-archive:FILE, docker-archive:FILE, archive:FILE, or --push",
+                ));
+            }
             output if output.pick().is_some() && images > 1 => return one_only("an output with a name"),
             Place::OwnNames => {
                 if let Some(nameless) = plan.iter().find(|planned| planned.references.is_empty()) {
                     let text = format!("{} has no repository to push to", nameless.image.name);
-                    return Err(Failure::usage(text)
-                        .kind(ErrorCode::NoRepository)
-                        .hint("set `repository` under [project], or give -t a full reference"));
+                    return Err(Failure::usage(text).kind(ErrorCode::NoRepository).hint(repository_hint(images)));
                 }
             }
             Place::Archive { kind: ArchiveKind::Docker, .. } => {
@@ -487,6 +498,14 @@ fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
     Ok(())
 }
 
+/// What gives images a repository, where so many are built.
+fn repository_hint(images: usize) -> &'static str {
+    match images {
+        0 | 1 => "set `repository` under [project], or give -t a full reference",
+        _ => "set `repository` under [project], or for this run: --set 'repository=REGISTRY/PATH/{image}'",
+    }
+}
+
 /// The references of each image: those of `-t`, else the recipe's.
 pub(super) fn names(
     recipe: &Recipe,
@@ -508,7 +527,7 @@ pub(super) fn names(
                 let Some(repository) = repository else {
                     let text = format!("{} has no repository that the tag could be in", image.name);
                     let failure = Failure::usage(text).kind(ErrorCode::NoRepository);
-                    return Err(failure.hint("give -t a full reference, or set `repository`"));
+                    return Err(failure.hint(repository_hint(wanted.len())));
                 };
                 tags.iter().map(|tag| repository.with_tag(tag)).collect::<Result<_, _>>().or_fail(Code::Usage)?
             }
@@ -660,9 +679,10 @@ fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> 
                 tag.contains('/') && (first.contains(['.', ':']) || first == "localhost")
             };
             if let Some((tag, written)) = written().find(|(tag, _)| !names_registry(tag)) {
-                let failure = Failure::usage(format!("{tag:?} is no tag, and names no registry"))
-                    .kind(ErrorCode::Reference)
-                    .hint(format!("for a full reference, write the registry too: docker.io/{tag}"));
+                let failure =
+                    Failure::usage(format!("{tag:?} is no tag, which has no slash or colon, and names no registry"))
+                        .kind(ErrorCode::Reference)
+                        .hint(format!("for a full reference, write the registry too: docker.io/{tag}"));
                 return Err(hidden("-t", written, failure));
             }
             let full = |(tag, written): (&String, &String)| {

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 use clap_complete::env::Shells;
 use clap_complete::{CompleteEnv, CompletionCandidate, Shell};
 use lapstrake::build;
+use lapstrake::code::ErrorCode;
 use lapstrake::recipe::Recipe;
 
 use super::args::Cli;
@@ -59,6 +60,22 @@ pub(crate) fn platforms(typed: &OsStr) -> Vec<CompletionCandidate> {
         let platforms = recipe.images.iter().flat_map(|image| build::platforms(recipe, image, None));
         platforms.map(|platform| platform.to_string()).collect()
     })
+}
+
+/// What `help` tells of: commands and the codes of errors, and behind a command those that it has.
+pub(crate) fn topics(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let mut command = Cli::command();
+    let words: Vec<OsString> = std::env::args_os().skip_while(|word| word != "help").skip(1).collect();
+    let before = words.split_last().map_or(&[][..], |(_, before)| before);
+    for word in before {
+        let Some(found) = command.find_subcommand(word) else { return Vec::new() };
+        command = found.clone();
+    }
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    let codes = ErrorCode::ALL.iter().filter(|_| before.is_empty()).map(ToString::to_string);
+    let topics = commands.map(str::to_owned).chain(codes);
+    topics.filter(|topic| topic.starts_with(&*typed)).map(CompletionCandidate::new).collect()
 }
 
 /// Names of the recipe that begin with what was typed. Where there is no recipe, or a wrong one, there are none.

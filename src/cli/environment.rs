@@ -256,7 +256,12 @@ pub(crate) fn open_source(
     let source: Arc<dyn ImageSource> = match &place {
         Place::Registry(reference) => RegistryImage::new(registries.get()?, reference, store),
         Place::OwnNames => return Err(Failure::usage(format!("{text} names nothing to read from"))),
-        local => place::open(local, &store.tmp()).or_fail(Code::Failed)?,
+        local => place::open(local, &store.tmp()).or_fail(Code::Failed).map_err(|failure| {
+            match meant::layout(text, local) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })?,
     };
     Ok((source, place))
 }

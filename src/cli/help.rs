@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use lapstrake::code::ErrorCode;
 use lapstrake::nearest::nearest;
 
@@ -53,6 +53,17 @@ fn of_command(topics: &[String]) -> Outcome<String> {
     Ok(if io::stdout().is_terminal() { help.ansi().to_string() } else { help.to_string() })
 }
 
+/// What `resolve` was given as if it took manifests without a flag.
+fn manifest_without_flag(error: &clap::Error) -> Option<&str> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return None };
+    let is_resolve = error.kind() == ErrorKind::UnknownArgument && usage.to_string().contains("lapstrake resolve");
+    text(ContextKind::InvalidArg).filter(|text| is_resolve && !text.starts_with('-'))
+}
+
 /// What was typed is no command, or asks for help or the version: said as clap says it, with a code where it is an error.
 pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     let told = match error.kind() {
@@ -61,7 +72,10 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let text = error.render();
-            let text = if io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+            let mut text = if io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+            if let Some(manifest) = manifest_without_flag(error) {
+                text.push_str(&format!("\nhint: manifests follow -k: `lapstrake resolve -k {manifest}`\n"));
+            }
             io::stderr().write_all(text.replacen("error:", &format!("error[{}]:", ErrorCode::Usage), 1).as_bytes())
         }
     };

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::path::Path;
 
 use lapstrake::build::{Builder, Locking};
-use lapstrake::code::ErrorCode;
+use lapstrake::code::{Coded, ErrorCode};
 use lapstrake::host::open_regular;
 use lapstrake::lock::Lock;
 use lapstrake::manifests::{Mention, OWN, Pin, Pins, Why};
 use lapstrake::oci::{Digest, Reference};
 use lapstrake::place::{self, ArchiveKind, Place};
 use lapstrake::recipe::{ImageName, Inputs, Recipe, hide_credentials};
+use lapstrake::registry::RegistryError;
 use lapstrake::report::Reporter;
 use lapstrake::shown::Shown;
 use serde_json::Value;
@@ -21,7 +22,8 @@ use super::build::{DEFAULT_OUTPUT, failure, metadata_key, names, platforms};
 use super::environment::{LazyRegistries, epoch, load_recipe, open_store, parse_source};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::json_keys;
-use super::resolve::{ResolveArgs, failed_to, read};
+use super::meant;
+use super::resolve::{Named, ResolveArgs, failed_to, read};
 use super::workshop::Workshop;
 
 /// A longer file was not written by a build.
@@ -32,6 +34,7 @@ pub(crate) fn known(
     global: &Global,
     args: &ResolveArgs,
     mentions: &BTreeSet<Mention>,
+    named: &dyn Fn(&Mention) -> Option<Named>,
     reporter: &Reporter,
 ) -> Outcome<Pins> {
     let mut pins = Pins::default();
@@ -61,11 +64,11 @@ pub(crate) fn known(
             images.name(&mut pins);
         }
         if args.registry {
-            images.ask(&mut pins, mentions, global, reporter)?;
+            images.ask(&mut pins, mentions, named, global, reporter)?;
         }
     }
     if args.registry {
-        ask(&mut pins, mentions, global, reporter)?;
+        ask(&mut pins, mentions, named, global, reporter)?;
     }
     Ok(pins)
 }
@@ -154,13 +157,20 @@ impl Images {
     }
 
     /// Asks the registry for images that manifests call by their names in the recipe.
-    fn ask(&self, pins: &mut Pins, mentions: &BTreeSet<Mention>, global: &Global, reporter: &Reporter) -> Outcome {
+    fn ask(
+        &self,
+        pins: &mut Pins,
+        mentions: &BTreeSet<Mention>,
+        named: &dyn Fn(&Mention) -> Option<Named>,
+        global: &Global,
+        reporter: &Reporter,
+    ) -> Outcome {
         let registries = LazyRegistries::new(global, reporter);
         for (name, references) in &self.0 {
             let mention = Mention::Own(metadata_key(name));
             if let Some(reference) = references.first().filter(|_| mentions.contains(&mention))
                 && pins.find(&mention).is_err()
-                && let Some(digest) = digest_of(reference, &registries)?
+                && let Some(digest) = digest_of(reference, named(&mention), &registries)?
             {
                 pins.known.extend(pins_of(Some(&metadata_key(name)), std::slice::from_ref(reference), digest));
             }
@@ -187,7 +197,13 @@ fn build_args(args: &ResolveArgs) -> BuildArgs {
 }
 
 /// Asks registries for every reference of which nothing is known.
-fn ask(pins: &mut Pins, mentions: &BTreeSet<Mention>, global: &Global, reporter: &Reporter) -> Outcome {
+fn ask(
+    pins: &mut Pins,
+    mentions: &BTreeSet<Mention>,
+    named: &dyn Fn(&Mention) -> Option<Named>,
+    global: &Global,
+    reporter: &Reporter,
+) -> Outcome {
     let registries = LazyRegistries::new(global, reporter);
     for mention in mentions {
         let Mention::Reference(reference) = mention else { continue };
@@ -198,15 +214,37 @@ fn ask(pins: &mut Pins, mentions: &BTreeSet<Mention>, global: &Global, reporter:
         }
         let tag = reference.tag().unwrap_or("latest");
         let tagged = reference.with_tag(tag).or_fail(Code::Failed)?;
-        if let Some(digest) = digest_of(&tagged, &registries)? {
+        if let Some(digest) = digest_of(&tagged, named(mention), &registries)? {
             pins.known.extend(pins_of(None, &[tagged], digest));
         }
     }
     Ok(())
 }
 
-fn digest_of(reference: &Reference, registries: &LazyRegistries<'_>) -> Outcome<Option<Digest>> {
-    let found = registries.get()?.resolve(reference).map_err(|error| Failure::new(Code::Network, error))?;
+/// A registry could not be asked for what a manifest names.
+#[derive(Debug, thiserror::Error)]
+#[error("{named}: asking for {reference}")]
+struct Unasked {
+    named: String,
+    reference: String,
+    source: RegistryError,
+}
+
+impl Coded for Unasked {
+    fn code(&self) -> ErrorCode {
+        self.source.code()
+    }
+}
+
+fn digest_of(reference: &Reference, named: Option<Named>, registries: &LazyRegistries<'_>) -> Outcome<Option<Digest>> {
+    let found = registries.get()?.resolve(reference).map_err(|source| match named {
+        Some(named) => {
+            let spot = named.spot(format!("{reference}: {source}"));
+            let (named, reference) = (named.to_string(), reference.to_string());
+            Failure::new(Code::Network, Unasked { named, reference, source }).at(spot)
+        }
+        None => Failure::new(Code::Network, source),
+    })?;
     Ok(found.map(|descriptor| descriptor.digest))
 }
 
@@ -276,6 +314,13 @@ fn left_by_a_build(text: &str, global: &Global, reporter: &Reporter) -> Outcome<
             read(text, opened)
                 .map_err(|failure| failure.hint(format!("where it is an archive, write archive:{text}")))?,
         );
+    }
+    if Place::parse(text).is_err() && path.symlink_metadata().is_err() {
+        let failure = Failure::usage(format!("--from {text}: there is no such file, and it is no place"));
+        return Err(failure.hint(meant::neighbour(path, |_| true).unwrap_or_else(|| {
+            "`lapstrake build --metadata-file FILE` writes one; or name what a build left, such as oci:lapstrake-out"
+                .to_owned()
+        })));
     }
     match parse_source(text)? {
         Place::Archive { kind: ArchiveKind::Docker, .. } => {

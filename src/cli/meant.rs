@@ -8,6 +8,7 @@ use lapstrake::code::ErrorCode;
 use lapstrake::git::Checkout;
 use lapstrake::nearest::nearest;
 use lapstrake::oci::Platform;
+use lapstrake::place::Place;
 use lapstrake::recipe::{self, Inputs, Recipe, platform_meant};
 
 use super::exit::{Code, Failure, OrFail, Outcome};
@@ -86,6 +87,19 @@ pub(crate) fn image_of_recipe(text: &str) -> Option<String> {
         false => ", once `lapstrake build` has made it",
     };
     Some(format!("`{text}` is an image of the recipe: `oci:{OUTPUT}:{text}`{built}"))
+}
+
+/// Where images are, where a directory is said to be a layout and is none.
+pub(crate) fn layout(text: &str, place: &Place) -> Option<String> {
+    let Place::Layout { directory, .. } = place else { return None };
+    if directory.join("oci-layout").exists() {
+        return None;
+    }
+    let named = directory.to_str().and_then(image_of_recipe);
+    named.or_else(|| image_of_recipe(text)).or_else(|| match Path::new(OUTPUT).join("oci-layout").exists() {
+        true => Some(format!("`lapstrake build` wrote to `oci:{OUTPUT}`")),
+        false => Some(format!("`lapstrake build` makes one: `oci:{OUTPUT}`, or where its -o says")),
+    })
 }
 
 /// What to name, or to make, where there is no recipe of that name.

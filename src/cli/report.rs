@@ -86,7 +86,8 @@ fn keep(page: &Page, output: &Path, images: usize, reporter: &Reporter) -> Outco
     }
     write_file(output, &html)?;
     let size = indicatif::BinaryBytes(html.len() as u64);
-    reporter.note(format!("the report is in {} ({images} images, {size}): open it in a browser", output.display()));
+    let images = if images == 1 { "1 image".to_owned() } else { format!("{images} images") };
+    reporter.note(format!("the report is in {} ({images}, {size}): open it in a browser", output.display()));
     Ok(())
 }
 

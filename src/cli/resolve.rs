@@ -9,7 +9,8 @@ use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
 use lapstrake::code::ErrorCode;
 use lapstrake::host::open_regular;
-use lapstrake::manifests::{Change, Manifest, ManifestError, Pinned, Position, Tags, joined};
+use lapstrake::manifests::{Change, Manifest, ManifestError, Mention, Pinned, Position, Tags, Why, joined};
+use lapstrake::oci::Reference;
 use lapstrake::report::Reporter;
 use lapstrake::shown::bare;
 use lapstrake::unfinished;
@@ -87,6 +88,27 @@ impl Text {
     }
 }
 
+/// Where manifests name an image first.
+pub(super) struct Named {
+    file: String,
+    position: Position,
+    /// Whether it is a file, and not standard input.
+    is_file: bool,
+}
+
+impl Named {
+    pub(super) fn spot(&self, text: String) -> Option<Spot> {
+        let Position { line, column } = self.position;
+        self.is_file.then(|| Spot { file: self.file.clone(), line, column, text })
+    }
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", bare(&self.file), self.position)
+    }
+}
+
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
@@ -97,14 +119,24 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
         manifests.push(manifest);
     }
     let mentions = manifests.iter().flat_map(Manifest::mentions).collect();
-    let pins = known(global, args, &mentions, &reporter)?;
+    let named = |mention: &Mention| {
+        let named = |(text, manifest): (&Text, &Manifest<'_>)| {
+            manifest.position(mention).map(|position| Named {
+                file: text.name.clone(),
+                position,
+                is_file: text.path.is_some(),
+            })
+        };
+        texts.iter().zip(&manifests).find_map(named)
+    };
+    let pins = known(global, args, &mentions, &named, &reporter)?;
 
     let tags = if args.no_tag { Tags::Dropped } else { Tags::Kept };
     let mut done: Vec<(&Text, Pinned)> = Vec::new();
     for (text, manifest) in texts.iter().zip(&manifests) {
         done.push((text, manifest.pinned(&pins, tags).map_err(|error| wrong(text, &error))?));
     }
-    tell(&done, args.strict, &reporter)?;
+    tell(&done, args, &reporter)?;
     if args.check {
         let changed = done.iter().filter(|(_, pinned)| !pinned.changes.is_empty()).count();
         let unsure = done.iter().flat_map(|(_, pinned)| &pinned.left).filter(|left| left.is_unsure()).count();
@@ -154,20 +186,24 @@ fn wrong(text: &Text, error: &ManifestError) -> Failure {
 }
 
 /// Says what is changed and what is not; fails where something may not be left.
-fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome {
+fn tell(done: &[(&Text, Pinned)], args: &ResolveArgs, reporter: &Reporter) -> Outcome {
+    let becomes = if args.check { "would be" } else { "is now" };
     let (mut failed, mut spots) = (Vec::new(), Vec::new());
     for (text, pinned) in done {
         for change in &pinned.changes {
             let (from, to) = (bare(&change.from), bare(&change.to));
-            reporter.note(format!("{}:{}: {from} is now {to}", bare(&text.name), change.position));
+            reporter.note(format!("{}:{}: {from} {becomes} {to}", bare(&text.name), change.position));
         }
         for left in &pinned.left {
             let (name, reference) = (bare(&text.name), bare(&left.reference));
-            let told = format!("{name}:{}: {reference} is left: {}", left.position, left.why);
-            match strict || left.is_own() {
+            // All that registries can be asked for was asked for.
+            let is_absent = args.registry && left.why == Why::Unnamed && !is_digest_alone(&left.reference);
+            let why = if is_absent { "it is not in the registry".to_owned() } else { left.why.to_string() };
+            let told = format!("{name}:{}: {reference} is left: {why}", left.position);
+            match args.strict || left.is_own() {
                 true => {
                     failed.push(told);
-                    spots.extend(text.spot(left.position, format!("{reference} is left: {}", left.why)));
+                    spots.extend(text.spot(left.position, format!("{reference} is left: {why}")));
                 }
                 false => reporter.note(told),
             }
@@ -177,6 +213,12 @@ fn tell(done: &[(&Text, Pinned)], strict: bool, reporter: &Reporter) -> Outcome 
         true => Ok(()),
         false => Err(Failure::told(Code::Failed, ErrorCode::Reference, failed.join("\n")).at(spots)),
     }
+}
+
+/// Whether it has a digest and no tag: then there is nothing to ask for.
+fn is_digest_alone(reference: &str) -> bool {
+    let reference = reference.parse::<Reference>();
+    reference.is_ok_and(|reference| reference.tag().is_none() && reference.digest().is_some())
 }
 
 fn read_all(args: &ResolveArgs) -> Outcome<Vec<Text>> {

@@ -286,6 +286,29 @@ pub fn package_of(library: &str, exists: &dyn Fn(&str) -> bool) -> Option<String
     guesses.into_iter().find(|guess| !guess.is_empty() && exists(guess))
 }
 
+/// The packages that have a program which reads scripts, or loads others, where it is widely known.
+pub fn packages_of_interpreter(interpreter: &str) -> Option<String> {
+    let (directory, name) = interpreter.rsplit_once('/').unwrap_or(("", interpreter));
+    let package = match name {
+        "sh" | "dash" => "dash",
+        "python" => "python-is-python3",
+        "env" => "coreutils",
+        "awk" => "mawk",
+        "node" => "nodejs",
+        "bash" | "perl" | "sed" | "ruby" | "zsh" | "make" => name,
+        name if name.starts_with("ld-linux") => "libc6",
+        name if name
+            .strip_prefix("python3")
+            .is_some_and(|rest| rest.bytes().all(|b| b == b'.' || b.is_ascii_digit())) =>
+        {
+            name
+        }
+        _ => return None,
+    };
+    // `/bin` is a link, and a package of its own has it.
+    Some(if directory == "/bin" { format!("{package} (with base-files)") } else { package.to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,6 +359,22 @@ mod tests {
         /opt/s3 is run by `python3`, which is not in the image
         /opt/s6 is run by `/bin/sh\r`, which is not in the image
         ");
+    }
+
+    #[test]
+    fn interpreters_have_packages() {
+        for (interpreter, package) in [
+            ("/bin/sh", Some("dash (with base-files)")),
+            ("/usr/bin/env", Some("coreutils")),
+            ("python3", Some("python3")),
+            ("/usr/bin/python3.13", Some("python3.13")),
+            ("/usr/bin/perl", Some("perl")),
+            ("/lib64/ld-linux-x86-64.so.2", Some("libc6")),
+            ("/usr/bin/python3-config", None),
+            ("/opt/own", None),
+        ] {
+            assert_eq!(packages_of_interpreter(interpreter).as_deref(), package, "{interpreter}");
+        }
     }
 
     #[test]

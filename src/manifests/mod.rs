@@ -121,6 +121,16 @@ fn list(names: &BTreeSet<String>) -> String {
 
 /// `; did you mean X?`, where something like it is there.
 fn meant(wanted: &str, images: &BTreeSet<String>) -> String {
+    if let Some((image, _)) = wanted.split_once([':', '@'])
+        && images.contains(image)
+    {
+        return format!("; no tag or digest here: `{OWN}{image}`");
+    }
+    if let Some((image, _)) = wanted.split_once('/')
+        && images.contains(image)
+    {
+        return format!("; `{image}` has no variants: `{OWN}{image}`");
+    }
     let variants: BTreeSet<String> = images
         .iter()
         .filter(|image| image.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/')))
@@ -228,6 +238,12 @@ impl<'t> Manifest<'t> {
     /// The images that are named.
     pub fn mentions(&self) -> BTreeSet<Mention> {
         self.sites.iter().filter_map(|site| site.mention(&self.tree).ok()).collect()
+    }
+
+    /// Where an image is named first.
+    pub fn position(&self, mention: &Mention) -> Option<Position> {
+        let names = |site: &&Site| site.mention(&self.tree).is_ok_and(|named| named == *mention);
+        self.sites.iter().find(names).map(|site| self.tree.position(site.node()))
     }
 
     /// The text with the digests of what is known.

@@ -124,6 +124,7 @@ pub(super) enum Source {
     Debian {
         packages: Vec<String>,
         recommends: bool,
+        slim: bool,
         suites: Vec<String>,
     },
     Python(Python),

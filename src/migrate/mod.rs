@@ -283,9 +283,11 @@ fn gather(recipe: &mut Recipe, files: &mut Vec<(String, String)>, state: &mut St
             }
         }
         if recipe.suites_comments.is_empty() {
-            recipe.suites_comments = vec![
-                "where packages come from: the suites of the base itself, which its /etc/os-release tells".to_owned(),
-            ];
+            let of_base = match state.draft.value(Key::From) == Some(&Toml::text("scratch")) {
+                true => "",
+                false => ": the suites of the base itself, which its /etc/os-release tells",
+            };
+            recipe.suites_comments = vec![format!("where packages come from{of_base}")];
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What images and variants are called, by the paths of their Dockerfiles; what bases are, by their names.
 
+use super::draft::{Layer, Source};
+
 /// The image that a Dockerfile makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
@@ -134,14 +136,12 @@ pub(super) fn makes(image: &str, project: &str, base: &str) -> bool {
 
 /// The suites of a Debian base, by its name.
 pub(super) fn suites(base: &str) -> Vec<String> {
-    let lower = base.to_ascii_lowercase();
-    let name = lower.rsplit('/').next().unwrap_or_default();
-    let (image, tag) = name.split_once(':').unwrap_or((name, "latest"));
+    let (image, tag) = image_and_tag(base);
     if tag.contains("alpine") || image.contains("alpine") || image.contains("ubuntu") {
         return Vec::new();
     }
     let by_name = ["trixie", "bookworm", "bullseye"].into_iter().find(|suite| tag.contains(suite));
-    let suite = by_name.or(match (image, tag.split(['-', '.']).next().unwrap_or_default()) {
+    let suite = by_name.or(match (image.as_str(), tag.split(['-', '.']).next().unwrap_or_default()) {
         ("debian", "13" | "latest" | "stable") => Some("trixie"),
         ("debian", "12") => Some("bookworm"),
         ("debian", "11") => Some("bullseye"),
@@ -153,28 +153,64 @@ pub(super) fn suites(base: &str) -> Vec<String> {
     }
 }
 
-/// What else a base could be.
-pub(super) fn advice(base: &str) -> Vec<String> {
+/// The repository's last name and the tag of a base, in small letters.
+fn image_and_tag(base: &str) -> (String, String) {
     let lower = base.to_ascii_lowercase();
     let name = lower.rsplit('/').next().unwrap_or_default();
     let (image, tag) = name.split_once(':').unwrap_or((name, "latest"));
+    (image.to_owned(), tag.to_owned())
+}
+
+/// What scripts need of any base.
+const PLAIN: [&str; 7] = ["base-files", "base-passwd", "bash", "ca-certificates", "coreutils", "dash", "libc-bin"];
+
+/// The package of what a base is there for.
+fn program(image: &str) -> Option<&'static str> {
+    match image {
+        "python" => Some("python3"),
+        "nginx" => Some("nginx"),
+        "node" => Some("nodejs"),
+        _ => None,
+    }
+}
+
+/// The Debian packages that do for scripts what a base does.
+fn packages(image: &str) -> Vec<&'static str> {
+    PLAIN.into_iter().chain(program(image)).collect()
+}
+
+/// What stands in the place of a base where there is to be none: nothing where it has no shell either.
+pub(super) fn instead(base: &str) -> Vec<Layer> {
+    let (image, _) = image_and_tag(base);
+    if base.contains("distroless") {
+        return Vec::new();
+    }
+    let packages = packages(&image).into_iter().map(str::to_owned).collect();
+    let mut layer = Layer::new(Source::Debian { packages, recommends: false, slim: true, suites: Vec::new() });
+    layer.comments.push(format!("what `{base}` has and scripts need: leave out what none of yours runs"));
+    let mut layers = vec![layer];
+    if image == "python" {
+        layers[0].comments.push("python3 is the suite's: 3.13 in trixie, 3.11 in bookworm".to_owned());
+        let mut link = Layer::new(Source::Symlinks(vec![("/usr/bin/python".to_owned(), "python3".to_owned())]));
+        link.comments.push(format!("`{base}` has it by this name, too"));
+        layers.push(link);
+    }
+    layers
+}
+
+/// What else a base could be.
+pub(super) fn advice(base: &str) -> Vec<String> {
+    let (image, tag) = image_and_tag(base);
     if tag.contains("alpine") || image.contains("alpine") {
         return vec![
             "Alpine: `debian` layers and most wheels want a Debian base, such as the same name without `alpine`"
                 .to_owned(),
         ];
     }
-    let packages = match image {
-        "python" => "python3",
-        "nginx" => "nginx",
-        "debian" => "",
-        "node" => "nodejs",
-        _ => return Vec::new(),
-    };
-    let mut list =
-        vec!["base-files", "base-passwd", "bash", "ca-certificates", "coreutils", "dash", "libc-bin", packages];
-    list.retain(|package| !package.is_empty());
-    let quoted: Vec<String> = list.iter().map(|package| format!("\"{package}\"")).collect();
+    if image != "debian" && program(&image).is_none() {
+        return Vec::new();
+    }
+    let quoted: Vec<String> = packages(&image).iter().map(|package| format!("\"{package}\"")).collect();
     vec![
         "or Debian packages alone, and no registry: an image with from = \"scratch\", publish = false, and one layer"
             .to_owned(),

@@ -14,6 +14,9 @@ use crate::dockerfile::{Dockerfile, Instruction, Kind, expand};
 use crate::oci::Reference;
 use crate::recipe::{Diagnostic, Diagnostics};
 
+/// What Debian's images have for it.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// One Dockerfile.
 pub(super) struct File {
     pub(super) dockerfile: Dockerfile,
@@ -230,6 +233,15 @@ impl<'a> Project<'a> {
             comments.extend(names::advice(&base));
         }
         state.suites = names::suites(&base);
+        if text == "scratch" {
+            for mut layer in names::instead(&base) {
+                layer.comments.insert(0, place.clone());
+                state.add(layer);
+            }
+            // Every base has one, and runtimes disagree on what stands in for it.
+            state.env.insert("PATH".to_owned(), Value::text(PATH));
+            state.draft.put(Key::Env, "PATH", Toml::text(PATH));
+        }
         state.draft.set(Key::From, Toml::text(text)).comments = comments;
         Ok(state)
     }

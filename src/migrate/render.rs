@@ -283,13 +283,16 @@ fn source(layer: &Layer) -> (&'static str, Toml) {
         Source::Fetch(fields) => ("fetch", Toml::Table(fields.clone())),
         Source::Ca(paths) => ("ca", Toml::texts(paths)),
         Source::Remove(paths) => ("remove", Toml::texts(paths)),
-        Source::Debian { packages, recommends, suites } => {
-            if !recommends && suites.is_empty() {
+        Source::Debian { packages, recommends, slim, suites } => {
+            if !recommends && !slim && suites.is_empty() {
                 return ("debian", Toml::texts(packages));
             }
             let mut table = vec![("packages".to_owned(), Toml::texts(packages))];
             if *recommends {
                 table.push(("recommends".to_owned(), Toml::True));
+            }
+            if *slim {
+                table.push(("slim".to_owned(), Toml::True));
             }
             if !suites.is_empty() {
                 table.push(("suites".to_owned(), Toml::texts(suites)));

@@ -239,6 +239,61 @@ fn bases_are_replaced() {
     assert!(one.contains("from = \"scratch\"") && one.contains("docker.io/library/python:3.13-slim"), "{one}");
 }
 
+/// Breaks when a recipe that is to have no base lacks what scripts of the Dockerfile run.
+#[test]
+fn what_a_base_has_is_in_the_recipe_where_there_is_to_be_none() {
+    let made = |text: &str| {
+        let options = Options { from: Some("scratch".to_owned()), ..options() };
+        let recipe = migrate(&[input("Dockerfile", text)], &CONTEXT, &options).unwrap().recipe;
+        taken(&recipe);
+        recipe
+    };
+    insta::assert_snapshot!(made("FROM python:3.12-slim\nENV PATH=/app/bin:$PATH\nCOPY src /app\n"), @r##"
+    # Made by `lapstrake init` from Dockerfile.
+    # Comments name the lines; search for NOT TURNED. `lapstrake schema` tells editors the keys.
+    recipe = 1
+
+    [project]
+    name = "shop"
+    # repository = "registry.example.com/shop/{image}"   # where `lapstrake build --push` goes
+    # tags       = ["latest", "{git.short:-dev}"]
+    # platforms  = ["linux/amd64", "linux/arm64"]
+
+    [debian]
+    # where packages come from
+    # (a guess: the name of the base does not say)
+    suites = ["trixie", "trixie-updates", "trixie-security"]
+
+    # from Dockerfile
+    [images.shop]
+    # Dockerfile:1: in the place of `python:3.12-slim`
+    from = "scratch"
+    env = { PATH = "/app/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" }
+
+    # Dockerfile:1
+    # what `python:3.12-slim` has and scripts need: leave out what none of yours runs
+    # python3 is the suite's: 3.13 in trixie, 3.11 in bookworm
+    [[images.shop.layers]]
+    debian = { packages = ["base-files", "base-passwd", "bash", "ca-certificates", "coreutils", "dash", "libc-bin", "python3"], slim = true }
+
+    # Dockerfile:1
+    # `python:3.12-slim` has it by this name, too
+    [[images.shop.layers]]
+    symlinks = { "/usr/bin/python" = "python3" }
+
+    # Dockerfile:3
+    [[images.shop.layers]]
+    copy = ["src/"]
+    to = "/app"
+    "##);
+    let debian =
+        made("FROM debian:12-slim AS a\nRUN apt-get install -y --no-install-recommends curl\nFROM a\nCMD [\"curl\"]\n");
+    assert_eq!(debian.matches("\"base-files\"").count(), 1, "{debian}");
+    assert!(debian.contains("\"dash\"") && debian.contains("\"bookworm\"") && !debian.contains("python"), "{debian}");
+    let distroless = made("FROM gcr.io/distroless/static\nCOPY src /app\n");
+    assert!(!distroless.contains("debian ="), "{distroless}");
+}
+
 #[test]
 fn what_cannot_be_known_is_an_error() {
     for (files, said) in [

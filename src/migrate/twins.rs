@@ -171,11 +171,11 @@ pub(super) fn alike(one: &Item, other: &Item) -> bool {
         }
         (Item::Layer(one), Item::Layer(other)) => {
             if let (
-                Source::Debian { packages, recommends, .. },
-                Source::Debian { packages: more, recommends: also, .. },
+                Source::Debian { packages, recommends, slim, .. },
+                Source::Debian { packages: more, recommends: also, slim: too, .. },
             ) = (&one.source, &other.source)
             {
-                return recommends == also && packages.iter().any(|package| more.contains(package));
+                return recommends == also && slim == too && packages.iter().any(|package| more.contains(package));
             }
             let plain = |layer: &Layer| Layer { exclude: Vec::new(), ..layer.clone() };
             plain(one).same_as(&plain(other))
@@ -226,9 +226,10 @@ fn unite(all: Vec<Item>, overlays: &mut [Overlay]) -> Item {
         for ((overlay, set), layer) in overlays.iter_mut().zip(&sets).zip(&layers) {
             let more: Vec<String> = set.iter().filter(|package| !packages.contains(package)).cloned().collect();
             if !more.is_empty()
-                && let Source::Debian { recommends, suites, .. } = &layer.source
+                && let Source::Debian { recommends, slim, suites, .. } = &layer.source
             {
-                let source = Source::Debian { packages: more, recommends: *recommends, suites: suites.clone() };
+                let (recommends, slim, suites) = (*recommends, *slim, suites.clone());
+                let source = Source::Debian { packages: more, recommends, slim, suites };
                 let comments = layer.comments.first().cloned().into_iter().collect();
                 overlay.items.push(Item::Layer(Layer { comments, ..Layer::new(source) }));
             }

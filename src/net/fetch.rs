@@ -383,11 +383,10 @@ impl Ranged for Web<'_> {
             };
             match tries.pause(told) {
                 Some(pause) => {
-                    self.reporter.note(format!(
-                        "{}: {error}; again in {:.1} s",
-                        self.what.shown(),
-                        pause.as_secs_f32()
-                    ));
+                    if tries.is_worth_telling(pause) {
+                        let (what, pause) = (self.what.shown(), pause.as_secs_f32());
+                        self.reporter.note(format!("{what}: {error}; again in {pause:.1} s"));
+                    }
                     tokio::time::sleep(pause).await;
                 }
                 None => return Err(error),

@@ -80,6 +80,11 @@ impl Tries {
         Some(own.max(told))
     }
 
+    /// Whether to say that there is such a pause: where trying again begins, and where it is longer than usual.
+    pub(crate) fn is_worth_telling(&self, pause: Duration) -> bool {
+        self.made == 1 || pause > self.policy.longest_pause.mul_f64(1.25)
+    }
+
     /// Starts counting anew: there was progress.
     pub(crate) fn reset(&mut self) {
         self.made = 0;
@@ -130,6 +135,17 @@ mod tests {
         };
         assert_eq!(pauses, again, "a seed fixes the jitter");
         assert!(Tries::new(&RetryPolicy { tries: 0, ..policy }).pause(None).is_none());
+    }
+
+    #[test]
+    fn that_it_is_tried_again_is_told_once_and_where_it_takes_long() {
+        let mut tries = Tries::new(&RetryPolicy::default());
+        let told: Vec<bool> =
+            std::iter::from_fn(|| tries.pause(None).map(|pause| tries.is_worth_telling(pause))).collect();
+        assert_eq!(told, [true, false, false, false, false, false, false]);
+        let mut tries = Tries::new(&RetryPolicy::default());
+        let told = [5, 5, 60].map(|told| tries.pause(Some(Duration::from_secs(told))).unwrap());
+        assert!(!tries.is_worth_telling(told[1]) && tries.is_worth_telling(told[2]));
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Page {
 
     fn pinned(&self) -> String {
         let Some(pins) = &self.pins else {
-            return "<p>These images were read as they are, with no recipe: their lock is not known.</p>\n".to_owned();
+            return "<p>These images were read as they are, and not built: what they are made of is not pinned here.</p>\n".to_owned();
         };
         let mut rows = String::new();
         for (archive, newest) in &pins.archives {

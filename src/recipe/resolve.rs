@@ -583,39 +583,45 @@ fn circle(nodes: &[Node<'_>], way: &[(usize, usize)], problems: &mut Problems) {
     problems.push(diagnostic);
 }
 
-/// Semantics 6: no two images of a recipe have one name.
+/// Semantics 6: no two images of a recipe have one name. What a repository has too many in is told once, however many tags
+/// and images that is.
 fn one_name_each(images: &[Image], problems: &mut Problems) {
-    let mut seen: BTreeMap<(String, &str), (&Image, Span)> = BTreeMap::new();
+    let mut named: BTreeMap<String, BTreeMap<&str, Vec<(&Image, Span)>>> = BTreeMap::new();
     for image in images {
+        let repository = match &image.repository {
+            Some(repository) => repository.value.name(),
+            None => image.name.image.clone(),
+        };
         for tag in &image.tags {
-            let repository = match &image.repository {
-                Some(repository) => repository.value.name(),
-                None => image.name.image.clone(),
-            };
-            let Some((other, span)) = seen.insert((repository.clone(), &tag.value), (image, tag.span)) else {
-                continue;
-            };
-            let mut diagnostic = problems
-                .error(
-                    tag.span,
-                    format!(
-                        "images {} and {} have one name: {repository}:{}",
-                        shown(&other.name.to_string()),
-                        shown(&image.name.to_string()),
-                        tag.value
-                    ),
-                )
-                .label("expected a name of its own for each");
-            if span != tag.span {
-                diagnostic = diagnostic.also(span, "the other");
-            }
-            let help = match image.name.image == other.name.image {
-                true => "give each variant tags of its own: `[variants.NAME]`, `tags = […]`",
-                false => {
-                    "put `{image}` into `repository`, or give each image its own; one that is not published has `publish = false`"
-                }
-            };
-            problems.push(diagnostic.help(help));
+            named.entry(repository.clone()).or_default().entry(&tag.value).or_default().push((image, tag.span));
         }
+    }
+    for (repository, mut tags) in named {
+        tags.retain(|_, named| named.len() > 1);
+        let mut doubles = tags.iter();
+        let Some((tag, [(first, span), (_, at), ..])) = doubles.next().map(|(tag, named)| (tag, &named[..])) else {
+            continue;
+        };
+        let (more, also) = (doubles.count(), tags.values().flatten().map(|(image, _)| &image.name));
+        let also: BTreeSet<&ImageName> = also.collect();
+        let names: Vec<String> = also.iter().map(|name| shown(&name.to_string())).collect();
+        let (last, others) = names.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+        let more = match more {
+            0 => String::new(),
+            1 => " (and 1 tag more)".to_owned(),
+            more => format!(" (and {more} tags more)"),
+        };
+        let text = format!("images {} and {last} have one name: {repository}:{tag}{more}", others.join(", "));
+        let mut diagnostic = problems.error(*at, text).label("expected a name of its own for each");
+        if span != at {
+            diagnostic = diagnostic.also(*span, "the other");
+        }
+        let help = match also.iter().all(|name| name.image == first.name.image) {
+            true => "give each variant tags of its own: `[variants.NAME]`, `tags = […]`",
+            false => {
+                "put `{image}` into `repository`, or give each image its own; one that is not published has `publish = false`"
+            }
+        };
+        problems.push(diagnostic.help(help));
     }
 }

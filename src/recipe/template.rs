@@ -70,6 +70,12 @@ pub(super) struct Filled {
     from_env: bool,
 }
 
+/// Those that names of images may hold.
+fn known() -> String {
+    let known = PLACEHOLDERS.iter().filter(|known| known.0 != "{arch}").map(|known| format!("`{}`", known.0));
+    known.collect::<Vec<_>>().join(", ")
+}
+
 /// Reads what stands between braces; `None` where the braces stand for themselves.
 ///
 /// # Errors
@@ -92,7 +98,7 @@ pub(super) fn placeholder(inside: &str) -> Option<Result<Placeholder, Fault>> {
             None => {
                 let help = match nearest(field, Fact::ALL.iter().map(|fact| fact.name())) {
                     Some(close) => format!("did you mean `{{git.{close}}}`?"),
-                    None => "a brace that stands for itself is written `{{`".to_owned(),
+                    None => format!("those are {}; a brace that stands for itself is written `{{{{`", known()),
                 };
                 Err(Fault::new(
                     format!("unknown placeholder {}", shown(&format!("{{{inside}}}"))),
@@ -254,15 +260,18 @@ impl Template {
     /// What looks like a placeholder and is none, where no brace can stand for itself.
     pub(super) fn stray(&self) -> Option<Fault> {
         let (range, inside, _) = words(&self.text).find(|(_, inside, _)| placeholder(inside).is_none())?;
-        let known: Vec<String> =
-            PLACEHOLDERS.iter().filter(|known| known.0 != "{arch}").map(|known| format!("`{}`", known.0)).collect();
+        let help = match inside {
+            "name" => "did you mean `{image}`?".to_owned(),
+            inside if Fact::named(inside).is_some() => format!("did you mean `{{git.{inside}}}`?"),
+            _ => format!("those are {}", known()),
+        };
         Some(
             Fault::new(
                 format!("unknown placeholder {}", shown(&format!("{{{inside}}}"))),
                 "expected one that is known",
             )
             .coded(ErrorCode::Interpolation)
-            .help(format!("those are {}", known.join(", ")))
+            .help(help)
             .within(range),
         )
     }

@@ -203,7 +203,10 @@ impl Core {
     pub(super) async fn pause(&self, error: &RegistryError, tries: &Tries, pause: Duration) {
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
         let (next, limit) = (tries.made() + 1, tries.limit());
-        self.reporter.note(format!("{error}{cause}; again in {:.1} s (try {next} of {limit})", pause.as_secs_f32()));
+        if tries.is_worth_telling(pause) {
+            let pause = pause.as_secs_f32();
+            self.reporter.note(format!("{error}{cause}; again in {pause:.1} s (try {next} of {limit})"));
+        }
         tokio::time::sleep(pause).await;
     }
 

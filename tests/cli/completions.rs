@@ -40,6 +40,9 @@ fn images_variants_and_platforms_of_the_recipe_are_offered() {
     assert_eq!(offered(&p, "lapstrake build --variant "), ["docker", "k8s"]);
     assert_eq!(offered(&p, "lapstrake build --platform=linux/a"), ["linux/amd64", "linux/arm64"]);
     assert_eq!(offered(&p, "lapstrake comp"), ["completions"]);
+    assert_eq!(offered(&p, "lapstrake help comp"), ["completions"]);
+    assert!(offered(&p, "lapstrake help L03").contains(&"L0301".to_owned()));
+    assert_eq!(offered(&p, "lapstrake help cache si"), ["size"]);
     assert!(offered(&p, "lapstrake build --me").contains(&"--metadata-file".to_owned()));
 }
 

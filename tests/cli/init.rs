@@ -275,3 +275,21 @@ fn images_are_compared() {
     let told = project.run(&["init", "--check", "oci:docker"]).fails(1);
     assert!(told.contains("lapstrake build"), "{told}");
 }
+
+/// Breaks when what comes of `--from scratch` has no shell, or no interpreter where the base was one.
+#[test]
+fn from_scratch_there_are_the_packages_that_bases_have() {
+    let project = Project::empty();
+    project
+        .write("Dockerfile", "FROM python:3.12-slim\nCOPY run.sh /run.sh\nENTRYPOINT [\"/run.sh\"]\n")
+        .write("run.sh", "x");
+    let run = project.run(&["init", "--name", "shop", "--from", "scratch", "Dockerfile", "-o", "-"]).ok();
+    let recipe = run.stdout();
+    let (before, layers) = recipe.split_once("[[images.shop.layers]]").unwrap();
+    let first = layers.split("[[").next().unwrap();
+    for package in ["base-files", "base-passwd", "bash", "coreutils", "dash", "libc-bin", "python3"] {
+        assert!(first.contains(&format!("\"{package}\"")), "{package} in {recipe}");
+    }
+    assert!(before.contains("what `python:3.12-slim` has and scripts need"), "{recipe}");
+    assert!(!run.told().contains("needs a hand"), "{}", run.told());
+}

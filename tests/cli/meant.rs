@@ -141,3 +141,50 @@ fn readers_that_had_enough_are_no_news() {
     assert_eq!(closed.code, Some(1));
     assert!(closed.stderr.contains("writing to standard output: it is closed"), "{}", closed.stderr);
 }
+
+/// Breaks when a hint names what does not work, or leaves out what does.
+#[test]
+fn outputs_and_tags() {
+    let project = project();
+    let several = ["foo:bar is read as the reference docker.io/library/foo:bar", "oci:DIR", "--push"];
+    says(&project, &["build", "-o", "foo:bar"], 2, &several);
+    let told = project.run(&["build", "--push"]).fails(2);
+    assert!(told.contains("set `repository`") && !told.contains("full reference"), "{told}");
+    says(&project, &["build", "web", "--push"], 2, &["give -t a full reference"]);
+    let told = project.run(&["build", "-t", "1"]).fails(2);
+    assert!(told.contains("--set 'repository=") && !told.contains("full reference"), "{told}");
+    says(&project, &["build", "web", "-t", "feature/x"], 2, &["no tag, which has no slash"]);
+    says(&project, &["build", "web", "-t", "{git.sha}"], 2, &["those are `{git.commit}`", "`{image}`"]);
+    says(&project, &["build", "web", "-t", "{name}"], 2, &["did you mean `{image}`?"]);
+    says(&project, &["build", "web", "-t", "{short}"], 2, &["did you mean `{git.short}`?"]);
+}
+
+/// Breaks when a directory that is no layout is told without where the images are.
+#[test]
+fn directories_that_are_no_layouts() {
+    let project = project();
+    fs::create_dir(project.path("web")).unwrap();
+    fs::create_dir(project.path("other")).unwrap();
+    says(&project, &["inspect", "oci:nope"], 1, &["`lapstrake build` makes one: `oci:lapstrake-out`"]);
+    project.run(&["build"]).ok();
+    let hint = "`web` is an image of the recipe: `oci:lapstrake-out:web`";
+    for arguments in [&["inspect", "web"][..], &["inspect", "oci:web"], &["diff", "web", "other"]] {
+        says(&project, arguments, 1, &[hint]);
+    }
+    says(&project, &["inspect", "other"], 1, &["`lapstrake build` wrote to `oci:lapstrake-out`"]);
+}
+
+/// Breaks when one mistake is told as often as there are images and tags that it is about.
+#[test]
+fn images_of_one_name_are_told_once() {
+    let project = Project::empty();
+    let image = |name: &str| format!("[images.{name}]\nfrom = \"scratch\"\n");
+    let head = "recipe = 1\n[project]\nname = \"x\"\nrepository = \"r.example.com/x\"\ntags = [\"1\", \"latest\"]\n";
+    project.write(
+        "lapstrake.toml",
+        ["web", "worker", "cron"].iter().fold(head.to_owned(), |text, name| text + &image(name)),
+    );
+    let told = project.run(&["build"]).fails(3);
+    assert_eq!(told.matches("have one name").count(), 1, "{told}");
+    assert!(told.contains("`cron`, `web` and `worker` have one name: r.example.com/x:1 (and 1 tag more)"), "{told}");
+}

@@ -68,6 +68,8 @@ fn the_images_of_the_recipe_are_built_and_told_and_written_nowhere() {
     assert_eq!(run.stdout(), "");
     assert!(run.stderr.contains("the report is in lapstrake-report.html (3 images"), "{}", run.stderr);
     assert!(!project.path("lapstrake-out").exists());
+    let one = project.run(&["report", "--image", "job", "-o", "one.html"]).ok();
+    assert!(one.stderr.contains("(1 image, "), "{}", one.stderr);
     let page = std::fs::read_to_string(project.path("lapstrake-report.html")).expect("the page");
 
     let images: Vec<Value> = data(&page)["platforms"][0]["images"].as_array().expect("images").clone();
@@ -135,6 +137,7 @@ fn what_the_registry_holds_under_the_tags_of_the_recipe() {
     registry.clear_log();
     let run = project.run(&["report", "--registry", "-o", "-", "--cache-dir", "empty"]).ok();
     assert!(run.stderr.contains("app:docker is not in the registry: there is no "), "{}", run.stderr);
+    assert!(!run.stdout().contains("no recipe"), "there is one");
     assert_eq!(registry.count("PUT", "") + registry.count("POST", ""), 0);
     let page = run.stdout();
     let images = data(&page)["platforms"][0]["images"].as_array().expect("images").clone();

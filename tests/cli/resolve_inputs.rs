@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{CWD, FileType, Mode};
 
+use super::fake_registry::FakeRegistry;
 use super::support::Project;
 
 const MANIFEST: &str = "services: {a: {image: r.io/web:1}}\n";
@@ -106,4 +107,48 @@ fn what_is_no_manifest_is_refused_with_its_place() {
     p.write("large.yaml", format!("[{}", "[a,".repeat(3_000_000)));
     let told = p.run(&["resolve", "--from", "one.json", "-k", "large.yaml"]).fails(1);
     assert!(told.contains("large.yaml:1:") && told.contains("more values than any manifest"), "{told}");
+}
+
+/// Breaks when what is wrong with a name in a manifest, or with what `resolve` was given, is not said.
+#[test]
+fn what_was_meant_is_said() {
+    let p = Project::new(
+        "[images.web]\nfrom = \"scratch\"\n[images.job]\nfrom = \"scratch\"\nvariants = [\"k8s\"]\n[variants.k8s]\n",
+    );
+    for (name, said) in [
+        ("web:latest", "no tag or digest here: `lapstrake://web`"),
+        ("web/k8s", "`web` has no variants: `lapstrake://web`"),
+        ("job", "name the variant: job/k8s"),
+    ] {
+        p.write("c.yaml", format!("services:\n  a: {{image: \"lapstrake://{name}\"}}\n"));
+        let told = p.run(&["resolve", "-k", "c.yaml"]).fails(1);
+        assert!(told.contains(said), "{name}: {told}");
+    }
+    p.write("c.yaml", "services:\n  a: {image: \"lapstrake://web\"}\n");
+    let told = p.run(&["resolve", "--check", "-k", "c.yaml"]).fails(6);
+    assert!(told.contains(" would be ") && !told.contains(" is now "), "{told}");
+    assert!(p.run(&["resolve", "-i", "-k", "c.yaml"]).ok().told().contains(" is now "));
+    p.write("metadata.json", "{}");
+    let told = p.run(&["resolve", "--from", "metdata.json", "-k", "c.yaml"]).fails(2);
+    assert!(told.contains("there is no such file") && told.contains("did you mean `metadata.json`?"), "{told}");
+    let told = p.run(&["resolve", "--from", "nope.json", "-k", "c.yaml"]).fails(2);
+    assert!(told.contains("there is no such file") && told.contains("--metadata-file"), "{told}");
+    let told = p.run(&["resolve", "deploy/"]).fails(2);
+    assert!(told.contains("hint: manifests follow -k: `lapstrake resolve -k deploy/`"), "{told}");
+    assert!(!p.run(&["build", "--nonsense"]).fails(2).contains("resolve"));
+}
+
+/// Breaks when it is not said which line of which manifest names what a registry cannot be asked for.
+#[test]
+fn what_registries_do_not_tell_has_its_place() {
+    let p = Project::empty();
+    p.write("c.yaml", "services:\n  a: {image: \"127.0.0.1:1/x/web:1\"}\n");
+    let told = p.run(&["resolve", "--registry", "-k", "c.yaml"]).fails(5);
+    assert!(told.contains("c.yaml:2:14: asking for 127.0.0.1:1/x/web:1"), "{told}");
+    let notes = told.lines().filter(|line| line.contains("again in")).count();
+    assert_eq!(notes, 1, "that it is tried again is said once: {told}");
+    let registry = FakeRegistry::plain();
+    p.write("c.yaml", format!("services:\n  a: {{image: \"{}/x/wbe:1\"}}\n", registry.name()));
+    let run = p.run(&["resolve", "--registry", "-k", "c.yaml"]).ok();
+    assert!(run.told().contains("is left: it is not in the registry"), "{}", run.told());
 }

@@ -43,6 +43,19 @@ fn a_library_on_top_of_packages_is_in_the_loaders_cache_whether_they_were_found_
     assert_eq!(m.digests_of("half", &["--locked"]), cold);
 }
 
+/// Breaks when the package of a script's interpreter is not named.
+#[test]
+fn what_scripts_lack_is_told_with_its_package() {
+    let m = Mirrored::with([libraries()]);
+    m.project.write("ctx/run.sh", "#!/bin/sh\n").write("ctx/run.py", "#!/usr/bin/env python3\n");
+    m.recipe(&format!(
+        "{}\n[[images.app.layers]]\ncopy = [\"run.sh\", \"run.py\"]\nto = \"/\"\nmodes = {{ \"*\" = \"0755\" }}\n",
+        app("[\"libc6\"]")
+    ));
+    let told = m.run(&["build", "-o", "oci:out"]).fails(3);
+    assert!(told.contains("of Debian's packages, add coreutils, dash (with base-files)"), "{told}");
+}
+
 #[test]
 fn what_an_image_lacks_is_told_whether_its_packages_were_found_or_made() {
     let m = Mirrored::with([libraries()]);
@@ -56,6 +69,7 @@ fn what_an_image_lacks_is_told_whether_its_packages_were_found_or_made() {
     for cache in ["--no-cache", "--locked"] {
         let told = m.run(&["build", "-o", "oci:out", cache]).fails(3);
         assert!(told.contains("would not run") && told.contains("ld-linux-x86-64.so.2"), "{cache}: {told}");
+        assert!(told.contains("of Debian's packages, add libc6"), "{cache}: {told}");
     }
 }
 

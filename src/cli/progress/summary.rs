@@ -171,6 +171,21 @@ impl Summary {
         (told, left)
     }
 
+    /// What was pushed under several tags: standard output has the first of them.
+    fn tags(&self) -> Vec<String> {
+        let several = |row: &Row| {
+            let pushed = row
+                .pushed
+                .iter()
+                .filter(|pushed| !pushed.tags.is_empty() && (pushed.tags.len() > 1 || row.pushed.len() > 1));
+            let name = row.name();
+            pushed
+                .map(|pushed| format!("{name}: {} in {}", pushed.tags.join(", "), pushed.repository))
+                .collect::<Vec<_>>()
+        };
+        self.rows.iter().flat_map(several).collect()
+    }
+
     /// The columns, the least needed last, with their texts.
     fn columns(&self, rows: &[&Row]) -> Vec<Column> {
         let column = |title, is_number, text: &dyn Fn(&Row) -> String| Column {
@@ -227,6 +242,9 @@ impl Summary {
             let told = format!("{left} {}images in which nothing is new", if rows.is_empty() { "" } else { "more " });
             line_of(&mut text, &dim, &told, width);
         }
+        for tags in self.tags() {
+            line_of(&mut text, &dim, &tags, width);
+        }
         line_of(&mut text, &bold, &total, width);
         text
     }
@@ -247,6 +265,9 @@ impl Summary {
                 (_, None) => String::new(),
             };
             text.push_str(&line(columns.iter().map(cell).collect()));
+        }
+        for tags in self.tags() {
+            text.push_str(&format!("\n{tags}\n"));
         }
         text.push_str(&format!("\n{}\n\n", self.total()));
         text
@@ -329,6 +350,30 @@ mod tests {
             }
         }
         assert!(summary(rows()).table(60, false).starts_with("IMAGE     VARIANT"));
+    }
+
+    #[test]
+    fn every_tag_that_was_set_is_told() {
+        let pushed = |tags: &[&str]| Pushed {
+            repository: "r.example.com/app".to_owned(),
+            digest: Digest::of(b"app"),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            unchanged: false,
+            uploaded: tally(1, 1),
+            mounted: tally(0, 0),
+            present: tally(0, 0),
+        };
+        let with = |tags: &[&str]| {
+            let row = Row { pushed: vec![pushed(tags)], ..row("app", None, tally(1, 5), tally(0, 0)) };
+            summary(vec![row])
+        };
+        let told = "app: latest, 1.2 in r.example.com/app";
+        let text = with(&["latest", "1.2"]).table(120, false);
+        assert!(text.contains(&format!("\n{told}\n")), "{text}");
+        assert!(with(&["latest", "1.2"]).markdown().contains(&format!("\n\n{told}\n\n")));
+        assert!(with(&["latest", "1.2"]).table(20, false).lines().all(|line| measure_text_width(line) <= 20));
+        let one = with(&["latest"]).table(120, false);
+        assert!(!one.contains("latest"), "standard output has it: {one}");
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) const NOT_BUILT: Page = Page {
 pub(crate) const WOULD_NOT_RUN: Page = Page {
     title: "a program of the image would not run",
     meaning: "The whole image was looked over, and a program needs a library or an interpreter that is nowhere in it.",
-    why: "A program was copied without its libraries, or from an image with another C library.",
-    remedy: "Add the package that the message names, copy a program that is linked statically, or copy the libraries too.",
-    example: "debian = { packages = [\"libc6\", \"libssl3t64\"] }",
+    why: "A program was copied without its libraries, or from an image with another C library; or a script, and what its first line names is not there.",
+    remedy: "Add the package that has it: `/bin/sh` is in `dash` (and `/bin` in `base-files`), `env` in `coreutils`, `bash`, `perl` and `python3` in packages of their names; the message names those of libraries, too. Or copy a program that is linked statically, or the libraries too.",
+    example: "debian = { packages = [\"base-files\", \"dash\", \"libssl3t64\"] }",
 };

@@ -101,7 +101,8 @@ impl State {
                     .map(|name| format!("`{name}`"))
                     .collect();
                 let into = format!("debian, {} packages", taken.len());
-                let mut layer = Layer::new(Source::Debian { packages: taken, recommends, suites: Vec::new() });
+                let mut layer =
+                    Layer::new(Source::Debian { packages: taken, recommends, slim: false, suites: Vec::new() });
                 if recommends {
                     layer.comments.push(
                         "the line takes recommended packages too; without `recommends` the image is smaller".to_owned(),

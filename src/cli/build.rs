@@ -630,7 +630,7 @@ fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> 
             };
             if let Some(tag) = tags.iter().find(|tag| !names_registry(tag)) {
                 return Err(Failure::usage(format!(
-                    "{tag:?} is no tag, which has no slash or colon, and names no registry"
+                    "{tag:?} is no tag (a tag has no slash or colon), and names no registry"
                 ))
                 .kind(ErrorCode::Reference)
                 .hint(format!("for a full reference, write the registry too: docker.io/{tag}")));

@@ -680,7 +680,7 @@ fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> 
             };
             if let Some((tag, written)) = written().find(|(tag, _)| !names_registry(tag)) {
                 let failure =
-                    Failure::usage(format!("{tag:?} is no tag, which has no slash or colon, and names no registry"))
+                    Failure::usage(format!("{tag:?} is no tag (a tag has no slash or colon), and names no registry"))
                         .kind(ErrorCode::Reference)
                         .hint(format!("for a full reference, write the registry too: docker.io/{tag}"));
                 return Err(hidden("-t", written, failure));

@@ -72,10 +72,12 @@ pub(crate) fn topics(typed: &OsStr) -> Vec<CompletionCandidate> {
         let Some(found) = command.find_subcommand(word) else { return Vec::new() };
         command = found.clone();
     }
-    let commands = command.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
-    let codes = ErrorCode::ALL.iter().filter(|_| before.is_empty()).map(ToString::to_string);
-    let topics = commands.map(str::to_owned).chain(codes);
-    topics.filter(|topic| topic.starts_with(&*typed)).map(CompletionCandidate::new).collect()
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let commands = commands.map(|command| (command.get_name().to_owned(), command.get_about().cloned()));
+    let codes = ErrorCode::ALL.iter().filter(|_| before.is_empty());
+    let codes = codes.map(|code| (code.to_string(), Some(code.page().title.into())));
+    let topics = commands.chain(codes).filter(|(topic, _)| topic.starts_with(&*typed));
+    topics.map(|(topic, about)| CompletionCandidate::new(topic).help(about)).collect()
 }
 
 /// Names of the recipe that begin with what was typed. Where there is no recipe, or a wrong one, there are none.

@@ -7,6 +7,7 @@ use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use lapstrake::code::ErrorCode;
 use lapstrake::nearest::nearest;
+use lapstrake::shown::bare;
 
 use super::args::Cli;
 use super::exit::{Code, Failure, OrFail, Outcome};
@@ -74,7 +75,7 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
             let text = error.render();
             let mut text = if io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
             if let Some(manifest) = manifest_without_flag(error) {
-                text.push_str(&format!("\nhint: manifests follow -k: `lapstrake resolve -k {manifest}`\n"));
+                text.push_str(&format!("\nhint: manifests follow -k: `lapstrake resolve -k {}`\n", bare(manifest)));
             }
             io::stderr().write_all(text.replacen("error:", &format!("error[{}]:", ErrorCode::Usage), 1).as_bytes())
         }

@@ -104,6 +104,9 @@ fn raw_id(id: &str) -> Option<Vec<u8>> {
     id.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
+/// More than these are not looked into: each is asked for each object that is not there.
+const MAX_ALTERNATES: usize = 8;
+
 fn alternates(objects: &Path) -> Result<Vec<PathBuf>, GitError> {
     let path = objects.join("info/alternates");
     let text = match read_bounded(&path, 1 << 20) {
@@ -112,7 +115,8 @@ fn alternates(objects: &Path) -> Result<Vec<PathBuf>, GitError> {
         Err(error) => return Err(GitError::read(&path, error)),
     };
     let text = String::from_utf8_lossy(&text);
-    Ok(text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| objects.join(line)).collect())
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.take(MAX_ALTERNATES).map(|line| objects.join(line)).collect())
 }
 
 /// All of a file, where it is no longer than that.

@@ -586,7 +586,8 @@ fn circle(nodes: &[Node<'_>], way: &[(usize, usize)], problems: &mut Problems) {
 /// Semantics 6: no two images of a recipe have one name. What a repository has too many in is told once, however many tags
 /// and images that is.
 fn one_name_each(images: &[Image], problems: &mut Problems) {
-    let mut named: BTreeMap<String, BTreeMap<&str, Vec<(&Image, Span)>>> = BTreeMap::new();
+    type ByTag<'a> = BTreeMap<&'a str, Vec<(&'a Image, Span)>>;
+    let mut named: BTreeMap<String, ByTag<'_>> = BTreeMap::new();
     for image in images {
         let repository = match &image.repository {
             Some(repository) => repository.value.name(),

@@ -153,7 +153,7 @@ fn outputs_and_tags() {
     says(&project, &["build", "web", "--push"], 2, &["give -t a full reference"]);
     let told = project.run(&["build", "-t", "1"]).fails(2);
     assert!(told.contains("--set 'repository=") && !told.contains("full reference"), "{told}");
-    says(&project, &["build", "web", "-t", "feature/x"], 2, &["no tag, which has no slash"]);
+    says(&project, &["build", "web", "-t", "feature/x"], 2, &["a tag has no slash"]);
     says(&project, &["build", "web", "-t", "{git.sha}"], 2, &["those are `{git.commit}`", "`{image}`"]);
     says(&project, &["build", "web", "-t", "{name}"], 2, &["did you mean `{image}`?"]);
     says(&project, &["build", "web", "-t", "{short}"], 2, &["did you mean `{git.short}`?"]);

@@ -74,6 +74,6 @@ pub(crate) const WOULD_NOT_RUN: Page = Page {
     title: "a program of the image would not run",
     meaning: "The whole image was looked over, and a program needs a library or an interpreter that is nowhere in it.",
     why: "A program was copied without its libraries, or from an image with another C library; or a script, and what its first line names is not there.",
-    remedy: "Add the package that has it: `/bin/sh` is in `dash` (and `/bin` in `base-files`), `env` in `coreutils`, `bash`, `perl` and `python3` in packages of their names; the message names those of libraries, too. Or copy a program that is linked statically, or the libraries too.",
+    remedy: "Add the package that has it: `/bin/sh` is in `dash` (and `/bin` in `base-files`), `env` in `coreutils`, `bash`, `perl` and `python3` in packages of their names; the message names them where they are known. Or copy a program that is linked statically, or the libraries too.",
     example: "debian = { packages = [\"base-files\", \"dash\", \"libssl3t64\"] }",
 };

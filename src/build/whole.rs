@@ -13,6 +13,7 @@ use crate::debian::staging::Below;
 use crate::layer::{self, Chain, LayerKey, Reuse};
 use crate::oci::Platform;
 use crate::recipe::{self, Base, Diagnostic};
+use crate::shown::Shown;
 use crate::source;
 use crate::tree::{Missed, TreePath};
 
@@ -177,7 +178,13 @@ impl Growing<'_> {
                 let sources = builder.recipe.sources();
                 let mut diagnostic = Diagnostic::error(ErrorCode::WouldNotRun, sources, image.span, text);
                 let packages = packages_of(&fatal);
-                if !packages.is_empty() {
+                let ends_in_return = |missing: &&&Missing| matches!(missing, Missing::Interpreter { interpreter, .. } if interpreter.bare().ends_with("\\r"));
+                if let Some(Missing::Interpreter { file, .. }) = fatal.iter().find(ends_in_return) {
+                    let name = file.file_name().map(Shown::new).unwrap_or_else(|| Shown::new(b"it"));
+                    diagnostic = diagnostic.help(format!(
+                        "lines of {name} end as those of Windows do: write them anew with LF alone (in git: `*.sh text eol=lf` in .gitattributes)"
+                    ));
+                } else if !packages.is_empty() {
                     let packages: Vec<String> = packages.into_iter().collect();
                     diagnostic = diagnostic.help(format!("of Debian's packages, add {}", packages.join(", ")));
                 }

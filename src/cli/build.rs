@@ -681,8 +681,12 @@ fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> 
             if let Some((tag, written)) = written().find(|(tag, _)| !names_registry(tag)) {
                 let failure =
                     Failure::usage(format!("{tag:?} is no tag (a tag has no slash or colon), and names no registry"))
-                        .kind(ErrorCode::Reference)
-                        .hint(format!("for a full reference, write the registry too: docker.io/{tag}"));
+                        .kind(ErrorCode::Reference);
+                let full = format!("docker.io/{tag}");
+                let failure = match full.parse::<Reference>() {
+                    Ok(_) => failure.hint(format!("for a full reference, write the registry too: {full}")),
+                    Err(_) => failure,
+                };
                 return Err(hidden("-t", written, failure));
             }
             let full = |(tag, written): (&String, &String)| {

@@ -95,7 +95,7 @@ fn a_file_is_printed_by_its_path() {
     Base::index(&[Base::debian(), other], &project.path("two"));
     project.run(&["inspect", "oci:two", "--cat", "/usr/bin/tool", "--platform", "linux/arm64"]).ok();
     let told = project.run(&["inspect", "oci:two", "--cat", "/usr/bin/tool"]).fails(2);
-    assert!(told.contains("2 images") && told.contains("--image"), "{told}");
+    assert!(told.contains("2 platforms") && told.contains("--platform linux/amd64"), "{told}");
 }
 
 #[test]

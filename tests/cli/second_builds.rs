@@ -54,6 +54,10 @@ fn what_scripts_lack_is_told_with_its_package() {
     ));
     let told = m.run(&["build", "-o", "oci:out"]).fails(3);
     assert!(told.contains("of Debian's packages, add coreutils, dash (with base-files)"), "{told}");
+    // No package helps against line ends.
+    m.project.write("ctx/run.sh", "#!/bin/sh\r\nexit 0\r\n");
+    let told = m.run(&["build", "-o", "oci:out"]).fails(3);
+    assert!(told.contains("lines of `run.sh` end as those of Windows do") && !told.contains("packages, add"), "{told}");
 }
 
 #[test]

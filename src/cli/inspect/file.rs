@@ -29,8 +29,16 @@ pub(super) fn print(
         .flat_map(|artifact| artifact.images().into_iter().map(move |image| (artifact, image)))
         .collect();
     let [(artifact, image)] = images[..] else {
-        let text = format!("{source} holds {} images, and --cat is for one", images.len());
-        return Err(Failure::usage(text).hint("say which with --image, and with --platform where it is for several"));
+        let platforms: Vec<String> =
+            images.iter().filter_map(|(_, image)| image.platform().map(|platform| platform.to_string())).collect();
+        return Err(match artifacts {
+            [_] if platforms.len() == images.len() && !platforms.is_empty() => {
+                Failure::usage(format!("{source} is for {} platforms, and --cat is for one", images.len()))
+                    .hint(format!("add --platform {}", platforms.join(", or --platform ")))
+            }
+            _ => Failure::usage(format!("{source} holds {} images, and --cat is for one", images.len()))
+                .hint("say which with --image, and with --platform where it is for several"),
+        });
     };
     let Some(side) = Side::of(image, artifact.source().clone()) else {
         return Err(Failure::told(Code::Failed, ErrorCode::NotInImage, format!("{source} is no image that has files")));

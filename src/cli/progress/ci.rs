@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::exit::{Failure, Spot};
 use super::{first_line, plain};
@@ -48,14 +48,15 @@ impl Ci {
         }
     }
 
-    /// The line that opens a group.
-    pub(super) fn open(self, group: Group) -> Option<String> {
+    /// The line that opens a group that began so long ago.
+    pub(super) fn open(self, group: Group, since: Duration) -> Option<String> {
         let name = group.word();
         match self {
             Ci::None => None,
             Ci::GitHub => Some(format!("::group::lapstrake {name}")),
             Ci::GitLab => {
-                Some(format!("\x1b[0Ksection_start:{}:lapstrake_{name}\r\x1b[0Klapstrake {name}", unix_time()))
+                let began = unix_time().saturating_sub(since.as_secs());
+                Some(format!("\x1b[0Ksection_start:{began}:lapstrake_{name}\r\x1b[0Klapstrake {name}"))
             }
         }
     }
@@ -149,13 +150,13 @@ mod tests {
 
     #[test]
     fn groups_are_opened_and_closed_in_the_words_of_the_system() {
-        assert_eq!(Ci::GitHub.open(Group::Push).as_deref(), Some("::group::lapstrake push"));
+        assert_eq!(Ci::GitHub.open(Group::Push, Duration::ZERO).as_deref(), Some("::group::lapstrake push"));
         assert_eq!(Ci::GitHub.close(Group::Push).as_deref(), Some("::endgroup::"));
-        let open = Ci::GitLab.open(Group::Build).unwrap();
+        let open = Ci::GitLab.open(Group::Build, Duration::ZERO).unwrap();
         assert!(
             open.starts_with("\x1b[0Ksection_start:") && open.ends_with(":lapstrake_build\r\x1b[0Klapstrake build")
         );
         assert!(Ci::GitLab.close(Group::Build).unwrap().ends_with(":lapstrake_build\r\x1b[0K"));
-        assert_eq!((Ci::None.open(Group::Build), Ci::None.close(Group::Build)), (None, None));
+        assert_eq!((Ci::None.open(Group::Build, Duration::ZERO), Ci::None.close(Group::Build)), (None, None));
     }
 }

@@ -62,8 +62,8 @@ struct State {
     screen: Screen,
     /// The group of the log that is open.
     group: Option<ci::Group>,
-    /// The group that lines are put into now.
-    now: Option<ci::Group>,
+    /// The group that lines are put into now, and when it began.
+    now: Option<(ci::Group, Instant)>,
 }
 
 /// A task under way.
@@ -139,12 +139,12 @@ impl Progress {
         let mut state = self.0.state();
         state.began = Instant::now();
         state.images.clear();
-        state.now = Some(ci::Group::Build);
+        state.now = Some((ci::Group::Build, state.began));
     }
 
     /// All is built, and is pushed now.
     pub(crate) fn begin_push(&self) {
-        self.0.state().now = Some(ci::Group::Push);
+        self.0.state().now = Some((ci::Group::Push, Instant::now()));
     }
 
     /// A build ended, well or not.
@@ -252,9 +252,9 @@ impl Inner {
 
     /// Writes a line on something that took its time, in the group that is now.
     fn tell(&self, state: &mut State, text: &str) {
-        if let Some(group) = state.now.filter(|group| state.group != Some(*group)) {
+        if let Some((group, began)) = state.now.filter(|(group, _)| state.group != Some(*group)) {
             self.ungroup(state);
-            if let Some(line) = self.ci.open(group) {
+            if let Some(line) = self.ci.open(group, began.elapsed()) {
                 state.screen.say(&line);
                 state.group = Some(group);
             }

@@ -13,7 +13,7 @@ use crate::base::{Knowledge, StackLayer};
 use crate::image::{self, Image, ImageLayer};
 use crate::layer::{self, Chain, Found, Layer, LayerForm, LayerKey, Means, Reuse, Traits};
 use crate::lock::ViewPin;
-use crate::oci::Platform;
+use crate::oci::{ContainerConfig, Platform};
 use crate::recipe::{self, At, Source};
 use crate::report::Balance;
 use crate::tree::{FileTree, Misses};
@@ -403,17 +403,26 @@ impl<'a> Growing<'a> {
             builder.reporter.warn(warning);
         }
         if self.run.purpose == Purpose::Images && self.run.wanted.contains(&image.name) {
-            // Where too little is known of a base, nothing is said, and nothing read.
-            let view = self.open.stack.with_own_misses();
-            let missing = starts::missing(&assembled.config.config, view.rootfs());
-            for what in missing.iter().filter(|_| view.missed().is_none()) {
-                builder.reporter.warn(format!("{} for {platform}: {what}", image.name));
-            }
+            self.warn_of_what_does_not_start(&assembled.config.config);
         }
         let balance = self.balance(&assembled);
         let name = image.called.as_ref().map(ToString::to_string);
         let open = OpenBase { image: assembled.as_base(name), documents: None, ..self.open };
         Ok(Finished { open, layers: self.made, image: assembled, balance })
+    }
+
+    /// Where too little is known of a base, nothing is said, and nothing read.
+    fn warn_of_what_does_not_start(&self, config: &ContainerConfig) {
+        if config.entrypoint.iter().chain(&config.cmd).all(Vec::is_empty) {
+            return;
+        }
+        let stack = &self.open.stack;
+        let apart = (!stack.rootfs().is_whole()).then(|| stack.with_own_misses());
+        let view = apart.as_ref().unwrap_or(stack);
+        let missing = starts::missing(config, view.rootfs());
+        for what in missing.iter().filter(|_| view.missed().is_none()) {
+            self.builder.reporter.warn(format!("{} for {}: {what}", self.image.name, self.platform));
+        }
     }
 
     /// What the image holds, and where its layers came from.

@@ -209,7 +209,7 @@ fn labels(
 
 /// Semantics 34: a login shell reads Debian's `/etc/profile`, which sets PATH anew.
 pub(super) fn login_shell_warning(name: &ImageName, config: &ContainerConfig) -> Option<String> {
-    let path = config.env.iter().rev().find_map(|line| line.strip_prefix("PATH="))?;
+    let path = config.path()?;
     let usual = |part: &str| {
         matches!(
             part,

@@ -19,7 +19,8 @@ pub(super) fn missing(config: &ContainerConfig, view: &Rootfs) -> Vec<String> {
     let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
     let entrypoint = words(&config.entrypoint);
     let words: Vec<String> = entrypoint.iter().cloned().chain(words(&config.cmd)).collect();
-    let image = Image { view, workdir: config.working_dir.as_deref().unwrap_or("/"), path: path_of(config) };
+    let image =
+        Image { view, workdir: config.working_dir.as_deref().unwrap_or("/"), path: config.path().unwrap_or(PATH) };
     let mut told = Vec::new();
     let mut rest = &words[..];
     // An init starts a program that may be another interpreter: each is looked at.
@@ -48,10 +49,6 @@ pub(super) fn missing(config: &ContainerConfig, view: &Rootfs) -> Vec<String> {
         break;
     }
     told
-}
-
-fn path_of(config: &ContainerConfig) -> &str {
-    config.env.iter().rev().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(PATH)
 }
 
 struct Image<'a> {

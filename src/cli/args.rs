@@ -265,6 +265,13 @@ pub(crate) struct BuildArgs {
     pub(crate) print_recipe: bool,
 }
 
+impl BuildArgs {
+    /// The files that tell others what was built.
+    pub(crate) fn results(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.metadata_file, &self.iidfile, &self.digest_file, &self.image_refs].into_iter().flatten()
+    }
+}
+
 /// `lapstrake explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {

@@ -102,8 +102,7 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
         ..workshop.builder(&recipe, &outside, before.as_ref().unwrap_or(&nothing))
     };
     // What is told of a build is no part of the next.
-    let told = [&args.metadata_file, &args.iidfile, &args.digest_file, &args.image_refs];
-    builder.left_out.extend(told.into_iter().flatten().cloned());
+    builder.left_out.extend(args.results().cloned());
     builder.forbidden.extend(outputs.iter().filter_map(|output| match output {
         Place::Layout { directory, .. } => Some(directory.clone()),
         Place::Archive { file: FilePlace::Path(path), .. } => Some(path.clone()),

@@ -115,8 +115,7 @@ fn is_inside_git(path: &Path) -> bool {
 /// a build writes.
 fn directories(global: &Global, args: &BuildArgs) -> (BTreeMap<PathBuf, bool>, Own) {
     let mut named = vec![(parent(&global.file), false)];
-    let files = [&args.metadata_file, &args.iidfile, &args.digest_file, &args.image_refs];
-    let mut written: Vec<PathBuf> = files.into_iter().flatten().cloned().collect();
+    let mut written: Vec<PathBuf> = args.results().cloned().collect();
     written.extend(std::env::var_os("GITHUB_OUTPUT").map(PathBuf::from));
     written.extend(cache_directory(global));
     // What is said may go to files, too.

@@ -107,6 +107,13 @@ pub struct ContainerConfig {
     pub extra: BTreeMap<String, Value>,
 }
 
+impl ContainerConfig {
+    /// Where programs are looked for, where the image says so: the `PATH` that was set last.
+    pub fn path(&self) -> Option<&str> {
+        self.env.iter().rev().find_map(|variable| variable.strip_prefix("PATH="))
+    }
+}
+
 /// The empty object that Go writes for members of a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Empty {}

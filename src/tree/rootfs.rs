@@ -244,6 +244,11 @@ impl Rootfs {
         }
     }
 
+    /// Whether all of it is known, and nobody notes what is asked of it.
+    pub fn is_whole(&self) -> bool {
+        self.under.is_none()
+    }
+
     /// Where this view says what it could not tell; `None` where all of it is known.
     pub fn misses(&self) -> Option<&Misses> {
         self.under.as_ref()?.misses()

@@ -2,6 +2,7 @@
 //! missed: properties over random bases and random layers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -124,12 +125,17 @@ fn base_of(listed: &[(TreePath, What, u32)]) -> Rootfs {
 /// What a run came to: what each act said, and the layers. Where something was missed, all that was before.
 struct Done {
     said: Vec<String>,
-    trees: Vec<FileTree>,
+    trees: Vec<Arc<FileTree>>,
     view: Rootfs,
     missed: Option<Missed>,
 }
 
+/// As builds do it: layers are laid on the view, and merged in where more than single paths are asked for.
 fn run(base: &Rootfs, acts: &[Act]) -> Done {
+    run_with(base, acts, |view, tree| view.lay(tree.clone()))
+}
+
+fn run_with(base: &Rootfs, acts: &[Act], put: impl Fn(&mut Rootfs, &Arc<FileTree>)) -> Done {
     let mut done = Done { said: Vec::new(), trees: Vec::new(), view: base.clone(), missed: None };
     let mut replace = false;
     let mut tree = FileTree::new();
@@ -138,13 +144,14 @@ fn run(base: &Rootfs, acts: &[Act]) -> Done {
             Act::Next(next) => {
                 // As what builds does with every tree; paths that are too many are not tried here.
                 tree.repeat_parents(&done.view).unwrap();
-                done.view.apply(&tree);
-                done.trees.push(std::mem::take(&mut tree));
+                let layer = Arc::new(std::mem::take(&mut tree));
+                put(&mut done.view, &layer);
+                done.trees.push(layer);
                 replace = *next;
                 String::new()
             }
             Act::Foreign(entries) => {
-                let foreign = foreign(entries);
+                let foreign = Arc::new(foreign(entries));
                 done.view.apply(&foreign);
                 done.trees.push(foreign);
                 String::new()
@@ -405,6 +412,25 @@ proptest! {
             prop_assert!(same(&view, &merged), "{}", listed(&tree));
             view = merged;
         }
+    }
+
+    #[test]
+    fn layers_that_are_not_merged_answer_as_if_they_were(base in any_base(), acts in any_acts(), paths in prop::collection::vec(any_path(), 20)) {
+        let base = base_of(&base);
+        let laid = run(&base, &acts);
+        let merged = run_with(&base, &acts, |view, tree| view.apply(tree));
+        prop_assert_eq!(&laid.said, &merged.said);
+        let mut view = base.clone();
+        for tree in &laid.trees {
+            view.lay(tree.clone());
+        }
+        // Single paths first: nothing is merged in for them.
+        for path in paths.iter().chain(laid.trees.iter().flat_map(|tree| tree.iter().map(|(path, _)| path))) {
+            prop_assert_eq!(view.see(path), merged.view.see(path), "{}", path);
+            prop_assert_eq!(view.resolve(path), merged.view.resolve(path), "{}", path);
+            prop_assert_eq!(view.is_directory(path), merged.view.is_directory(path), "{}", path);
+        }
+        prop_assert!(same(&view, &merged.view));
     }
 
     #[test]

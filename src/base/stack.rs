@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::knowledge::Knowledge;
 use super::listing::{Depth, Listing, ListingError, MAX_LAYER};
@@ -34,10 +34,6 @@ pub struct StackLayer {
 pub struct LayerStack {
     layers: Vec<StackLayer>,
     rootfs: Arc<Rootfs>,
-    /// Trees that were put on top of that, lowest first: many views are never looked at with them.
-    pending: Vec<Arc<FileTree>>,
-    /// The view with those, for all stacks that have just the same.
-    applied: Arc<OnceLock<Arc<Rootfs>>>,
     /// Where the base's layers were not read.
     unread: Option<Unread>,
     /// Whether it is noted what is asked.
@@ -150,7 +146,7 @@ impl LayerStack {
     /// Puts layers on top that are not opened, and put things below these directories alone. Gives them back where all of
     /// the layers below is known: then there is nothing to save.
     pub fn push_hidden(&mut self, layers: Vec<StackLayer>, directories: &[TreePath]) -> Option<Vec<StackLayer>> {
-        let Some(rootfs) = self.view().hiding(directories) else { return Some(layers) };
+        let Some(rootfs) = self.rootfs.hiding(directories) else { return Some(layers) };
         self.layers.extend(layers);
         self.replace(rootfs);
         None
@@ -158,7 +154,6 @@ impl LayerStack {
 
     /// The view becomes one of which only a part is known.
     fn replace(&mut self, partial: Rootfs) {
-        self.pending.clear();
         self.rootfs = Arc::new(partial);
         self.unread = Some(Unread { layers: self.layers.len(), view: Arc::default() });
         self.is_watched = false;
@@ -173,7 +168,7 @@ impl LayerStack {
 
     /// Notes from now on what is asked of the layers that are there now. Stacks that are made of this one share the notes.
     pub fn watch(&mut self) {
-        self.settled().watch();
+        Arc::make_mut(&mut self.rootfs).watch();
         self.is_watched = true;
     }
 
@@ -184,7 +179,7 @@ impl LayerStack {
     /// Where such a layer cannot be read.
     pub fn at_hand(&self, from: usize, store: &BlobStore) -> std::io::Result<Self> {
         let mut layers: BTreeSet<usize> = BTreeSet::new();
-        for (_, node) in self.view().unwatched().on_top() {
+        for (_, node) in self.rootfs.unwatched().on_top() {
             if let NodeKind::File(Located::Layer { layer, .. }) = &node.kind {
                 layers.insert(*layer);
             }
@@ -203,7 +198,7 @@ impl LayerStack {
                 .map_or("a layer".into(), |layer| format!("layer {}", layer.descriptor.digest).into());
             files.insert(layer, (reader.plain(layer)?, name));
         }
-        stack.settled().relocate(|located| match located {
+        Arc::make_mut(&mut stack.rootfs).relocate(|located| match located {
             Located::Layer { layer, offset, length } => {
                 let (file, name) = files.get(layer)?;
                 Some(Located::Content(Content::slice(file.clone(), name.clone(), *offset, *length)))
@@ -236,16 +231,15 @@ impl LayerStack {
             return self.unwatched();
         }
         let mut stack = self.clone();
-        stack.rootfs = Arc::new(stack.settled().watched_first());
+        stack.rootfs = Arc::new(stack.rootfs.watched_first());
         stack
     }
 
     /// The same stack, where nobody notes what is asked: for what looks at very much, and whose results are pinned.
     #[must_use]
     pub fn unwatched(&self) -> Self {
-        let mut stack = LayerStack { is_watched: false, watches_base: false, ..self.clone() };
-        stack.rootfs = Arc::new(stack.settled().unwatched());
-        stack
+        let rootfs = Arc::new(self.rootfs.unwatched());
+        LayerStack { rootfs, is_watched: false, watches_base: false, ..self.clone() }
     }
 
     /// What answers all that was asked since [`LayerStack::watch`], of this stack and of those that were made of it; nothing
@@ -258,7 +252,7 @@ impl LayerStack {
     #[must_use]
     pub fn with_own_misses(&self) -> Self {
         let mut stack = self.unwatched();
-        stack.settled().forget_misses();
+        Arc::make_mut(&mut stack.rootfs).forget_misses();
         stack
     }
 
@@ -269,7 +263,6 @@ impl LayerStack {
         let mut stack = self.clone();
         if stack.is_unread() {
             Arc::make_mut(&mut stack.rootfs).fork_misses();
-            stack.applied = Arc::default();
         }
         stack
     }
@@ -306,7 +299,7 @@ impl LayerStack {
             }
         };
         drop(read);
-        self.rootfs = Arc::new(self.settled().over(&view));
+        self.rootfs = Arc::new(self.rootfs.over(&view));
         self.unread = None;
         Ok(())
     }
@@ -324,49 +317,23 @@ impl LayerStack {
 
     /// What they look like from above.
     pub fn rootfs(&self) -> &Rootfs {
-        self.view()
-    }
-
-    /// The view with all that was put on top.
-    fn view(&self) -> &Arc<Rootfs> {
-        if self.pending.is_empty() {
-            return &self.rootfs;
-        }
-        self.applied.get_or_init(|| {
-            let mut view = Rootfs::clone(&self.rootfs);
-            self.pending.iter().for_each(|tree| view.apply(tree));
-            Arc::new(view)
-        })
-    }
-
-    /// The same, to be changed.
-    fn settled(&mut self) -> &mut Rootfs {
-        let pending = std::mem::take(&mut self.pending);
-        match self.applied.get() {
-            Some(view) if !pending.is_empty() => self.rootfs = view.clone(),
-            _ => {
-                let view = Arc::make_mut(&mut self.rootfs);
-                pending.iter().for_each(|tree| view.apply(tree));
-            }
-        }
-        Arc::make_mut(&mut self.rootfs)
+        &self.rootfs
     }
 
     /// Puts a finished layer on top whose tree is known.
     pub fn push(&mut self, layer: StackLayer, tree: impl Into<Arc<FileTree>>) {
         self.layers.push(layer);
-        self.applied = Arc::default();
-        self.pending.push(tree.into());
+        Arc::make_mut(&mut self.rootfs).lay(tree.into());
     }
 
     /// The trees of layers that were put on top of what the view was looked at with.
     pub fn trees(&self) -> &[Arc<FileTree>] {
-        &self.pending
+        self.rootfs.unmerged()
     }
 
     /// Puts a tree on top of the view alone, as if it were a layer.
     pub fn look(&mut self, tree: &FileTree) {
-        self.settled().apply(tree);
+        Arc::make_mut(&mut self.rootfs).apply(tree);
     }
 
     /// Puts layers of a base on top; each is read once, or known from an earlier build.
@@ -393,7 +360,9 @@ impl LayerStack {
     pub(crate) fn push_listed(&mut self, layer: StackLayer, listing: &Listing) -> Result<(), BaseError> {
         let number = self.layers.len();
         let digest = layer.descriptor.digest.to_string();
-        listing.apply(self.settled(), number).map_err(|source| BaseError::Listing { digest, source })?;
+        listing
+            .apply(Arc::make_mut(&mut self.rootfs), number)
+            .map_err(|source| BaseError::Listing { digest, source })?;
         self.layers.push(layer);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::nearest::nearest;
 use crate::oci::ContainerConfig;
 use crate::shown::Shown;
-use crate::tree::{Node, NodeKind, Rootfs, TreePath};
+use crate::tree::{NodeKind, Rootfs, Seen, SeenKind, TreePath};
 
 /// Where programs are looked for where the image does not say: what Docker and containerd set.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -95,9 +95,9 @@ impl Image<'_> {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.workdir) }
     }
 
-    fn file(&self, path: &str) -> Option<&Node> {
-        let path = TreePath::parse(self.absolute(path)).ok()?;
-        self.view.file(&path).ok().flatten().map(|(_, node, _)| node)
+    fn file(&self, path: &str) -> Option<Seen<'_>> {
+        let path = self.view.resolve(&TreePath::parse(self.absolute(path)).ok()?).ok()?;
+        self.view.see(&path).filter(|seen| seen.kind == SeenKind::File)
     }
 
     fn directory(&self, path: &str) -> Option<TreePath> {
@@ -120,7 +120,7 @@ fn meant(name: &str, names: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::content::Content;
-    use crate::tree::{Located, Owner};
+    use crate::tree::{Located, Node, Owner};
 
     fn told(config: ContainerConfig) -> String {
         let mut view = Rootfs::new();

@@ -32,6 +32,10 @@ const GEAR: [u64; 256] = {
 /// How many bytes the hash remembers.
 const WINDOW: usize = 64;
 
+fn roll(hash: u64, byte: u8) -> u64 {
+    (hash << 1).wrapping_add(GEAR[usize::from(byte)])
+}
+
 impl Cutter {
     /// A cutter for chunks of about `mean` bytes, a power of two.
     pub fn new(mean: usize) -> Self {
@@ -42,23 +46,22 @@ impl Cutter {
     /// it, and begins a new chunk; what follows must be handed in again.
     pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let (min, max) = (self.mean / 2, self.mean * 2);
-        let shift = 64 - (self.mean / 2).trailing_zeros();
-        // Nothing before the window of the first place where a cut may be can matter.
-        let skip = (min - WINDOW).saturating_sub(self.length).min(bytes.len());
-        let mut length = self.length + skip;
-        let mut hash = self.hash;
-        for (at, byte) in bytes.iter().enumerate().skip(skip) {
-            hash = (hash << 1).wrapping_add(GEAR[usize::from(*byte)]);
-            length += 1;
-            if (hash >> shift == 0 && length >= min) || length == max {
-                self.length = 0;
-                self.hash = 0;
-                return Some(at + 1);
-            }
+        // Nothing before the window of the first place where a cut may be can matter, and no cut is before `min` or after `max`.
+        let left = |until: usize| until.saturating_sub(self.length).min(bytes.len());
+        let (skipped, quiet, end) = (left(min - WINDOW), left(min - 1), left(max));
+        let mut hash = bytes[skipped..quiet].iter().fold(self.hash, |hash, byte| roll(hash, *byte));
+        // Where the top bits are zero.
+        let limit = 1 << (64 - (self.mean / 2).trailing_zeros());
+        let cut = bytes[quiet..end].iter().position(|byte| {
+            hash = roll(hash, *byte);
+            hash < limit
+        });
+        let cut = cut.map(|at| quiet + at + 1).or((self.length + end == max).then_some(end));
+        match cut {
+            Some(_) => (self.length, self.hash) = (0, 0),
+            None => (self.length, self.hash) = (self.length + bytes.len(), hash),
         }
-        self.length = length;
-        self.hash = hash;
-        None
+        cut
     }
 }
 

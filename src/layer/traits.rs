@@ -84,9 +84,9 @@ fn may_be_python(path: &TreePath) -> bool {
     if told.contains(&name) || name.starts_with(b"ld-musl") {
         return true;
     }
-    let parent = path.parent().unwrap_or_default();
-    matches!(parent.as_bytes(), b"var/lib/dpkg/status.d" | b"lib/apk/db")
-        || (name.starts_with(b"python3") || name.starts_with(b"status")) && PYTHON[..4].contains(&parent.as_bytes())
+    let parent = path.parent_bytes();
+    matches!(parent, b"var/lib/dpkg/status.d" | b"lib/apk/db")
+        || (name.starts_with(b"python3") || name.starts_with(b"status")) && PYTHON[..4].contains(&parent)
 }
 
 /// Whether one of those places lies below that path, or the path below where a Python is.

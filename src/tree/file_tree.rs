@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::rootfs::{Seen, SeenKind};
 use super::sorted::Sorted;
-use super::{Capabilities, Entry, Kind, Node, NodeKind, Origin, PathError, Rootfs, TreePath, known};
+use super::{Capabilities, Entry, Kind, Origin, PathError, Rootfs, TreePath, known};
 
 /// The entries of a layer in byte order of path, each path once, parents before what they hold.
 ///
@@ -111,6 +112,11 @@ impl FileTree {
         self.entries.get(path).map(|placed| &placed.entry)
     }
 
+    /// The entry at a path that is one of a tree.
+    pub(super) fn get_at(&self, path: &[u8]) -> Option<&Entry> {
+        self.entries.get_key_value(path).map(|(_, placed)| &placed.entry)
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -172,7 +178,8 @@ impl FileTree {
         let mut last: Option<&[u8]> = None;
         for (path, _) in self.entries.iter() {
             // Its neighbour had the same.
-            if last.replace(known::parent(path.as_bytes())) == Some(known::parent(path.as_bytes())) {
+            let holder = path.parent_bytes();
+            if last.replace(holder) == Some(holder) {
                 continue;
             }
             // What is in the tree has its own turn for what is above it.
@@ -181,8 +188,8 @@ impl FileTree {
                 !directory.is_root() && !self.entries.contains(directory) && !parents.contains_key(directory)
             }) {
                 parent = directory.parent();
-                if let Some(Node { kind: NodeKind::Directory, mode, owner }) = below.get(&directory) {
-                    parents.insert(directory, Entry::directory(*mode, *owner, origin.clone()));
+                if let Some(Seen { kind: SeenKind::Directory, mode, owner }) = below.see(&directory) {
+                    parents.insert(directory, Entry::directory(mode, owner, origin.clone()));
                 }
             }
         }
@@ -193,10 +200,13 @@ impl FileTree {
     }
 
     fn put(&mut self, path: TreePath, entry: Entry, weight: Weight) -> Result<(), TreeError> {
-        path.refuse_whiteout()?;
-        if self.is_at_hand(&path) && self.is_free(&path) {
-            return self.add(path, entry, weight);
+        if self.is_at_hand(&path) {
+            path.refuse_whiteout_name()?;
+            if self.is_free(&path) {
+                return self.add(path, entry, weight);
+            }
         }
+        path.refuse_whiteout()?;
         // The innermost that is there tells: nothing lies below what is no directory, so all above it are directories.
         let slashes = path.as_bytes().iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
         let mut above = slashes.map(|(end, _)| &path.as_bytes()[..end]);
@@ -254,6 +264,9 @@ impl FileTree {
 
     /// Whether it is plain that nothing is at or below that path: what is would begin as it does, and come next.
     fn is_free(&self, path: &TreePath) -> bool {
+        if self.entries.is_after_all(path) {
+            return true;
+        }
         let next = self.entries.from(path.as_bytes()).next();
         next.is_none_or(|(next, _)| !next.as_bytes().starts_with(path.as_bytes()))
     }
@@ -353,6 +366,7 @@ impl FileTree {
 #[cfg(test)]
 mod tests {
     use super::super::Owner;
+    use super::super::{Node, NodeKind};
     use super::*;
     use crate::content::Content;
 

@@ -13,6 +13,7 @@ mod place;
 mod rootfs;
 mod sorted;
 mod underlay;
+mod unmerged;
 
 pub use capabilities::{CAPABILITY_NAMES, Capabilities};
 pub use entry::{Entry, Kind, MODE_MASK, Owner};
@@ -21,5 +22,5 @@ pub use known::{Contradiction, Known};
 pub use origin::Origin;
 pub use path::{PathError, TreePath};
 pub use place::{NamedDirectory, PlaceError, Placer, nearest_path};
-pub use rootfs::{Located, Node, NodeKind, ResolveError, Rootfs};
+pub use rootfs::{Located, Node, NodeKind, ResolveError, Rootfs, Seen, SeenKind};
 pub use underlay::{Missed, Misses};

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::known;
 use crate::shown::Shown;
 
 /// A path inside an image, relative to its root: bytes, no leading or trailing slash, no empty, `.` or `..` component,
@@ -95,7 +96,12 @@ impl TreePath {
     pub fn child(&self, name: &[u8]) -> Result<Self, PathError> {
         let is_plain = !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, 0 | b'/'));
         if is_plain && name.len() <= 255 && self.0.len() + 1 + name.len() <= 4095 {
-            let whole = if self.is_root() { name.to_vec() } else { [&self.0[..], b"/", name].concat() };
+            let mut whole = Vec::with_capacity(self.0.len() + 1 + name.len());
+            if !self.is_root() {
+                whole.extend_from_slice(&self.0);
+                whole.push(b'/');
+            }
+            whole.extend_from_slice(name);
             return Ok(TreePath(whole.into()));
         }
         let name = TreePath::parse(name)?;
@@ -124,6 +130,11 @@ impl TreePath {
         }
         let end = self.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         Some(TreePath(self.0[..end].into()))
+    }
+
+    /// The bytes of the path of the directory that holds this; none for what lies in the root, and for the root.
+    pub fn parent_bytes(&self) -> &[u8] {
+        known::parent(&self.0)
     }
 
     /// Every directory above this one, the outermost first, without the root.
@@ -155,6 +166,17 @@ impl TreePath {
     /// [`PathError::Whiteout`] where any component starts with `.wh.`.
     pub fn refuse_whiteout(&self) -> Result<(), PathError> {
         match self.components().any(|component| component.starts_with(b".wh.")) {
+            true => Err(PathError::Whiteout(Shown::new(&self.0))),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`TreePath::refuse_whiteout`], where the directory was looked at before.
+    ///
+    /// # Errors
+    /// [`PathError::Whiteout`].
+    pub(super) fn refuse_whiteout_name(&self) -> Result<(), PathError> {
+        match self.file_name().is_some_and(|name| name.starts_with(b".wh.")) {
             true => Err(PathError::Whiteout(Shown::new(&self.0))),
             false => Ok(()),
         }

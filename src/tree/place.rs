@@ -10,8 +10,8 @@
 //! - What the layer itself has comes before what the base has. A path that leads through a symlink of the same layer is an
 //!   error, since what it means would depend on the order of sources.
 
-use super::rootfs::describe;
-use super::{Entry, FileTree, Kind, Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreeError, TreePath, known};
+use super::rootfs::{Seen, SeenKind, describe};
+use super::{Entry, FileTree, Kind, Origin, Owner, ResolveError, Rootfs, TreeError, TreePath, known};
 use crate::content::Content;
 use crate::nearest::{hint, nearest};
 
@@ -25,6 +25,8 @@ pub struct Placer<'a> {
     parents: Entry,
     /// The directory of the last path, as it was given and as it resolves.
     last: Option<(TreePath, TreePath)>,
+    /// A directory of the layer that the base does not have, where something was put: nothing in it is the base's.
+    new: Option<TreePath>,
 }
 
 /// Why something cannot be placed.
@@ -71,7 +73,7 @@ impl<'a> Placer<'a> {
     /// Puts into `tree`, on top of `below`. Missing parents are directories of mode 0755 and `owner`.
     pub fn new(below: &'a Rootfs, tree: &'a mut FileTree, owner: Owner, origin: Origin) -> Self {
         let parents = Entry::directory(0o755, owner, origin);
-        Placer { below, tree, replace: false, parents, last: None }
+        Placer { below, tree, replace: false, parents, last: None, new: None }
     }
 
     /// Lets directories of the base become files and the other way round, where `replace` is true.
@@ -165,11 +167,11 @@ impl<'a> Placer<'a> {
     pub fn named_directory(&mut self, path: &TreePath, named: &NamedDirectory) -> Result<TreePath, PlaceError> {
         let (mut mode, mut owner) = named.usual;
         let target = self.resolve_directory(path)?;
-        if let Some(Node { kind: NodeKind::Directory, mode: was, owner: whose }) = self.below.get(&target) {
+        if let Some(Seen { kind: SeenKind::Directory, mode: was, owner: whose }) = self.below.see(&target) {
             if self.tree.get(&target).is_none() && named.mode.is_none() && named.owner.is_none() {
                 return Ok(target);
             }
-            (mode, owner) = (*was, *whose);
+            (mode, owner) = (was, whose);
         }
         let entry = Entry::directory(named.mode.unwrap_or(mode), named.owner.unwrap_or(owner), named.origin.clone());
         self.refuse_root(&target, "changed", &entry)?;
@@ -190,8 +192,8 @@ impl<'a> Placer<'a> {
         origin: Origin,
     ) -> Result<TreePath, PlaceError> {
         let target = self.below.walk(path, true, self.tree)?;
-        let (mode, owner) = match self.below.get(&target) {
-            Some(node) if matches!(node.kind, NodeKind::File(_)) => (node.mode, node.owner),
+        let (mode, owner) = match self.below.see(&target) {
+            Some(Seen { kind: SeenKind::File, mode, owner }) => (mode, owner),
             _ => (mode, owner),
         };
         let entry = Entry::file(content, mode, owner, origin);
@@ -211,7 +213,7 @@ impl<'a> Placer<'a> {
             Err(ResolveError::NotADirectory { .. }) => return Err(self.missing(path)),
             resolved => resolved?,
         };
-        if self.below.get(&target).is_none() {
+        if self.below.see(&target).is_none() {
             return Err(self.missing(path));
         }
         self.tree.insert(target.clone(), entry)?;
@@ -225,7 +227,7 @@ impl<'a> Placer<'a> {
             Ok(target) => target,
             Err(_) => return Ok(named),
         };
-        let is_something_else = self.below.get(&leads).is_some_and(|node| node.kind != NodeKind::Directory)
+        let is_something_else = self.below.see(&leads).is_some_and(|seen| seen.kind != SeenKind::Directory)
             && self.tree.get(&leads).is_none();
         Ok(if is_something_else { named } else { leads })
     }
@@ -236,7 +238,11 @@ impl<'a> Placer<'a> {
     }
 
     fn set(&mut self, target: TreePath, entry: Entry, named: bool) -> Result<(), PlaceError> {
-        self.refuse_replacing(&target, &entry)?;
+        let is_new = |new: &TreePath| new.as_bytes() == known::parent(target.as_bytes());
+        if !self.new.as_ref().is_some_and(is_new) {
+            self.refuse_replacing(&target, &entry)?;
+            self.new = target.parent().filter(|parent| !self.below.is_directory(parent));
+        }
         self.tree.insert_parents(&target, self.below, &self.parents)?;
         if matches!(entry.kind, Kind::Directory) {
             // It may hide a symlink of the base.
@@ -257,22 +263,22 @@ impl<'a> Placer<'a> {
     }
 
     fn refuse_replacing(&self, target: &TreePath, entry: &Entry) -> Result<(), TreeError> {
-        let Some(node) = self.below.get(target) else { return Ok(()) };
+        let Some(seen) = self.below.see(target) else { return Ok(()) };
         // Where the layer has something already, it is the layer's own affair, and was allowed before.
         if self.replace || self.tree.get(target).is_some() {
             return Ok(());
         }
         let directory = |path: &TreePath| self.below.resolve(path).is_ok_and(|path| self.below.is_directory(&path));
-        let fine = match (&node.kind, &entry.kind) {
-            (NodeKind::Directory, Kind::Directory) => true,
-            (NodeKind::Directory, _) | (_, Kind::Directory) => false,
-            (NodeKind::Symlink(old), Kind::Symlink(new)) if old == new => true,
-            (NodeKind::Symlink(_), _) => !directory(target),
-            (NodeKind::File(_) | NodeKind::Special, _) => true,
+        let fine = match (seen.kind, &entry.kind) {
+            (SeenKind::Directory, Kind::Directory) => true,
+            (SeenKind::Directory, _) | (_, Kind::Directory) => false,
+            (SeenKind::Symlink(old), Kind::Symlink(new)) if *old == **new => true,
+            (SeenKind::Symlink(_), _) => !directory(target),
+            (SeenKind::File | SeenKind::Special, _) => true,
         };
         match fine {
             true => Ok(()),
-            false => Err(TreeError::Replaces { path: target.clone(), below: describe(node), above: entry.describe() }),
+            false => Err(TreeError::Replaces { path: target.clone(), below: describe(seen), above: entry.describe() }),
         }
     }
 
@@ -305,6 +311,7 @@ pub fn nearest_path(rootfs: &Rootfs, path: &TreePath) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Node, NodeKind};
     use super::*;
 
     fn path(text: &str) -> TreePath {

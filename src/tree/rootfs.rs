@@ -1,9 +1,11 @@
 //! What a stack of layers looks like from above: which paths are there, of what kind, whose, and where their bytes are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::known::{self, Answer, Known};
 use super::underlay::{Missed, Misses, Underlay};
+use super::unmerged::{Says, Unmerged};
 use super::{Entry, FileTree, Kind, Owner, PathError, TreePath};
 use crate::content::Content;
 use crate::elf::Head;
@@ -12,11 +14,13 @@ use crate::shown::Shown;
 /// The merged view of the layers below the one that is being made. Paths resolve through its symlinks, never out of it.
 #[derive(Clone, Debug, Default)]
 pub struct Rootfs {
-    nodes: BTreeMap<TreePath, Node>,
+    nodes: Arc<BTreeMap<TreePath, Node>>,
     /// About how many bytes of memory all nodes that were ever put take.
     weight: u64,
     /// Where it matters what is asked: what is below the layers that were put on top since then.
     under: Option<Box<Underlay>>,
+    /// What lies on top of all that, and is merged in only where somebody asks for more than single paths.
+    on_top: Unmerged,
 }
 
 /// What stands at a path of the merged view.
@@ -28,6 +32,42 @@ pub struct Node {
     pub mode: u32,
     /// User and group.
     pub owner: Owner,
+}
+
+/// What stands at a path, without where its bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen<'a> {
+    /// What it is.
+    pub kind: SeenKind<'a>,
+    /// Permission bits, setuid, setgid, sticky.
+    pub mode: u32,
+    /// User and group.
+    pub owner: Owner,
+}
+
+/// Kinds of what is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeenKind<'a> {
+    /// A directory.
+    Directory,
+    /// A file, by whatever name.
+    File,
+    /// A symbolic link, with its target.
+    Symlink(&'a [u8]),
+    /// A device, FIFO or socket.
+    Special,
+}
+
+impl<'a> From<&'a Node> for Seen<'a> {
+    fn from(node: &'a Node) -> Self {
+        let kind = match &node.kind {
+            NodeKind::Directory => SeenKind::Directory,
+            NodeKind::File(_) => SeenKind::File,
+            NodeKind::Symlink(target) => SeenKind::Symlink(target),
+            NodeKind::Special => SeenKind::Special,
+        };
+        Seen { kind, mode: node.mode, owner: node.owner }
+    }
 }
 
 /// Kinds of nodes.
@@ -107,14 +147,14 @@ pub enum ResolveError {
 }
 
 /// A few words on what stands there, for messages about conflicts.
-pub(super) fn describe(node: &Node) -> String {
-    let word = match &node.kind {
-        NodeKind::Symlink(target) => return format!("a symlink to {}", Shown::new(target)),
-        NodeKind::Directory => "directory",
-        NodeKind::File(_) => "file",
-        NodeKind::Special => "device, FIFO or socket",
+pub(super) fn describe(seen: Seen<'_>) -> String {
+    let word = match seen.kind {
+        SeenKind::Symlink(target) => return format!("a symlink to {}", Shown::new(target)),
+        SeenKind::Directory => "directory",
+        SeenKind::File => "file",
+        SeenKind::Special => "device, FIFO or socket",
     };
-    format!("a {word} of mode {:04o} and owner {}", node.mode, node.owner)
+    format!("a {word} of mode {:04o} and owner {}", seen.mode, seen.owner)
 }
 
 /// The most memory, in bytes, that the view of an image may take: some two million files.
@@ -124,6 +164,36 @@ impl Rootfs {
     /// An empty root: `scratch`.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Puts a layer of this build on top: a finished tree ([`FileTree::repeat_parents`]), of which nothing is asked below when it
+    /// is put there.
+    pub fn lay(&mut self, layer: Arc<FileTree>) {
+        self.on_top.push(layer);
+    }
+
+    /// The layers that were put on top and are not merged in.
+    pub fn unmerged(&self) -> &[Arc<FileTree>] {
+        self.on_top.trees()
+    }
+
+    /// The same view with all that is on top merged in.
+    fn whole(&self) -> &Rootfs {
+        if self.on_top.is_empty() {
+            return self;
+        }
+        self.on_top.merged(|| {
+            let mut view = Rootfs { on_top: Unmerged::default(), ..self.clone() };
+            self.on_top.trees().iter().for_each(|tree| view.apply(tree));
+            view
+        })
+    }
+
+    /// Merges in what is on top.
+    fn merge(&mut self) {
+        if !self.on_top.is_empty() {
+            *self = self.whole().clone();
+        }
     }
 
     /// A view of which only that is known. What is asked beyond that is missed ([`Rootfs::missed`]) and answered as if
@@ -140,19 +210,20 @@ impl Rootfs {
     /// The view with a layer on top that is not looked into, and that puts things below these directories alone: what is
     /// below them is not known any more. `None` where all of this view is known: then there is nothing to save.
     pub fn hiding(&self, directories: &[TreePath]) -> Option<Rootfs> {
-        let under = self.under.as_deref()?;
+        let view = self.whole();
+        let under = view.under.as_deref()?;
         let (known, misses) = under.known()?;
         let hidden: Vec<TreePath> = directories
             .iter()
             // Where the directory is new, so may those above it be.
             .map(|path| {
-                path.ancestors().chain([path.clone()]).find(|at| !self.is_known_directory(at)).unwrap_or(path.clone())
+                path.ancestors().chain([path.clone()]).find(|at| !view.is_known_directory(at)).unwrap_or(path.clone())
             })
             .collect();
         let is_below =
             |path: &TreePath| hidden.iter().any(|at| path.strip_prefix(at).is_some_and(|rest| !rest.is_root()));
-        let is_hidden = |path: &TreePath| is_below(path) || hidden.contains(path) && !self.is_known_directory(path);
-        let nodes: BTreeMap<TreePath, Node> = self
+        let is_hidden = |path: &TreePath| is_below(path) || hidden.contains(path) && !view.is_known_directory(path);
+        let nodes: BTreeMap<TreePath, Node> = view
             .nodes
             .iter()
             .filter(|(path, _)| !is_hidden(path))
@@ -163,7 +234,7 @@ impl Rootfs {
         // Of a directory that holds a hidden path it is not known any more what else it holds.
         let opened: BTreeSet<TreePath> = hidden
             .iter()
-            .filter_map(|at| if self.is_known_directory(at) { Some(at.clone()) } else { at.parent() })
+            .filter_map(|at| if view.is_known_directory(at) { Some(at.clone()) } else { at.parent() })
             .collect();
         // Where nothing of the base is, a directory holds what was put there since, and nothing else.
         let is_new = |path: &TreePath| under.is_cut(path.as_bytes()) || known.answer(path) == Answer::Absent;
@@ -173,7 +244,7 @@ impl Rootfs {
             .cloned()
             .collect();
         let absent = (known.absent().iter().chain(under.all_settled()))
-            .filter(|path| !path.is_root() && !self.nodes.contains_key(*path) && !is_hidden(path))
+            .filter(|path| !path.is_root() && !view.nodes.contains_key(*path) && !is_hidden(path))
             .filter(|path| path.parent().is_some_and(|parent| is_directory(&parent) && !complete.contains(&parent)))
             .cloned()
             .collect();
@@ -191,15 +262,17 @@ impl Rootfs {
     /// What was put on top of what is watched or partly known; everything, where all is known and nobody watches. Nothing
     /// is asked by looking at it.
     pub fn on_top(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
+        let view = self.whole();
         let settled =
-            self.under.as_deref().map(|under| under.all_settled().filter_map(|path| self.nodes.get_key_value(path)));
-        let all = settled.is_none().then(|| self.nodes.iter());
+            view.under.as_deref().map(|under| under.all_settled().filter_map(|path| view.nodes.get_key_value(path)));
+        let all = settled.is_none().then(|| view.nodes.iter());
         settled.into_iter().flatten().chain(all.into_iter().flatten())
     }
 
     /// Notes from now on what is asked of what is there now; what is put on top later is not. All clones share the notes.
     /// Who watched before still notes what is asked of what was there then.
     pub fn watch(&mut self) {
+        self.merge();
         self.under = Some(Box::new(Underlay::watched(self.nodes.clone(), self.under.take())));
     }
 
@@ -207,6 +280,7 @@ impl Rootfs {
     #[must_use]
     pub fn watched_first(&self) -> Rootfs {
         let mut rootfs = self.clone();
+        rootfs.on_top.forget();
         rootfs.under = rootfs.under.map(|under| Box::new(under.lowest_watched()));
         rootfs
     }
@@ -215,6 +289,7 @@ impl Rootfs {
     #[must_use]
     pub fn unwatched(&self) -> Rootfs {
         let mut rootfs = self.clone();
+        rootfs.on_top.forget();
         rootfs.under = rootfs.under.map(|under| Box::new(under.lowest())).filter(|under| !under.is_watched());
         rootfs
     }
@@ -232,6 +307,7 @@ impl Rootfs {
 
     /// Says from now on what it cannot tell to nobody who was told before.
     pub fn forget_misses(&mut self) {
+        self.on_top.forget();
         if let Some(under) = &mut self.under {
             under.forget_misses();
         }
@@ -239,6 +315,7 @@ impl Rootfs {
 
     /// Says from now on what it cannot tell to nobody else, as [`Rootfs::forget_misses`]; what was missed so far stays.
     pub fn fork_misses(&mut self) {
+        self.on_top.forget();
         if let Some(under) = &mut self.under {
             under.fork_misses();
         }
@@ -256,7 +333,7 @@ impl Rootfs {
 
     /// Notes that the contents of a file are needed that are [`Located::Unknown`].
     pub fn needs_contents(&self, path: &TreePath) {
-        if let Some(under) = &self.under {
+        if let Some(under) = &self.whole().under {
             under.needs_contents(path);
         }
     }
@@ -264,40 +341,41 @@ impl Rootfs {
     /// The contents of a file that are [`Located::Unknown`], where somebody kept them; otherwise it is noted that they are
     /// needed.
     pub fn kept_contents(&self, path: &TreePath) -> Option<Content> {
-        self.under.as_ref()?.kept_contents(path)
+        self.whole().under.as_ref()?.kept_contents(path)
     }
 
     /// What a file that is [`Located::Unknown`] says of itself as a library, where somebody kept it; otherwise it is noted
     /// that its contents are needed.
     pub fn kept_head(&self, path: &TreePath) -> Option<Option<Head>> {
-        self.under.as_ref()?.kept_head(path)
+        self.whole().under.as_ref()?.kept_head(path)
     }
 
     /// Tells who watches what a file says of itself as a library.
     pub fn was_head_read(&self, path: &TreePath, head: Option<&Head>) {
-        if let Some(under) = &self.under {
+        if let Some(under) = &self.whole().under {
             under.read_head(path, head);
         }
     }
 
     /// The first file or symlink of that name, wherever it is.
     pub fn first_named(&self, name: &[u8]) -> Option<TreePath> {
-        if let Some(under) = &self.under {
+        let view = self.whole();
+        if let Some(under) = &view.under {
             under.asked_name(name);
         }
-        known::named(&self.nodes, &BTreeSet::from([name.to_vec()])).next().cloned()
+        known::named(&view.nodes, &BTreeSet::from([name.to_vec()])).next().cloned()
     }
 
     /// Tells who watches that a part of a file was read.
     pub fn was_read_in_part(&self, path: &TreePath) {
-        if let Some(under) = &self.under {
+        if let Some(under) = &self.whole().under {
             under.read_in_part(path);
         }
     }
 
     /// Tells who watches what was read of a file: the bytes of all of it.
     pub fn was_read(&self, path: &TreePath, bytes: &[u8]) {
-        if let Some(under) = &self.under {
+        if let Some(under) = &self.whole().under {
             under.read(path, bytes);
         }
     }
@@ -306,7 +384,8 @@ impl Rootfs {
     /// base would be now, where nothing was missed.
     #[must_use]
     pub fn over(&self, base: &Rootfs) -> Rootfs {
-        let Some(under) = self.under.as_deref() else { return self.clone() };
+        let whole = self.whole();
+        let Some(under) = whole.under.as_deref() else { return whole.clone() };
         // Who watches may do so from a layer on.
         let under = under.clone().lowest();
         let mut view = base.clone();
@@ -314,7 +393,7 @@ impl Rootfs {
             view.clear(path);
         }
         for path in under.all_settled() {
-            match self.nodes.get(path) {
+            match whole.nodes.get(path) {
                 Some(node) => view.put(path.clone(), node.clone()),
                 None => view.remove(path),
             }
@@ -324,6 +403,33 @@ impl Rootfs {
 
     /// What stands at exactly that path.
     pub fn get(&self, path: &TreePath) -> Option<&Node> {
+        match self.on_top.say(path) {
+            Says::Nothing => self.get_below(path),
+            Says::Gone => None,
+            Says::Entry(_) | Says::Above => self.whole().get(path),
+        }
+    }
+
+    /// What stands at exactly that path, for those who need no bytes of it: layers on top need not be merged in for that.
+    pub fn see(&self, path: &TreePath) -> Option<Seen<'_>> {
+        match self.on_top.say(path) {
+            Says::Nothing => self.get_below(path).map(Seen::from),
+            Says::Gone => None,
+            Says::Entry(entry) => {
+                let kind = match &entry.kind {
+                    Kind::Directory => SeenKind::Directory,
+                    Kind::File(_) => SeenKind::File,
+                    Kind::Symlink(target) => SeenKind::Symlink(target),
+                    Kind::Hardlink(_) | Kind::Whiteout => return self.whole().get(path).map(Seen::from),
+                };
+                Some(Seen { kind, mode: entry.mode, owner: entry.owner })
+            }
+            Says::Above => self.whole().get(path).map(Seen::from),
+        }
+    }
+
+    /// What is there below all that is not merged in.
+    fn get_below(&self, path: &TreePath) -> Option<&Node> {
         if let Some(under) = &self.under {
             under.asked(path);
         }
@@ -337,23 +443,26 @@ impl Rootfs {
 
     /// What lies below that path, in byte order. All of it is asked for, however little of it is taken.
     pub fn below<'a>(&'a self, path: &TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Node)> + use<'a> {
-        if let Some(under) = &self.under {
+        let view = self.whole();
+        if let Some(under) = &view.under {
             under.asked_below(path);
         }
-        known::below(&self.nodes, path)
+        known::below(&view.nodes, path)
     }
 
     /// What a directory holds, itself and not deeper, in byte order.
     pub fn children<'a>(&'a self, path: &TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Node)> + use<'a> {
-        if let Some(under) = &self.under {
+        let view = self.whole();
+        if let Some(under) = &view.under {
             under.asked_children(path);
         }
-        known::children(&self.nodes, path)
+        known::children(&view.nodes, path)
     }
 
     /// Says of files where else their bytes are, for those of which `of` knows it.
     pub fn relocate(&mut self, of: impl Fn(&Located) -> Option<Located>) {
-        for node in self.nodes.values_mut() {
+        self.merge();
+        for node in Arc::make_mut(&mut self.nodes).values_mut() {
             if let NodeKind::File(located) = &mut node.kind
                 && let Some(other) = of(located)
             {
@@ -364,7 +473,7 @@ impl Rootfs {
 
     /// Whether that very path is a directory; the root always is.
     pub fn is_directory(&self, path: &TreePath) -> bool {
-        path.is_root() || matches!(self.get(path), Some(Node { kind: NodeKind::Directory, .. }))
+        path.is_root() || matches!(self.see(path), Some(Seen { kind: SeenKind::Directory, .. }))
     }
 
     /// The path that `path` means once the symlinks above its last component are followed, inside the root. What does
@@ -399,13 +508,13 @@ impl Rootfs {
             let next = here.child(&component).map_err(|_: PathError| ResolveError::Loop { path: path.clone() })?;
             let below = match self.under {
                 // Directories lead nowhere else, whatever the layer has there.
-                None => self.get(&next).filter(|node| node.kind != NodeKind::Directory && on_top.get(&next).is_none()),
+                None => self.see(&next).filter(|seen| seen.kind != SeenKind::Directory && on_top.get(&next).is_none()),
                 // It is noted what is asked: no more than is needed.
                 Some(_) if on_top.get(&next).is_some() => None,
-                Some(_) => self.get(&next),
+                Some(_) => self.see(&next),
             };
-            match below.map(|node| &node.kind) {
-                Some(NodeKind::Symlink(target)) if follow_last || !todo.is_empty() => {
+            match below.map(|seen| seen.kind) {
+                Some(SeenKind::Symlink(target)) if follow_last || !todo.is_empty() => {
                     links += 1;
                     if links > 40 || todo.len() > 4096 {
                         return Err(ResolveError::Loop { path: path.clone() });
@@ -422,7 +531,7 @@ impl Rootfs {
                     let components = components.filter(|part| !part.is_empty() && *part != b".");
                     todo.extend(components.map(<[u8]>::to_vec).rev());
                 }
-                Some(NodeKind::File(_) | NodeKind::Special) if !todo.is_empty() => {
+                Some(SeenKind::File | SeenKind::Special) if !todo.is_empty() => {
                     return Err(ResolveError::NotADirectory { path: path.clone(), at: next });
                 }
                 _ => here = next,
@@ -446,6 +555,7 @@ impl Rootfs {
     /// Puts a node at a path, as unpacking a layer does: directories over directories change mode and owner, everything
     /// else takes the place of what is there and below it. Parents that are missing become directories 0755 of root.
     pub fn put(&mut self, path: TreePath, node: Node) {
+        self.merge();
         for above in path.ancestors() {
             if !self.is_directory(&above) {
                 self.remove(&above);
@@ -469,7 +579,7 @@ impl Rootfs {
         if let Some(under) = &mut self.under {
             under.settle(&path);
         }
-        self.nodes.insert(path, node);
+        Arc::make_mut(&mut self.nodes).insert(path, node);
     }
 
     /// Whether more was put here than any image holds: deep paths of few members become very many directories.
@@ -479,26 +589,29 @@ impl Rootfs {
 
     /// Deletes a path and what is below it.
     pub fn remove(&mut self, path: &TreePath) {
+        self.merge();
         self.clear(path);
         if let Some(under) = &mut self.under {
             under.settle(path);
         }
-        self.nodes.remove(path);
+        Arc::make_mut(&mut self.nodes).remove(path);
     }
 
     /// Deletes what is below a path.
     pub fn clear(&mut self, path: &TreePath) {
+        self.merge();
         if let Some(under) = &mut self.under {
             under.cut(path);
         }
         let below: Vec<TreePath> = known::below(&self.nodes, path).map(|(path, _)| path.clone()).collect();
         for path in below {
-            self.nodes.remove(&path);
+            Arc::make_mut(&mut self.nodes).remove(&path);
         }
     }
 
-    /// The view with a layer of this build on top.
+    /// Merges a layer of this build in.
     pub fn apply(&mut self, layer: &FileTree) {
+        self.merge();
         for (path, entry) in layer.iter() {
             if matches!(entry.kind, Kind::Whiteout) {
                 self.remove(path);
@@ -508,7 +621,8 @@ impl Rootfs {
         for (path, entry) in layer.iter() {
             if let Some(node) = self.node_of(layer, entry) {
                 // Its neighbour was put into the same directory.
-                match last.replace(known::parent(path.as_bytes())) == Some(known::parent(path.as_bytes())) {
+                let holder = path.parent_bytes();
+                match last.replace(holder) == Some(holder) {
                     true => self.put_into(path.clone(), node),
                     false => self.put(path.clone(), node),
                 }

@@ -38,6 +38,12 @@ impl<V> Sorted<V> {
         self.map.is_empty() && self.tail.is_empty()
     }
 
+    /// Whether a path comes after all that is there.
+    pub(super) fn is_after_all(&self, path: &TreePath) -> bool {
+        let last = self.tail.last().map(|(last, _)| last);
+        last.or_else(|| self.map.last_key_value().map(|(last, _)| last)).is_none_or(|last| last < path)
+    }
+
     /// All pairs in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&TreePath, &V)> {
         self.map.iter().chain(self.tail.iter().map(|(path, value)| (path, value)))
@@ -163,6 +169,10 @@ mod tests {
         }
         assert!(sorted.iter().eq(map.iter()));
         assert_eq!((sorted.len(), sorted.is_empty()), (map.len(), map.is_empty()));
+        let last = map.keys().next_back();
+        for number in [0, 900, 5000] {
+            assert_eq!(sorted.is_after_all(&path(number)), last.is_none_or(|last| *last < path(number)));
+        }
         for (number, _) in steps.iter().flat_map(|(number, _)| [(*number, ()), (number + 1, ())]) {
             let at = path(number);
             assert_eq!(sorted.get(&at), map.get(&at));

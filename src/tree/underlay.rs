@@ -91,7 +91,7 @@ enum Base {
 /// A base of which everything is known, and what was asked of it.
 #[derive(Debug)]
 struct Watched {
-    nodes: BTreeMap<TreePath, Node>,
+    nodes: Arc<BTreeMap<TreePath, Node>>,
     asked: Mutex<Asked>,
 }
 
@@ -124,7 +124,7 @@ struct Partial {
 
 impl Underlay {
     /// Watches a base of these nodes; what is asked of it is asked of what was below, too.
-    pub(super) fn watched(nodes: BTreeMap<TreePath, Node>, below: Option<Box<Underlay>>) -> Self {
+    pub(super) fn watched(nodes: Arc<BTreeMap<TreePath, Node>>, below: Option<Box<Underlay>>) -> Self {
         let base = Base::Watched(Arc::new(Watched { nodes, asked: Mutex::default() }));
         Underlay { below, ..Self::new(base) }
     }

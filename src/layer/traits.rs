@@ -79,14 +79,15 @@ const PYTHON: [&[u8]; 6] = [b"bin", b"usr/bin", b"usr/local/bin", b"var/lib/dpkg
 
 /// Whether something at that path could be another Python than the one below, or tell of it in another way.
 fn may_be_python(path: &TreePath) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    let told: [&[u8]; 3] = [b"EXTERNALLY-MANAGED", b"patchlevel.h", b"libc.so.6"];
-    if told.contains(&name) || name.starts_with(b"ld-musl") {
-        return true;
+    let name = path.name_bytes();
+    match name {
+        b"EXTERNALLY-MANAGED" | b"patchlevel.h" | b"libc.so.6" => true,
+        _ if name.starts_with(b"ld-musl") => true,
+        _ => match path.parent_bytes() {
+            b"var/lib/dpkg/status.d" | b"lib/apk/db" => true,
+            parent => (name.starts_with(b"python3") || name.starts_with(b"status")) && PYTHON[..4].contains(&parent),
+        },
     }
-    let parent = path.parent_bytes();
-    matches!(parent, b"var/lib/dpkg/status.d" | b"lib/apk/db")
-        || (name.starts_with(b"python3") || name.starts_with(b"status")) && PYTHON[..4].contains(&parent)
 }
 
 /// Whether one of those places lies below that path, or the path below where a Python is.
@@ -99,10 +100,11 @@ fn may_hold_python(path: &TreePath) -> bool {
 
 /// Whether the loader's cache may have to tell of a path, or of where it lies.
 fn may_be_library(path: &TreePath) -> bool {
-    let name = path.file_name().unwrap_or_default();
+    let name = path.name_bytes();
     let imported = |part: &[u8]| matches!(part, b"dist-packages" | b"site-packages");
-    let library = name.windows(3).any(|part| part == b".so") && !path.components().any(imported);
-    library || path.as_bytes().starts_with(b"etc/ld.so.conf")
+    let dots = name.iter().enumerate().filter(|(_, byte)| **byte == b'.');
+    let library = dots.map(|(at, _)| &name[at..]).any(|end| end.starts_with(b".so"));
+    library && !path.components().any(imported) || path.as_bytes().starts_with(b"etc/ld.so.conf")
 }
 
 #[cfg(test)]

@@ -186,7 +186,14 @@ impl<R: Read> Reader<R> {
             if self.members > self.most.count() {
                 return Err(ReadError::TooMany(self.most));
             }
-            match header.as_bytes()[156] {
+            let kind = header.as_bytes()[156];
+            // Only some readers take these for more than files in headers that are neither POSIX's nor GNU's.
+            let is_of_its_time = matches!(&header.as_bytes()[257..265], b"ustar\x0000" | b"ustar  \0");
+            if matches!(kind, b'x' | b'g' | b'L' | b'K') && !is_of_its_time {
+                let reason = "an extension in a header of an unknown version, which some readers take for a file";
+                return Err(ReadError::Header { offset, reason: reason.to_owned() });
+            }
+            match kind {
                 b'x' => self.pax(&header, offset, &mut extensions)?,
                 b'g' => self.global(&header, offset)?,
                 b'L' => {
@@ -720,14 +727,15 @@ mod tests {
         broken[0] = b'g';
         let mut junk = good.clone();
         junk.extend_from_slice(&file);
-        let changed = |at: usize, bytes: &[u8], version: &[u8]| {
-            let mut header = member("f", b'0', 0, b"");
+        let changed_in = |mut header: Vec<u8>, at: usize, bytes: &[u8]| {
             header[at..at + bytes.len()].copy_from_slice(bytes);
-            header[263..265].copy_from_slice(version);
             header[148..156].fill(b' ');
             let sum: u32 = header[..512].iter().map(|byte| u32::from(*byte)).sum();
             header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
             header
+        };
+        let changed = |at: usize, bytes: &[u8], version: &[u8]| {
+            changed_in(changed_in(member("f", b'0', 0, b""), at, bytes), 263, version)
         };
         assert_eq!(all(&archive(&[changed(345, b"p", b"00")])).unwrap()[0].0.path.to_string(), "/p/f");
         assert_eq!(all(&archive(&[changed(345, b"", b"\0\0")])).unwrap()[0].0.path.to_string(), "/f");
@@ -745,6 +753,7 @@ mod tests {
             ("key twice", archive(&[pax(&[("path", "a"), ("path", "b")]), file.clone()])),
             ("L and PAX path", archive(&[member("L", b'L', 2, b"a\0"), pax(&[("path", "b")]), file.clone()])),
             ("two L", archive(&[member("L", b'L', 2, b"a\0"), member("L", b'L', 2, b"b\0"), file.clone()])),
+            ("L in an old header", [&changed_in(member("L", b'L', 2, b"a\0"), 257, &[0; 8])[..], &good].concat()),
             ("NUL in L", archive(&[member("L", b'L', 3, b"a\0b"), file.clone()])),
             ("global path", archive(&[member("g", b'g', 10, b"10 path=x\n"), file.clone()])),
             ("PAX at the end", archive(&[pax(&[("path", "b")])])),

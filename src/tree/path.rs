@@ -120,7 +120,7 @@ impl TreePath {
 
     /// The last component; `None` for the root.
     pub fn file_name(&self) -> Option<&[u8]> {
-        self.0.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty())
+        Some(self.name_bytes()).filter(|name| !name.is_empty())
     }
 
     /// The directory that holds this; `None` for the root.
@@ -135,6 +135,11 @@ impl TreePath {
     /// The bytes of the path of the directory that holds this; none for what lies in the root, and for the root.
     pub fn parent_bytes(&self) -> &[u8] {
         known::parent(&self.0)
+    }
+
+    /// The bytes of the last component; none for the root.
+    pub fn name_bytes(&self) -> &[u8] {
+        &self.0[self.0.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1)..]
     }
 
     /// Every directory above this one, the outermost first, without the root.

@@ -209,6 +209,11 @@ class Bench:
         found = self.take(f"{project.name}/fresh runner", actions, lambda number: self.edit(project))
         found.failures.update(failures)
 
+    def zstd(self, project):
+        """What another compression than everybody's default takes."""
+        self.lapstrake.prepare(project, self.workshop.registry.host, compression="zstd")
+        self.cold(project, [self.lapstrake], name="cold, zstd", rounds=2, budget=LONG_BUDGET)
+
     def split(self, project):
         """What a push sends after one file of a large layer changed, whole and cut into several."""
         host = self.workshop.proxy.host
@@ -292,6 +297,7 @@ def large(bench):
     tar.unlink()
     bench.change(project, [bench.lapstrake], bench.limits(project, ["cat | sha256sum"]))
     bench.split(project)
+    bench.zstd(project)
     bench.done(project)
 
 

@@ -24,6 +24,7 @@ FIGURES = {
     "push one file": "push after one file changed",
     "push one file, split": "the same, with `split`",
     "fresh runner": "fresh runner: nothing kept, registry warm, one file changed, push",
+    "cold, zstd": "cold, with `compression = \"zstd\"`",
     "cold and limits": "cold once more, in turn with plain programs",
 }
 TARGETS = {
@@ -92,11 +93,12 @@ def figures(project, results, tools):
     ]
     if counted:
         out += table(["requests and bytes of the last round", "requests", "sent", "received"], counted)
-    cold = mine.get("cold")
+    cold = {name: mine[name] for name in ("cold", "cold, zstd") if name in mine}
     if cold:
         rows = [
-            [tool, f"{max(run.memory for run in runs) / targets.MEBIBYTE:.0f} MiB", f"{cold.median(tool, 'busy'):.0%}", made(cold, tool)]
-            for tool, runs in cold.runs.items()
+            [name.replace("cold", tool), f"{max(run.memory for run in runs) / targets.MEBIBYTE:.0f} MiB", f"{rounds.median(tool, 'busy'):.0%}", made(rounds, tool)]
+            for name, rounds in cold.items()
+            for tool, runs in rounds.runs.items()
             if runs
         ]
         out += table(["cold", "largest process", "cores busy", "made"], rows)

@@ -128,10 +128,12 @@ class Lapstrake(Tool):
     def recipe(self, project):
         return self.place(project, "files") / f"{project.name}.toml"
 
-    def prepare(self, project, host, split=0):
+    def prepare(self, project, host, split=0, compression=None):
         super().prepare(project, host)
         lines = ["recipe = 1", "[project]", f'name = "{project.name}"', f"context = {json.dumps(str(project.context))}"]
         lines += [f'repository = "{host}/{project.name}/{{image}}"', ""]
+        if compression:
+            lines += ["[defaults]", f'compression = "{compression}"', ""]
         variants = {}
         for image in project.images:
             if image.tag != "latest":

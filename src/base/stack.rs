@@ -141,10 +141,15 @@ impl LayerStack {
     }
 
     /// Puts layers on top that are not opened: what can be told of them and of all below them is what an earlier build learned.
-    /// What is missing is said to `misses`.
-    pub fn push_known(&mut self, layers: Vec<StackLayer>, knowledge: &Knowledge, misses: &Misses) {
+    /// What is missing is said to `misses`. `is_own` says that no layer of them all is of a base; where one is, contents are
+    /// not taken from what is known: whose file they are plays a part in what is made of them.
+    pub fn push_known(&mut self, layers: Vec<StackLayer>, knowledge: &Knowledge, misses: &Misses, is_own: bool) {
         self.layers.extend(layers);
-        self.replace(Rootfs::partial(knowledge.known().clone(), misses.clone()));
+        let known = knowledge.known().clone();
+        self.replace(match is_own {
+            true => Rootfs::partial(known, misses.clone()).of_own_layers(),
+            false => Rootfs::partial(known.with_contents(BTreeMap::new()), misses.clone()),
+        });
     }
 
     /// Puts layers on top that are not opened, and put things below these directories alone. Gives them back where all of
@@ -213,11 +218,6 @@ impl LayerStack {
         Ok(stack)
     }
 
-    /// Whether it is noted what is asked of the layers of a base.
-    pub fn is_base_watched(&self) -> bool {
-        self.watches_base
-    }
-
     /// Whether it is noted what is asked.
     pub fn is_watched(&self) -> bool {
         self.is_watched
@@ -238,6 +238,14 @@ impl LayerStack {
         let mut stack = self.clone();
         stack.rootfs = Arc::new(stack.settled().watched_first());
         stack
+    }
+
+    /// The same stack, where who watched last notes nothing more, and what was put on top since is on top of what those
+    /// before watch. `None` where nobody watched before.
+    pub fn less_watched(&self) -> Option<Self> {
+        let mut stack = self.clone();
+        stack.rootfs = Arc::new(stack.settled().less_watched()?);
+        Some(stack)
     }
 
     /// The same stack, where nobody notes what is asked: for what looks at very much, and whose results are pinned.

@@ -40,7 +40,7 @@ impl Making<'_> {
 
     /// Debian packages.
     pub(super) fn debian(&mut self, source: &DebianSource, span: Span, tree: &mut FileTree) -> Result<(), BuildError> {
-        let view = self.at_hand(self.view(tree).watched_base(), span)?;
+        let view = self.at_hand(self.view(tree), span)?;
         let reader = LayerReader::new(&view, self.builder.store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let below = Below { rootfs: view.rootfs(), read: &read };

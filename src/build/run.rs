@@ -157,6 +157,8 @@ pub(super) struct View {
     pub(super) pin: ViewPin,
     pub(super) of: layer::Chain,
     pub(super) stack: LayerStack,
+    /// Whether no layer of it is of a base.
+    pub(super) is_own: bool,
 }
 
 /// What a run is for.
@@ -291,9 +293,10 @@ impl Builder<'_> {
                 }
             }
         }
-        for View { pin, of, stack } in views {
+        for View { pin, of, stack, is_own } in views {
             let knowledge = stack.learned(of.digest());
-            pins.add_view(ViewPin { knowledge: knowledge.lines(), texts: knowledge.texts(), ..pin });
+            let files = if is_own { knowledge.files() } else { BTreeMap::new() };
+            pins.add_view(ViewPin { knowledge: knowledge.lines(), texts: knowledge.texts(), files, ..pin });
         }
     }
 

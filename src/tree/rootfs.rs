@@ -137,6 +137,24 @@ impl Rootfs {
         rootfs
     }
 
+    /// The same view of which a part is known, where all layers are of this recipe, and none of a base.
+    #[must_use]
+    pub fn of_own_layers(mut self) -> Rootfs {
+        if let Some(under) = &mut self.under {
+            under.is_of_own_layers();
+        }
+        self
+    }
+
+    /// Whether a file of the view is of a layer of this recipe, so that no base vouches for it.
+    pub fn is_own(&self, located: &Located) -> bool {
+        match located {
+            Located::Content(_) => true,
+            Located::Layer { .. } => false,
+            Located::Unknown { .. } => self.under.as_ref().is_some_and(|under| under.is_own()),
+        }
+    }
+
     /// The view with a layer on top that is not looked into, and that puts things below these directories alone: what is
     /// below them is not known any more. `None` where all of this view is known: then there is nothing to save.
     pub fn hiding(&self, directories: &[TreePath]) -> Option<Rootfs> {
@@ -180,7 +198,8 @@ impl Rootfs {
         // What comes out of a view cannot contradict itself.
         let hidden = Known::new(nodes, absent, complete).unwrap_or_default();
         let hidden = hidden.with_contents(known.contents().clone()).with_heads(known.heads().clone());
-        Some(Rootfs::partial(hidden, misses.clone()))
+        let view = Rootfs::partial(hidden, misses.clone());
+        Some(if under.is_own() { view.of_own_layers() } else { view })
     }
 
     /// Whether that path is known to be a directory; nobody notes that this was asked.
@@ -209,6 +228,12 @@ impl Rootfs {
         let mut rootfs = self.clone();
         rootfs.under = rootfs.under.map(|under| Box::new(under.lowest_watched()));
         rootfs
+    }
+
+    /// The same view, where who watched last does so no more, on what those watch that did so before; `None` where none did.
+    pub fn less_watched(&self) -> Option<Rootfs> {
+        let under = self.under.clone()?.less_watched()?;
+        Some(Rootfs { under: Some(Box::new(under)), ..self.clone() })
     }
 
     /// The same view, where nobody notes what is asked of it. What is only partly known stays so.

@@ -116,10 +116,12 @@ struct Asked {
 }
 
 /// A base of which a part is known, and what was asked that is not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Partial {
     known: Arc<Known>,
     misses: Misses,
+    /// Whether all layers of it are of the recipe that is built.
+    is_own: bool,
 }
 
 impl Underlay {
@@ -158,7 +160,28 @@ impl Underlay {
 
     /// A base of which that is known.
     pub(super) fn partial(known: Known, misses: Misses) -> Self {
-        Self::new(Base::Partial(Arc::new(Partial { known: Arc::new(known), misses })))
+        Self::new(Base::Partial(Arc::new(Partial { known: Arc::new(known), misses, is_own: false })))
+    }
+
+    /// All layers of the base are of the recipe that is built.
+    pub(super) fn is_of_own_layers(&mut self) {
+        if let Base::Partial(base) = &self.base {
+            self.base = Base::Partial(Arc::new(Partial { is_own: true, ..Partial::clone(base) }));
+        }
+    }
+
+    /// Whether they are, as far as that is known.
+    pub(super) fn is_own(&self) -> bool {
+        match &self.base {
+            Base::Watched(_) => self.below.as_ref().is_some_and(|below| below.is_own()),
+            Base::Partial(base) => base.is_own,
+        }
+    }
+
+    /// What is watched below, with everything that was put on top of it since; `None` where nothing is.
+    pub(super) fn less_watched(mut self) -> Option<Self> {
+        let below = self.below.take().filter(|below| below.is_watched())?;
+        Some(self.dropped_on(*below))
     }
 
     /// What is known below, and where it is said what is not; `None` where everything is.
@@ -188,7 +211,7 @@ impl Underlay {
     pub(super) fn forget_misses(&mut self) {
         match &self.base {
             Base::Partial(base) => {
-                self.base = Base::Partial(Arc::new(Partial { known: base.known.clone(), misses: Misses::default() }));
+                self.base = Base::Partial(Arc::new(Partial { misses: Misses::default(), ..Partial::clone(base) }));
             }
             Base::Watched(_) => self.below.iter_mut().for_each(|below| below.forget_misses()),
         }
@@ -198,8 +221,7 @@ impl Underlay {
     pub(super) fn fork_misses(&mut self) {
         match &self.base {
             Base::Partial(base) => {
-                let (known, misses) = (base.known.clone(), base.misses.fork());
-                self.base = Base::Partial(Arc::new(Partial { known, misses }));
+                self.base = Base::Partial(Arc::new(Partial { misses: base.misses.fork(), ..Partial::clone(base) }));
             }
             Base::Watched(_) => self.below.iter_mut().for_each(|below| below.fork_misses()),
         }

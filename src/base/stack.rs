@@ -141,15 +141,10 @@ impl LayerStack {
     }
 
     /// Puts layers on top that are not opened: what can be told of them and of all below them is what an earlier build learned.
-    /// What is missing is said to `misses`. `is_own` says that no layer of them all is of a base; where one is, contents are
-    /// not taken from what is known: whose file they are plays a part in what is made of them.
-    pub fn push_known(&mut self, layers: Vec<StackLayer>, knowledge: &Knowledge, misses: &Misses, is_own: bool) {
+    /// What is missing is said to `misses`.
+    pub fn push_known(&mut self, layers: Vec<StackLayer>, knowledge: &Knowledge, misses: &Misses) {
         self.layers.extend(layers);
-        let known = knowledge.known().clone();
-        self.replace(match is_own {
-            true => Rootfs::partial(known, misses.clone()).of_own_layers(),
-            false => Rootfs::partial(known.with_contents(BTreeMap::new()), misses.clone()),
-        });
+        self.replace(Rootfs::partial(knowledge.known().clone(), misses.clone()));
     }
 
     /// Puts layers on top that are not opened, and put things below these directories alone. Gives them back where all of
@@ -260,6 +255,11 @@ impl LayerStack {
     /// where nobody watches. `of` is what the layers are that are watched.
     pub fn learned(&self, of: Digest) -> Knowledge {
         self.rootfs.learned().map(|known| Knowledge::new(of, known)).unwrap_or_default()
+    }
+
+    /// The same where layers of this recipe are watched, on so many of a base.
+    pub fn learned_above(&self, of: Digest, foreign: usize) -> Knowledge {
+        self.rootfs.learned().map(|known| Knowledge::above(of, known, foreign)).unwrap_or_default()
     }
 
     /// The same stack, which says what it misses to nobody else.
@@ -418,7 +418,7 @@ impl LayerStack {
                 Located::Layer { layer, offset, length } => {
                     spans.entry(*layer).or_default().insert((*offset, *length));
                 }
-                Located::Unknown { path, length: 1.. } => {
+                Located::Unknown { path, length: 1.., .. } => {
                     self.rootfs.needs_contents(path);
                     return Err(BaseError::Unread { path: path.clone() });
                 }

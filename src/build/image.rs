@@ -245,7 +245,7 @@ impl<'a> Growing<'a> {
             if let Some((knowledge, python)) = view.flatten()
                 && let Some(stacked) = left.take()
             {
-                self.open.stack.push_known(stacked, &knowledge, misses, self.open.foreign == 0);
+                self.open.stack.push_known(stacked, &knowledge, misses);
                 self.open.python = KnownPython::of_line(&python);
             } else if !directories.is_empty() && !traits.elsewhere {
                 left = left.and_then(|stacked| self.open.stack.push_hidden(stacked, directories));
@@ -345,8 +345,8 @@ impl<'a> Growing<'a> {
             files: Default::default(),
             python,
         };
-        let is_own = self.open.foreign == 0;
-        self.run.notes.borrow_mut().views.push(View { pin, of, stack: self.open.stack.clone(), is_own });
+        let (stack, foreign) = (self.open.stack.clone(), self.open.foreign);
+        self.run.notes.borrow_mut().views.push(View { pin, of, stack, foreign });
     }
 
     /// What the layers are with one more that is not written; `None` where that would take too much.

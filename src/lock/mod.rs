@@ -227,7 +227,7 @@ pub struct ViewPin {
     pub knowledge: Vec<String>,
     /// Contents of small files that builds write anew, by path.
     pub texts: BTreeMap<String, String>,
-    /// Contents that layers of packages read, compressed, by path, where no layer below is of a base.
+    /// Contents that layers of packages read, compressed, by path.
     pub files: BTreeMap<String, String>,
     /// Its Python, in one line; empty where nobody asked, or there is none.
     pub python: String,

@@ -111,7 +111,7 @@ pub fn certificates(paths: &[FilePath], context: &Path, below: &Below<'_>) -> Re
     }
     // What this build put together is made anew, as Debian's own tool would; a base's bundle is added to.
     let own = match file(&staging, BUNDLE)? {
-        Some((_, Node { kind: NodeKind::File(located), .. })) => staging.view().is_own(&located),
+        Some((_, Node { kind: NodeKind::File(located), .. })) => located.is_own(),
         _ => false,
     };
     if own && staging.exists("usr/share/ca-certificates") {

@@ -64,10 +64,17 @@ pub enum Located {
         path: TreePath,
         /// How many bytes there are.
         length: u64,
+        /// Whether it is of a layer of this recipe, and not of a base.
+        own: bool,
     },
 }
 
 impl Located {
+    /// Whether the file is of a layer of this recipe that is at hand or known of, so that no base vouches for it.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Located::Content(_) | Located::Unknown { own: true, .. })
+    }
+
     /// How many bytes there are.
     pub fn length(&self) -> u64 {
         match self {
@@ -137,24 +144,6 @@ impl Rootfs {
         rootfs
     }
 
-    /// The same view of which a part is known, where all layers are of this recipe, and none of a base.
-    #[must_use]
-    pub fn of_own_layers(mut self) -> Rootfs {
-        if let Some(under) = &mut self.under {
-            under.is_of_own_layers();
-        }
-        self
-    }
-
-    /// Whether a file of the view is of a layer of this recipe, so that no base vouches for it.
-    pub fn is_own(&self, located: &Located) -> bool {
-        match located {
-            Located::Content(_) => true,
-            Located::Layer { .. } => false,
-            Located::Unknown { .. } => self.under.as_ref().is_some_and(|under| under.is_own()),
-        }
-    }
-
     /// The view with a layer on top that is not looked into, and that puts things below these directories alone: what is
     /// below them is not known any more. `None` where all of this view is known: then there is nothing to save.
     pub fn hiding(&self, directories: &[TreePath]) -> Option<Rootfs> {
@@ -198,8 +187,7 @@ impl Rootfs {
         // What comes out of a view cannot contradict itself.
         let hidden = Known::new(nodes, absent, complete).unwrap_or_default();
         let hidden = hidden.with_contents(known.contents().clone()).with_heads(known.heads().clone());
-        let view = Rootfs::partial(hidden, misses.clone());
-        Some(if under.is_own() { view.of_own_layers() } else { view })
+        Some(Rootfs::partial(hidden, misses.clone()))
     }
 
     /// Whether that path is known to be a directory; nobody notes that this was asked.
@@ -687,7 +675,7 @@ mod tests {
         base.was_head_read(&path("file"), None);
         let mut known = base.learned().unwrap();
         for (at, node) in known.nodes_mut().filter(|(at, _)| **at == path("file")) {
-            node.kind = NodeKind::File(Located::Unknown { path: at.clone(), length: 1 });
+            node.kind = NodeKind::File(Located::Unknown { path: at.clone(), length: 1, own: false });
         }
         let misses = Misses::default();
         let mut view = Rootfs::partial(known, misses.clone());

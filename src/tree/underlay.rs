@@ -120,8 +120,6 @@ struct Asked {
 struct Partial {
     known: Arc<Known>,
     misses: Misses,
-    /// Whether all layers of it are of the recipe that is built.
-    is_own: bool,
 }
 
 impl Underlay {
@@ -160,22 +158,7 @@ impl Underlay {
 
     /// A base of which that is known.
     pub(super) fn partial(known: Known, misses: Misses) -> Self {
-        Self::new(Base::Partial(Arc::new(Partial { known: Arc::new(known), misses, is_own: false })))
-    }
-
-    /// All layers of the base are of the recipe that is built.
-    pub(super) fn is_of_own_layers(&mut self) {
-        if let Base::Partial(base) = &self.base {
-            self.base = Base::Partial(Arc::new(Partial { is_own: true, ..Partial::clone(base) }));
-        }
-    }
-
-    /// Whether they are, as far as that is known.
-    pub(super) fn is_own(&self) -> bool {
-        match &self.base {
-            Base::Watched(_) => self.below.as_ref().is_some_and(|below| below.is_own()),
-            Base::Partial(base) => base.is_own,
-        }
+        Self::new(Base::Partial(Arc::new(Partial { known: Arc::new(known), misses })))
     }
 
     /// What is watched below, with everything that was put on top of it since; `None` where nothing is.

@@ -106,20 +106,25 @@ fn what_stands_on_packages_needs_no_blob_of_them() {
     let registry = FakeRegistry::plain();
     let name = registry.name();
     let m = super::pinned_bases::with_debian();
+    let base = super::pinned_bases::push_debian(&m, &registry);
     let system = format!("name = \"system\"\ndebian = {}\n", super::pinned_bases::SYSTEM);
     for (what, more) in super::pinned_bases::asking() {
-        // In one image, what plays a part is the same.
-        let both = matches!(what, "a directory of libraries" | "one after the other");
-        for apart in [Some(true), both.then_some(false)].into_iter().flatten() {
-            let id = format!("{}-{apart}", what.replace(' ', "-"));
-            let app = |layers: &str| match apart {
-                true => m.recipe(&format!(
+        // In one image, and on a base of somebody else, what plays a part is the same.
+        let all = matches!(what, "a directory of libraries" | "certificates alone" | "one after the other");
+        for under in ["image", "layer", "base"].into_iter().take(if all { 3 } else { 1 }) {
+            let id = format!("{}-{under}", what.replace(' ', "-"));
+            let app = |layers: &str| match under {
+                "image" => m.recipe(&format!(
                     "[images.system]\nfrom = \"scratch\"\npublish = false\n[[images.system.layers]]\n{system}\
                      [images.app]\nfrom = \"system\"\nrepository = \"{name}/team/{id}\"\n{layers}"
                 )),
-                false => m.recipe(&format!(
+                "layer" => m.recipe(&format!(
                     "[images.app]\nfrom = \"scratch\"\nrepository = \"{name}/team/{id}\"\n\
                      [[images.app.layers]]\n{system}{layers}"
+                )),
+                _ => m.recipe(&format!(
+                    "[images.app]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/{id}\"\n\
+                     [[images.app.layers]]\nname = \"more\"\ndebian = [\"tools\"]\n{layers}"
                 )),
             };
             let cache = |number: u32| format!("cache-{id}-{number}");
@@ -138,7 +143,10 @@ fn what_stands_on_packages_needs_no_blob_of_them() {
             registry.clear_log();
             let run = m.run(&["build", "--push", "--locked", "--cache-dir", &cache(2)]).ok();
             let (digests, told) = (run.digests(), run.told());
-            assert_eq!(registry.count("GET", "/blobs/"), 0, "{id}: {told}\n{:#?}", registry.lines());
+            // The config of a base may be looked at.
+            let configs = usize::from(under == "base");
+            assert_eq!(registry.count("GET", "/blobs/"), configs, "{id}: {told}\n{:#?}", registry.lines());
+            assert_eq!(super::pinned_bases::read(&registry, &base), [""; 0], "{id}: {told}");
             assert_eq!(digests, first, "{id}");
             // The same over layers that are looked into, and where everything is made; and the same lock.
             assert_eq!(m.digests_of(&cache(1), &["--locked"]), digests, "{id}");

@@ -268,7 +268,10 @@ pub(crate) fn with_debian() -> Mirrored {
     let roots = Deb::all("ca-certificates", "2025")
         .file("usr/share/ca-certificates/other.crt", include_str!("../support/certificates/other.pem"));
     let linker = Deb::new("linker", "1").file("etc/ld.so.conf.d/private.conf", &format!("/{directory}/private\n"));
-    for deb in [plain, replacing, editor, libnew, libold, linker, daemon, roots] {
+    let tools = Deb::new("tools", "1")
+        .bytes(&format!("{directory}/libtools.so.1"), 0o644, &library("libtools.so.1", &["libold.so.1"]))
+        .bytes(&format!("{directory}/private/libtools.so.2"), 0o644, &library("libtools.so.2", &[]));
+    for deb in [tools, plain, replacing, editor, libnew, libold, linker, daemon, roots] {
         mirrored.archive.add("trixie", deb);
     }
     mirrored.archive.publish();
@@ -296,7 +299,7 @@ pub(crate) fn asking() -> Vec<(&'static str, String)> {
 }
 
 /// A base of Debian packages in the registry; gives the digests of its layers.
-fn push_debian(mirrored: &Mirrored, registry: &FakeRegistry) -> Vec<String> {
+pub(crate) fn push_debian(mirrored: &Mirrored, registry: &FakeRegistry) -> Vec<String> {
     let name = registry.name();
     mirrored.recipe(&format!(
         "[images.base]\nfrom = \"scratch\"\nrepository = \"{name}/library/base\"\ntags = [\"1\"]\n\

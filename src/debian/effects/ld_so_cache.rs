@@ -189,7 +189,7 @@ fn by_directory(view: &Rootfs, there: &[Library]) -> BTreeMap<TreePath, Librarie
     let mut places: BTreeMap<TreePath, Libraries> = BTreeMap::new();
     for library in there {
         let Ok(path) = TreePath::parse(&library.1) else { continue };
-        if !matches!(view.file(&path), Ok(Some((_, _, located))) if !view.is_own(located)) {
+        if !matches!(view.file(&path), Ok(Some((_, _, located))) if !located.is_own()) {
             continue;
         }
         let place = path.parent().and_then(|directory| view.resolve(&directory).ok());
@@ -218,7 +218,7 @@ fn libraries<E>(
         }
         let Ok(path) = place.child(&name) else { continue };
         let Ok(Some((real, node, located))) = view.file(&path) else { continue };
-        if known.is_some() && !view.is_own(located) {
+        if known.is_some() && !located.is_own() {
             continue;
         }
         let Some(elf) = head(&real, node)? else { continue };

@@ -448,7 +448,7 @@ fn requirements_without_hashes_are_resolved() {
     assert_eq!(mirrored.locked(), lock);
     assert_eq!(mirrored.digests_of("colder", &["--locked"]), first);
     assert_eq!(
-        with_uv(&mirrored, &["lock", "--update", "flask"]).ok().stdout(),
+        with_uv(&mirrored, &["lock", "--update", "Flask"]).ok().stdout(),
         "~ python flask 1.0 → 1.5 (linux/amd64)\n"
     );
     assert_eq!(with_uv(&mirrored, &["lock", "--update"]).ok().stdout(), "~ python click 8.1 → 8.2 (linux/amd64)\n");

@@ -98,6 +98,32 @@ fn one_changed_file_costs_a_manifest_and_a_small_layer() {
     assert_eq!(m.digests_of("anew", &["--locked", "--no-cache"]), anew);
 }
 
+/// What a lock knows may be of other layers: a layer below changed since, or another version of the program wrote it.
+#[test]
+fn layers_that_the_lock_does_not_know_are_told_of() {
+    let registry = FakeRegistry::plain();
+    let m = project(&registry);
+    let before = push(&m, "first");
+    let mut lock: lapstrake::lock::Lock = m.locked().parse().expect("a lock");
+    let run = |cache: &str| m.run(&["build", "--push", "--locked", "--cache-dir", cache]).ok();
+    let untold = run("empty");
+    assert!(!untold.told().contains("lock again"), "{}", untold.told());
+    let other = lapstrake::oci::Digest::of(b"other layers");
+    lock.views.iter_mut().for_each(|view| view.knowledge[0] = format!("layers {other}"));
+    m.project.write("lapstrake.lock", lock.text());
+    let told = run("emptier");
+    assert!(
+        told.told().contains("system: the layer `packages` is read") && told.told().contains("lock again"),
+        "{}",
+        told.told()
+    );
+    assert_eq!((told.digests(), untold.digests()), (before.clone(), before));
+    // Nothing is told where it costs nothing.
+    assert!(!run("emptier").told().contains("lock again"));
+    m.lock(&[]);
+    assert!(!run("emptiest").told().contains("lock again"));
+}
+
 /// Packages and certificates on packages of this recipe, in the same image or below it: of layers that were pushed no blob
 /// comes here, though what stands on them changed, and the images are those of a machine that has everything. Fails where the
 /// lock does not tell what is asked of them, or where it plays a part whose files are read.

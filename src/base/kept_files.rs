@@ -128,7 +128,11 @@ mod tests {
     fn known(files: &[(&str, u32, &[u8])]) -> Known {
         let directories = ["etc", "etc/x", "usr"].map(|at| (path(at), NodeKind::Directory, 0o755));
         let file = |(at, mode, bytes): &(&str, u32, &[u8])| {
-            (path(at), NodeKind::File(Located::Unknown { path: path(at), length: bytes.len() as u64 }), *mode)
+            (
+                path(at),
+                NodeKind::File(Located::Unknown { path: path(at), length: bytes.len() as u64, own: false }),
+                *mode,
+            )
         };
         let nodes = directories.into_iter().chain(files.iter().map(file));
         let nodes = nodes.map(|(at, kind, mode)| (at, Node { kind, mode, owner: Owner::ROOT })).collect();

@@ -6,6 +6,7 @@
 //! d 0755 0:0 /usr                       a directory
 //! l 0777 0:0 /lib -> usr/lib            a symlink
 //! f 0644 0:0 120 /etc/os-release        a file and its length
+//! o 0644 0:0 120 /etc/ld.so.cache       the same of a layer of this recipe, and not of a base
 //! s 0666 0:0 /dev/null                  a device, FIFO or socket
 //! - /app                                nothing, and so nothing below it
 //! = /usr/local/bin                      nothing but what other lines say
@@ -24,6 +25,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::kept_files;
+use super::listing::is_kept;
 use crate::content::Content;
 use crate::elf::Head;
 use crate::oci::Digest;
@@ -101,7 +103,21 @@ pub enum KnowledgeError {
 impl Knowledge {
     /// What is known of layers that are `of`, as [`super::identity`] or a chain of keys says it. Contents are left out but
     /// for the small files of which they are kept.
-    pub fn new(of: Digest, mut known: Known) -> Self {
+    pub fn new(of: Digest, known: Known) -> Self {
+        Self::of_own(of, known, &|_, _| false)
+    }
+
+    /// The same of layers of which the first so many are of a base, and the others are of this recipe.
+    pub fn above(of: Digest, known: Known, foreign: usize) -> Self {
+        Self::of_own(of, known, &|path, located| match located {
+            // A base's files that are kept with its listing are no different where they are made.
+            Located::Content(_) => !is_kept(path),
+            Located::Layer { layer, .. } => *layer >= foreign && !is_kept(path),
+            Located::Unknown { own, .. } => *own,
+        })
+    }
+
+    fn of_own(of: Digest, mut known: Known, is_own: &dyn Fn(&TreePath, &Located) -> bool) -> Self {
         let mut digests = BTreeMap::new();
         for (path, node) in known.nodes_mut() {
             let NodeKind::File(located) = &mut node.kind else { continue };
@@ -113,7 +129,10 @@ impl Knowledge {
             }
             *located = match kept_text(path, located) {
                 Some(text) => Located::Content(Content::inline(text.into_bytes())),
-                None => Located::Unknown { path: path.clone(), length: located.length() },
+                None => {
+                    let own = is_own(path, located);
+                    Located::Unknown { path: path.clone(), length: located.length(), own }
+                }
             };
         }
         let kept = kept_files::kept(&known, |path| is_one_of(path, &TEXTS));
@@ -315,7 +334,10 @@ fn node_line(path: &TreePath, Node { kind, mode, owner }: &Node) -> String {
         NodeKind::Directory => format!("d {mode:04o} {owner} {path}"),
         NodeKind::Special => format!("s {mode:04o} {owner} {path}"),
         NodeKind::Symlink(target) => format!("l {mode:04o} {owner} {path} -> {}", written(target)),
-        NodeKind::File(located) => format!("f {mode:04o} {owner} {} {path}", located.length()),
+        NodeKind::File(located) => {
+            let letter = if matches!(located, Located::Unknown { own: true, .. }) { 'o' } else { 'f' };
+            format!("{letter} {mode:04o} {owner} {} {path}", located.length())
+        }
     }
 }
 
@@ -432,9 +454,9 @@ impl Reading {
             ["l", mode, owner, path, "->", target] => {
                 self.node(mode, owner, path, |_| Some(NodeKind::Symlink(read_bytes(target)?.into())))?;
             }
-            ["f", mode, owner, length, path] => self.node(mode, owner, path, |path| {
-                let length = length.parse().ok()?;
-                Some(NodeKind::File(Located::Unknown { path: path.clone(), length }))
+            [letter @ ("f" | "o"), mode, owner, length, path] => self.node(mode, owner, path, |path| {
+                let (length, own) = (length.parse().ok()?, letter == "o");
+                Some(NodeKind::File(Located::Unknown { path: path.clone(), length, own }))
             })?,
             _ => return None,
         }
@@ -702,6 +724,34 @@ mod tests {
             lines.insert(at, wrong.to_owned());
             assert!(Knowledge::parse(lines.iter().map(String::as_str), &learned.texts()).is_err(), "{wrong}");
         }
+    }
+
+    /// Fails where a file of a base is told as one of this recipe, or the other way round, or where it plays a part whether a
+    /// layer was found or made.
+    #[test]
+    fn whose_a_file_is_is_told() {
+        let of_layer = |layer| NodeKind::File(Located::Layer { layer, offset: 512, length: 7 });
+        let known = |own| NodeKind::File(Located::Unknown { path: path("usr/own"), length: 7, own });
+        let base = base(&[
+            (b"etc/subuid", 0o644, text("x")),
+            (b"usr/base", 0o644, of_layer(0)),
+            (b"usr/found", 0o644, of_layer(1)),
+            (b"usr/known", 0o644, known(false)),
+            (b"usr/made", 0o644, text("made")),
+            (b"usr/own", 0o644, known(true)),
+        ]);
+        assert!(base.below(&path("usr")).count() == 5 && base.get(&path("etc/subuid")).is_some());
+        let told = Knowledge::above(Digest::of(b""), base.learned().unwrap(), 1);
+        let lines = told.lines();
+        let files = lines.iter().filter_map(|line| match line.split_once(' ') {
+            Some((letter @ ("f" | "o"), rest)) => Some((letter, rest.rsplit_once('/')?.1)),
+            _ => None,
+        });
+        let expected = [("f", "subuid"), ("f", "base"), ("o", "found"), ("f", "known"), ("o", "made"), ("o", "own")];
+        assert_eq!(files.collect::<Vec<_>>(), expected);
+        let read = Knowledge::parse(lines.iter().map(String::as_str), &told.texts()).unwrap();
+        let is_own = |at: &str| matches!(&read.known().nodes()[&path(at)].kind, NodeKind::File(at) if at.is_own());
+        assert!(is_own("usr/made") && !is_own("usr/base"));
     }
 
     /// Fails where a lock is silent about what builds from it will have to read.

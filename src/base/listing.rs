@@ -110,7 +110,7 @@ pub enum ListingError {
 }
 
 /// Whether builds may ask for the contents of this file of a base.
-fn is_kept(path: &TreePath) -> bool {
+pub(super) fn is_kept(path: &TreePath) -> bool {
     matches!(
         path.as_bytes(),
         b"etc/passwd"

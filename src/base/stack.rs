@@ -208,11 +208,6 @@ impl LayerStack {
         Ok(stack)
     }
 
-    /// Whether it is noted what is asked of the layers of a base.
-    pub fn is_base_watched(&self) -> bool {
-        self.watches_base
-    }
-
     /// Whether it is noted what is asked.
     pub fn is_watched(&self) -> bool {
         self.is_watched
@@ -230,9 +225,13 @@ impl LayerStack {
         if !self.watches_base {
             return self.unwatched();
         }
-        let mut stack = self.clone();
-        stack.rootfs = Arc::new(stack.rootfs.watched_first());
-        stack
+        LayerStack { rootfs: Arc::new(self.rootfs.watched_first()), ..self.clone() }
+    }
+
+    /// The same stack, where who watched last notes nothing more, and what was put on top since is on top of what those
+    /// before watch. `None` where nobody watched before.
+    pub fn less_watched(&self) -> Option<Self> {
+        Some(LayerStack { rootfs: Arc::new(self.rootfs.less_watched()?), ..self.clone() })
     }
 
     /// The same stack, where nobody notes what is asked: for what looks at very much, and whose results are pinned.
@@ -246,6 +245,11 @@ impl LayerStack {
     /// where nobody watches. `of` is what the layers are that are watched.
     pub fn learned(&self, of: Digest) -> Knowledge {
         self.rootfs.learned().map(|known| Knowledge::new(of, known)).unwrap_or_default()
+    }
+
+    /// The same where layers of this recipe are watched, on so many of a base.
+    pub fn learned_above(&self, of: Digest, foreign: usize) -> Knowledge {
+        self.rootfs.learned().map(|known| Knowledge::above(of, known, foreign)).unwrap_or_default()
     }
 
     /// The same stack, which says what it misses to nobody else.
@@ -379,7 +383,7 @@ impl LayerStack {
                 Located::Layer { layer, offset, length } => {
                     spans.entry(*layer).or_default().insert((*offset, *length));
                 }
-                Located::Unknown { path, length: 1.. } => {
+                Located::Unknown { path, length: 1.., .. } => {
                     self.rootfs.needs_contents(path);
                     return Err(BaseError::Unread { path: path.clone() });
                 }

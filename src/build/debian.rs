@@ -40,7 +40,7 @@ impl Making<'_> {
 
     /// Debian packages.
     pub(super) fn debian(&mut self, source: &DebianSource, span: Span, tree: &mut FileTree) -> Result<(), BuildError> {
-        let view = self.at_hand(self.view(tree).watched_base(), span)?;
+        let view = self.at_hand(self.view(tree), span)?;
         let reader = LayerReader::new(&view, self.builder.store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let below = Below { rootfs: view.rootfs(), read: &read };
@@ -98,7 +98,7 @@ impl Making<'_> {
     }
 
     /// The version of the Python that an image has with these packages on top. Where the lock knows that of the layers below,
-    /// these are not looked into, unless both have one.
+    /// these are not looked into, unless the packages may take its place.
     fn compiled_for(
         &self,
         view: &LayerStack,
@@ -107,7 +107,9 @@ impl Making<'_> {
     ) -> Result<Option<PythonVersion>, BuildError> {
         let brings_one = packages.iter().any(|(path, _)| tells_of_python(path));
         match &self.open.python {
-            KnownPython::Found(below) if !brings_one => return Ok(Some(below.version)),
+            KnownPython::Found(below) if !packages.iter().any(|(path, _)| may_replace(path, &below.path)) => {
+                return Ok(Some(below.version));
+            }
             KnownPython::None if !brings_one => return Ok(None),
             KnownPython::None => {
                 let mut own = LayerStack::new();
@@ -196,6 +198,14 @@ impl Making<'_> {
             }
         }
     }
+}
+
+/// Whether something at that path may be found in the place of a Python, which is looked for in `/usr/local/bin` first.
+fn may_replace(path: &TreePath, python: &TreePath) -> bool {
+    let (name, directory) = (path.file_name().unwrap_or_default(), path.parent().unwrap_or_default());
+    let is_called = name.starts_with(b"python3") && !name.contains(&b'-') && directory.file_name() == Some(b"bin");
+    let local = &b"usr/local/bin/"[..];
+    is_called && (path.as_bytes().starts_with(local) || !python.as_bytes().starts_with(local))
 }
 
 /// Whether something at that path is called as a Python is, or says of which version it is.

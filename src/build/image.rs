@@ -250,6 +250,14 @@ impl<'a> Growing<'a> {
             } else if !directories.is_empty() && !traits.elsewhere {
                 left = left.and_then(|stacked| self.open.stack.push_hidden(stacked, directories));
             }
+            let is_at_hand = |layer: &StackLayer| layer.is_at_hand(self.builder.store);
+            if planned.packages.is_debian()
+                && !self.builder.reads_bases
+                && left.as_ref().is_some_and(|stacked| !stacked.iter().all(is_at_hand))
+            {
+                let what = "the lock does not know what it looks like: lock again to avoid this";
+                self.builder.reporter.note(format!("{}: the layer `{title}` is read: {what}", self.image.name));
+            }
         }
         let Some(stacked) = left else { return Ok(()) };
         self.open.stack.push_base(stacked, self.builder.store, &self.builder.reporter).map_err(|source| {
@@ -342,9 +350,11 @@ impl<'a> Growing<'a> {
             platform: self.platform.to_string(),
             knowledge: Vec::new(),
             texts: Default::default(),
+            files: Default::default(),
             python,
         };
-        self.run.notes.borrow_mut().views.push(View { pin, of, stack: self.open.stack.clone() });
+        let (stack, foreign) = (self.open.stack.clone(), self.open.foreign);
+        self.run.notes.borrow_mut().views.push(View { pin, of, stack, foreign });
     }
 
     /// What the layers are with one more that is not written; `None` where that would take too much.

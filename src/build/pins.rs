@@ -194,6 +194,7 @@ impl Pins {
     pub(super) fn view(&self, layer: &str, platform: &str, of: crate::oci::Digest) -> Option<(Knowledge, String)> {
         let pin = self.before.views.iter().find(|pin| pin.layer == layer && pin.platform == platform)?;
         let knowledge = Knowledge::parse(pin.knowledge.iter().map(String::as_str), &pin.texts).ok()?;
+        let knowledge = knowledge.with_files(&pin.files).ok()?;
         if !knowledge.is_of(of) {
             return None;
         }

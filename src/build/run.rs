@@ -157,6 +157,8 @@ pub(super) struct View {
     pub(super) pin: ViewPin,
     pub(super) of: layer::Chain,
     pub(super) stack: LayerStack,
+    /// How many of its layers are not of this recipe.
+    pub(super) foreign: usize,
 }
 
 /// What a run is for.
@@ -291,9 +293,10 @@ impl Builder<'_> {
                 }
             }
         }
-        for View { pin, of, stack } in views {
-            let knowledge = stack.learned(of.digest());
-            pins.add_view(ViewPin { knowledge: knowledge.lines(), texts: knowledge.texts(), ..pin });
+        for View { pin, of, stack, foreign } in views {
+            let knowledge = stack.learned_above(of.digest(), foreign);
+            let (knowledge, texts, files) = (knowledge.lines(), knowledge.texts(), knowledge.files());
+            pins.add_view(ViewPin { knowledge, texts, files, ..pin });
         }
     }
 

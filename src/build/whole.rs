@@ -42,7 +42,8 @@ impl Growing<'_> {
     }
 
     fn is_proven(&self, proof: Option<LayerKey>) -> bool {
-        let believes = self.run.reuse == Reuse::Allowed && !self.builder.verify;
+        // What is learned does not depend on what a cache has.
+        let believes = self.run.reuse == Reuse::Allowed && !self.builder.verify && !self.open.stack.is_watched();
         believes && proof.is_some_and(|proof| layer::is_proven(self.builder.store, proof))
     }
 
@@ -67,7 +68,8 @@ impl Growing<'_> {
             self.open.libraries = false;
             return Ok(());
         }
-        if let Some(planned) = planned.as_ref().filter(|_| images && !self.builder.verify)
+        let finds = images && !self.builder.verify && !self.open.stack.is_watched();
+        if let Some(planned) = planned.as_ref().filter(|_| finds)
             && let Some(found) = self.find(planned.key)
         {
             self.push_found(found, planned, &title, &title)?;
@@ -76,8 +78,7 @@ impl Growing<'_> {
         }
         let failed = |source: Cause| self.builder.caused(self.image.span, "writing ld.so.cache".to_owned(), source);
         let store = self.builder.store;
-        let view =
-            self.open.stack.watched_base().at_hand(self.open.foreign, store).map_err(|error| failed(error.into()))?;
+        let view = self.open.stack.at_hand(self.open.foreign, store).map_err(|error| failed(error.into()))?;
         let reader = LayerReader::new(&view, store);
         let read = |layer, offset, length| reader.read(layer, offset, length);
         let tree = source::debian::ld_so_cache(&Below { rootfs: view.rootfs(), read: &read }, self.platform);
@@ -152,13 +153,14 @@ impl Growing<'_> {
             let read = |layer, offset, length| reader.read(layer, offset, length);
             Ok(source::debian::check(&Below { rootfs: view.rootfs(), read: &read }, platform))
         };
+        // Where the layers above one that is watched will have to be made, it is asked for all of them.
+        let mut watched = stack.is_watched().then(|| stack.clone());
+        while let Some(view) = watched {
+            let _ = look(view.clone())?;
+            watched = view.less_watched();
+        }
         if run.purpose == Purpose::Lock {
             // Wheels are not there, and what pipelines make may not be: nothing is to be said of it.
-            let _ = look(stack.clone())?;
-            // Where the layers of packages will have to be made, the base is asked for all of them.
-            if stack.is_base_watched() {
-                let _ = look(stack.watched_base())?;
-            }
             return Ok(());
         }
         let missing = look(stack.watched_base())?.map_err(|error| failed(error.into()))?;

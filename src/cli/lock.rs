@@ -9,6 +9,7 @@ use lapstrake::code::{Coded, ErrorCode};
 use lapstrake::host::open_regular;
 use lapstrake::lock::{Lock, LockError, MAX_LOCK, Salvage, Update, changes, salvage};
 use lapstrake::nearest::nearest;
+use lapstrake::python::PackageName;
 use lapstrake::recipe::Recipe;
 use lapstrake::report::Reporter;
 
@@ -84,14 +85,22 @@ fn update(before: &Lock, recipe: &Recipe, args: &LockArgs) -> Outcome<Update> {
         return Ok(Update::Everything);
     }
     let debs = before.debian.iter().flat_map(|pins| &pins.packages).map(|pin| pin.name.as_str());
-    let wheels = before.python.iter().flat_map(|pins| &pins.wheels).map(|pin| pin.name.as_str());
+    let wheels: BTreeSet<&str> =
+        before.python.iter().flat_map(|pins| &pins.wheels).map(|pin| pin.name.as_str()).collect();
     let images = before.images.iter().map(|pin| pin.name.as_str());
     let files = before.fetch.iter().map(|pin| pin.name.as_str());
     let archives =
         before.debian.iter().chain(&before.compilers).flat_map(|pins| pins.archives.keys()).map(String::as_str);
-    let known: BTreeSet<&str> = debs.chain(wheels).chain(images).chain(files).chain(archives).collect();
+    let known: BTreeSet<&str> = debs.chain(wheels.iter().copied()).chain(images).chain(files).chain(archives).collect();
+    let mut only = BTreeSet::new();
     for name in names {
-        if !known.contains(name.as_str()) {
+        // As requirements write it: `Flask`, `zope.interface`.
+        let normal = name.parse::<PackageName>().ok().filter(|normal| wheels.contains(normal.as_str()));
+        if known.contains(name.as_str()) {
+            only.insert(name.clone());
+        } else if let Some(normal) = normal {
+            only.insert(normal.to_string());
+        } else {
             let text = format!("nothing in the lock of {} is called `{name}`", recipe.path.display());
             let failure = Failure::usage(text).kind(ErrorCode::NotInLock);
             return Err(match nearest(name, known.iter().copied()) {
@@ -102,7 +111,7 @@ fn update(before: &Lock, recipe: &Recipe, args: &LockArgs) -> Outcome<Update> {
             });
         }
     }
-    Ok(Update::Only(names.iter().cloned().collect()))
+    Ok(Update::Only(only))
 }
 
 /// The lock of a recipe: beside it, `RECIPE.lock` for `RECIPE.toml`.

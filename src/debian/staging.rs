@@ -205,7 +205,7 @@ impl<'a> Staging<'a> {
             Located::Layer { layer, offset: start, length: whole } => {
                 (self.read_base)(*layer, start.saturating_add(offset), part(*whole))
             }
-            Located::Unknown { path, length: whole } => self.unknown(path, part(*whole)),
+            Located::Unknown { path, length: whole, .. } => self.unknown(path, part(*whole)),
         }
     }
 
@@ -215,7 +215,7 @@ impl<'a> Staging<'a> {
     /// As [`Staging::read`].
     pub fn head(&self, path: &TreePath, located: &Located) -> Result<Option<Head>, StagingError> {
         let failed = |source| StagingError::Read { path: path.clone(), source };
-        if let Located::Unknown { path: at, length } = located
+        if let Located::Unknown { path: at, length, .. } = located
             && *length > 0
         {
             return self.view.kept_head(at).ok_or_else(|| failed(io::Error::other("the base was not read")));

@@ -227,6 +227,8 @@ pub struct ViewPin {
     pub knowledge: Vec<String>,
     /// Contents of small files that builds write anew, by path.
     pub texts: BTreeMap<String, String>,
+    /// Contents that layers of packages read, compressed, by path.
+    pub files: BTreeMap<String, String>,
     /// Its Python, in one line; empty where nobody asked, or there is none.
     pub python: String,
 }
@@ -364,6 +366,7 @@ mod tests {
                 knowledge: vec!["d 0755 0:0 /app".to_owned()],
                 python: String::new(),
                 texts: [("etc/group".to_owned(), "root:x:0:\n".to_owned())].into(),
+                files: [("etc/ld.so.conf".to_owned(), "zstd:KLUy".to_owned())].into(),
             }],
             fetch: vec![FetchPin {
                 name: "x.tar.gz".to_owned(),
@@ -395,6 +398,7 @@ mod tests {
             ("redis\" = 101", "redis\" = 102"),
             ("0:0 /app", "1:0 /app"),
             ("zstd:KLUv", "zstd:KLUw"),
+            ("zstd:KLUy", "zstd:KLUz"),
         ] {
             let edited = text.replacen(from, to, 1);
             assert_ne!(edited, text);

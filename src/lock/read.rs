@@ -105,6 +105,8 @@ struct RawView {
     #[serde(default)]
     texts: BTreeMap<String, String>,
     #[serde(default)]
+    files: BTreeMap<String, String>,
+    #[serde(default)]
     python: String,
 }
 
@@ -278,8 +280,8 @@ impl RawImage {
 
 impl RawView {
     fn pin(self) -> Entry<ViewPin> {
-        let RawView { layer, platform, seal, knowledge, texts, python } = self;
-        let pin = ViewPin { layer, platform, knowledge, texts, python };
+        let RawView { layer, platform, seal, knowledge, texts, files, python } = self;
+        let pin = ViewPin { layer, platform, knowledge, texts, files, python };
         Entry::sealed(&seal, pin.seal(), "view's", pin.layer.clone(), pin.platform.clone(), pin)
     }
 }

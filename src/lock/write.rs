@@ -78,6 +78,7 @@ fn view(pin: &ViewPin, out: &mut String) {
 /// The part of an entry that its seal is over.
 pub(super) fn view_seal(pin: &ViewPin, out: &mut String) {
     known("view", &pin.python, &pin.knowledge, &pin.texts, out);
+    table("view.files", &pin.files, out);
 }
 
 fn known(of: &str, python: &str, knowledge: &[String], texts: &BTreeMap<String, String>, out: &mut String) {

@@ -14,7 +14,7 @@ use crate::debian::staging::{Below, Staging, StagingError};
 use crate::host::open_regular;
 use crate::recipe::FilePath;
 use crate::shown::Shown;
-use crate::tree::{FileTree, Located, Node, NodeKind, Origin, Owner, TreePath};
+use crate::tree::{FileTree, Node, NodeKind, Origin, Owner, TreePath};
 
 /// The most bytes of a file of certificates: all of the web's authorities together have 230 KiB.
 const MAX_FILE: u64 = 4 << 20;
@@ -110,7 +110,10 @@ pub fn certificates(paths: &[FilePath], context: &Path, below: &Below<'_>) -> Re
         }
     }
     // What this build put together is made anew, as Debian's own tool would; a base's bundle is added to.
-    let own = matches!(file(&staging, BUNDLE)?, Some((_, Node { kind: NodeKind::File(Located::Content(_)), .. })));
+    let own = match file(&staging, BUNDLE)? {
+        Some((_, Node { kind: NodeKind::File(located), .. })) => located.is_own(),
+        _ => false,
+    };
     if own && staging.exists("usr/share/ca-certificates") {
         ca_certificates::apply(&mut staging)?;
     } else {

@@ -104,10 +104,17 @@ pub enum Located {
         path: TreePath,
         /// How many bytes there are.
         length: u64,
+        /// Whether it is of a layer of this recipe, and not of a base.
+        own: bool,
     },
 }
 
 impl Located {
+    /// Whether the file is of a layer of this recipe that is at hand or known of, so that no base vouches for it.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Located::Content(_) | Located::Unknown { own: true, .. })
+    }
+
     /// How many bytes there are.
     pub fn length(&self) -> u64 {
         match self {
@@ -276,22 +283,29 @@ impl Rootfs {
         self.under = Some(Box::new(Underlay::watched(self.nodes.clone(), self.under.take())));
     }
 
+    /// The same view on that.
+    fn on(&self, under: Option<Underlay>) -> Rootfs {
+        let mut rootfs = Rootfs { under: under.map(Box::new), ..self.clone() };
+        rootfs.on_top.forget();
+        rootfs
+    }
+
     /// The same view, where who watched first alone notes what is asked.
     #[must_use]
     pub fn watched_first(&self) -> Rootfs {
-        let mut rootfs = self.clone();
-        rootfs.on_top.forget();
-        rootfs.under = rootfs.under.map(|under| Box::new(under.lowest_watched()));
-        rootfs
+        self.on(self.under.clone().map(|under| under.lowest_watched()))
+    }
+
+    /// The same view, where who watched last does so no more, on what those watch that did so before; `None` where none did.
+    pub fn less_watched(&self) -> Option<Rootfs> {
+        let under = self.under.clone()?.less_watched()?;
+        Some(self.on(Some(under)))
     }
 
     /// The same view, where nobody notes what is asked of it. What is only partly known stays so.
     #[must_use]
     pub fn unwatched(&self) -> Rootfs {
-        let mut rootfs = self.clone();
-        rootfs.on_top.forget();
-        rootfs.under = rootfs.under.map(|under| Box::new(under.lowest())).filter(|under| !under.is_watched());
-        rootfs
+        self.on(self.under.clone().map(|under| under.lowest()).filter(|under| !under.is_watched()))
     }
 
     /// What answers all that was asked since [`Rootfs::watch`]; `None` where nobody watches.
@@ -776,7 +790,7 @@ mod tests {
         base.was_head_read(&path("file"), None);
         let mut known = base.learned().unwrap();
         for (at, node) in known.nodes_mut().filter(|(at, _)| **at == path("file")) {
-            node.kind = NodeKind::File(Located::Unknown { path: at.clone(), length: 1 });
+            node.kind = NodeKind::File(Located::Unknown { path: at.clone(), length: 1, own: false });
         }
         let misses = Misses::default();
         let mut view = Rootfs::partial(known, misses.clone());

@@ -116,7 +116,7 @@ struct Asked {
 }
 
 /// A base of which a part is known, and what was asked that is not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Partial {
     known: Arc<Known>,
     misses: Misses,
@@ -161,6 +161,12 @@ impl Underlay {
         Self::new(Base::Partial(Arc::new(Partial { known: Arc::new(known), misses })))
     }
 
+    /// What is watched below, with everything that was put on top of it since; `None` where nothing is.
+    pub(super) fn less_watched(mut self) -> Option<Self> {
+        let below = self.below.take().filter(|below| below.is_watched())?;
+        Some(self.dropped_on(*below))
+    }
+
     /// What is known below, and where it is said what is not; `None` where everything is.
     pub(super) fn known(&self) -> Option<(&Known, &Misses)> {
         match &self.base {
@@ -188,7 +194,7 @@ impl Underlay {
     pub(super) fn forget_misses(&mut self) {
         match &self.base {
             Base::Partial(base) => {
-                self.base = Base::Partial(Arc::new(Partial { known: base.known.clone(), misses: Misses::default() }));
+                self.base = Base::Partial(Arc::new(Partial { misses: Misses::default(), ..Partial::clone(base) }));
             }
             Base::Watched(_) => self.below.iter_mut().for_each(|below| below.forget_misses()),
         }
@@ -198,8 +204,7 @@ impl Underlay {
     pub(super) fn fork_misses(&mut self) {
         match &self.base {
             Base::Partial(base) => {
-                let (known, misses) = (base.known.clone(), base.misses.fork());
-                self.base = Base::Partial(Arc::new(Partial { known, misses }));
+                self.base = Base::Partial(Arc::new(Partial { misses: base.misses.fork(), ..Partial::clone(base) }));
             }
             Base::Watched(_) => self.below.iter_mut().for_each(|below| below.fork_misses()),
         }

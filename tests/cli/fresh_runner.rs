@@ -98,6 +98,92 @@ fn one_changed_file_costs_a_manifest_and_a_small_layer() {
     assert_eq!(m.digests_of("anew", &["--locked", "--no-cache"]), anew);
 }
 
+/// What a lock knows may be of other layers: a layer below changed since, or another version of the program wrote it.
+#[test]
+fn layers_that_the_lock_does_not_know_are_told_of() {
+    let registry = FakeRegistry::plain();
+    let m = project(&registry);
+    let before = push(&m, "first");
+    let mut lock: lapstrake::lock::Lock = m.locked().parse().expect("a lock");
+    let run = |cache: &str| m.run(&["build", "--push", "--locked", "--cache-dir", cache]).ok();
+    let untold = run("empty");
+    assert!(!untold.told().contains("lock again"), "{}", untold.told());
+    let other = lapstrake::oci::Digest::of(b"other layers");
+    lock.views.iter_mut().for_each(|view| view.knowledge[0] = format!("layers {other}"));
+    m.project.write("lapstrake.lock", lock.text());
+    let told = run("emptier");
+    assert!(
+        told.told().contains("system: the layer `packages` is read") && told.told().contains("lock again"),
+        "{}",
+        told.told()
+    );
+    assert_eq!((told.digests(), untold.digests()), (before.clone(), before));
+    // Nothing is told where it costs nothing.
+    assert!(!run("emptier").told().contains("lock again"));
+    m.lock(&[]);
+    assert!(!run("emptiest").told().contains("lock again"));
+}
+
+/// Packages and certificates on packages of this recipe, in the same image or below it: of layers that were pushed no blob
+/// comes here, though what stands on them changed, and the images are those of a machine that has everything. Fails where the
+/// lock does not tell what is asked of them, or where it plays a part whose files are read.
+#[test]
+fn what_stands_on_packages_needs_no_blob_of_them() {
+    let registry = FakeRegistry::plain();
+    let name = registry.name();
+    let m = super::pinned_bases::with_debian();
+    let base = super::pinned_bases::push_debian(&m, &registry);
+    let system = format!("name = \"system\"\ndebian = {}\n", super::pinned_bases::SYSTEM);
+    for (what, more) in super::pinned_bases::asking() {
+        // In one image, and on a base of somebody else, what plays a part is the same.
+        let all = matches!(what, "a directory of libraries" | "certificates alone" | "one after the other");
+        for under in ["image", "layer", "base"].into_iter().take(if all { 3 } else { 1 }) {
+            let id = format!("{}-{under}", what.replace(' ', "-"));
+            let app = |layers: &str| match under {
+                "image" => m.recipe(&format!(
+                    "[images.system]\nfrom = \"scratch\"\npublish = false\n[[images.system.layers]]\n{system}\
+                     [images.app]\nfrom = \"system\"\nrepository = \"{name}/team/{id}\"\n{layers}"
+                )),
+                "layer" => m.recipe(&format!(
+                    "[images.app]\nfrom = \"scratch\"\nrepository = \"{name}/team/{id}\"\n\
+                     [[images.app.layers]]\n{system}{layers}"
+                )),
+                _ => m.recipe(&format!(
+                    "[images.app]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/{id}\"\n\
+                     [[images.app.layers]]\nname = \"more\"\ndebian = [\"tools\"]\n{layers}"
+                )),
+            };
+            let cache = |number: u32| format!("cache-{id}-{number}");
+            let _ = std::fs::remove_file(m.project.path("lapstrake.lock"));
+            app("[[images.app.layers]]\nfiles = { \"/first\" = \"\" }\n");
+            m.lock(&["--cache-dir", &cache(1)]);
+            m.run(&["build", "--push", "--locked", "--cache-dir", &cache(1)]).ok();
+            app(&more);
+            // The lock knows what was asked before, and the build finds out the rest.
+            let from = format!("{name}/team/{id}:latest");
+            let output = format!("oci:out-{id}");
+            let first =
+                m.run(&["build", "--cache-from", &from, "-o", &output, "--cache-dir", &cache(5)]).ok().digests();
+            m.lock(&["--cache-dir", &cache(1)]);
+            let lock = m.locked();
+            registry.clear_log();
+            let run = m.run(&["build", "--push", "--locked", "--cache-dir", &cache(2)]).ok();
+            let (digests, told) = (run.digests(), run.told());
+            // The config of a base may be looked at.
+            let configs = usize::from(under == "base");
+            assert_eq!(registry.count("GET", "/blobs/"), configs, "{id}: {told}\n{:#?}", registry.lines());
+            assert_eq!(super::pinned_bases::read(&registry, &base), [""; 0], "{id}: {told}");
+            assert_eq!(digests, first, "{id}");
+            // The same over layers that are looked into, and where everything is made; and the same lock.
+            assert_eq!(m.digests_of(&cache(1), &["--locked"]), digests, "{id}");
+            assert_eq!(m.digests_of(&cache(3), &["--locked", "--no-cache"]), digests, "{id}");
+            std::fs::remove_file(m.project.path("lapstrake.lock")).unwrap();
+            assert_eq!(m.digests_of(&cache(4), &[]), digests, "{id}");
+            assert_eq!(m.locked(), lock, "{id}: what `build` learns is what `lock` learns");
+        }
+    }
+}
+
 #[test]
 fn what_is_gone_from_the_registry_is_built_and_sent() {
     let registry = FakeRegistry::plain();

@@ -1,8 +1,8 @@
 //! `[limits]`: what holds more ends the build and says which key allows more; nothing that is made depends on it.
 
-use super::deb::Deb;
+use super::deb::{Deb, Packing};
 use super::mirror::Mirrored;
-use super::support::{Base, Project, Tar, gzip};
+use super::support::{BINARY, Base, Project, Tar, gzip};
 use super::wheel::Wheel;
 
 /// One image of each thing that is unpacked, with 5,000 bytes and three entries or more in each.
@@ -88,4 +88,34 @@ fn a_size_that_is_none_is_told_where_it_stands() {
     recipe("unpacked = \"1 GiB\"\nratio = 5");
     let printed = project.run(&["build", "--print-recipe"]).stdout();
     assert!(printed.contains("[limits]\nunpacked = \"1 GiB\"\nratio = 5\n"), "{printed}");
+}
+
+/// A package and a wheel of 64 MiB each, downloaded, unpacked and made layers of in less memory than one of them takes.
+#[test]
+fn large_packages_are_streamed_and_not_held() {
+    let noise: Vec<u8> = (0..8_u64 << 20)
+        .flat_map(|n| (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23).to_le_bytes())
+        .collect();
+    let mut m = Mirrored::with([Deb::new("large", "1")
+        .bytes("usr/share/large", 0o644, &noise)
+        .packed(Packing::Gzip, Packing::Gzip)]);
+    let wheel = Wheel::new("big", "1.0").bytes("big/data.bin", 0o644, &noise);
+    m.project.write("ctx/requirements.txt", format!("big==1.0 --hash=sha256:{}\n", wheel.sha256()));
+    m.index.add(&wheel).publish();
+    m.recipe(
+        "[images.package]\nfrom = \"scratch\"\n[[images.package.layers]]\ndebian = [\"large\"]\n\
+         [images.wheel]\nfrom = \"scratch\"\n[[images.wheel.layers]]\n\
+         python = { requirements = \"requirements.txt\", target = \"/site\", version = \"3.13\" }\n",
+    );
+    for image in ["package", "wheel"] {
+        // Everything that the process writes to but its files, in KiB: 48 MiB.
+        let script = format!("ulimit -d 49152; exec \"$0\" build {image} -j 2 -o oci:{image}");
+        let mut command = m.project.wrapped("sh", &["-c", &script, BINARY], &[]);
+        command
+            .env("LAPSTRAKE_DEBIAN_MIRROR", m.server.url("/debian"))
+            .env("LAPSTRAKE_PYTHON_INDEX", m.server.url("/python/simple"));
+        m.project.end(command).ok();
+        let layers = m.project.layout(image).image(image).layers;
+        assert!(layers.iter().any(|layer| layer.len() > noise.len()), "{image}");
+    }
 }

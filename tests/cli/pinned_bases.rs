@@ -218,8 +218,13 @@ pub(crate) fn library(soname: &str, needed: &[&str]) -> Vec<u8> {
     file
 }
 
-/// A base of Debian packages in the registry; gives the digests of its layers.
-fn push_debian(mirrored: &mut Mirrored, registry: &FakeRegistry) -> Vec<String> {
+/// What a system of Debian packages is made of.
+pub(crate) const SYSTEM: &str = "[\"base-passwd\", \"dpkg\", \"libc-bin\", \"old\", \"ca-certificates\"]";
+
+/// An archive with such a system, and with packages that ask something of it.
+pub(crate) fn with_debian() -> Mirrored {
+    let mut mirrored = Mirrored::new();
+    mirrored.archive.suite("trixie");
     let alternative = |path: &str, priority: u32| {
         format!("#!/bin/sh\nset -e\nupdate-alternatives --install /usr/bin/editor editor {path} {priority}\n")
     };
@@ -233,7 +238,8 @@ fn push_debian(mirrored: &mut Mirrored, registry: &FakeRegistry) -> Vec<String> 
         .conffile("etc/old.conf", "x\n")
         .script("postinst", &alternative("/usr/bin/old", 10))
         .bytes(&format!("{directory}/libold.so.1.0"), 0o644, &library("libold.so.1", &[]))
-        .symlink(&format!("{directory}/libold.so.1"), "libold.so.1.0");
+        .symlink(&format!("{directory}/libold.so.1"), "libold.so.1.0")
+        .bytes(&format!("{directory}/private/libprivate.so.1"), 0o644, &library("libprivate.so.1", &[]));
     let system = Deb::new("libc-bin", "2.41")
         .file("etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n")
         .file("etc/ld.so.conf.d/local.conf", "/usr/local/lib\n");
@@ -261,14 +267,43 @@ fn push_debian(mirrored: &mut Mirrored, registry: &FakeRegistry) -> Vec<String> 
         .script("postinst", account);
     let roots = Deb::all("ca-certificates", "2025")
         .file("usr/share/ca-certificates/other.crt", include_str!("../support/certificates/other.pem"));
-    for deb in [plain, replacing, editor, libnew, libold, daemon, roots] {
+    let linker = Deb::new("linker", "1").file("etc/ld.so.conf.d/private.conf", &format!("/{directory}/private\n"));
+    let tools = Deb::new("tools", "1")
+        .bytes(&format!("{directory}/libtools.so.1"), 0o644, &library("libtools.so.1", &["libold.so.1"]))
+        .bytes(&format!("{directory}/private/libtools.so.2"), 0o644, &library("libtools.so.2", &[]));
+    for deb in [tools, plain, replacing, editor, libnew, libold, linker, daemon, roots] {
         mirrored.archive.add("trixie", deb);
     }
     mirrored.archive.publish();
+    mirrored.project.write("ctx/company.pem", include_str!("../support/certificates/company.pem"));
+    mirrored
+}
+
+/// Layers that ask something of such a system, and what.
+pub(crate) fn asking() -> Vec<(&'static str, String)> {
+    let layer = |source: &str| format!("[[images.app.layers]]\n{source}\n");
+    let debian = |package: &str| layer(&format!("debian = [\"{package}\"]"));
+    let ca = layer("ca = \"company.pem\"");
+    let file = layer("files = { \"/lib/x\" = \"\", \"/usr/share/doc/plain/more\" = \"\" }");
+    vec![
+        ("nothing in its way", debian("plain")),
+        ("a file of another package", debian("replacing")),
+        ("an alternative", debian("editor")),
+        ("a library", debian("libnew")),
+        ("a library of the base", debian("libold")),
+        ("a directory of libraries", debian("linker")),
+        ("an account", debian("daemon")),
+        ("certificates alone", ca.clone()),
+        ("one after the other", format!("{}{file}{}{ca}", debian("plain"), debian("libnew"))),
+    ]
+}
+
+/// A base of Debian packages in the registry; gives the digests of its layers.
+pub(crate) fn push_debian(mirrored: &Mirrored, registry: &FakeRegistry) -> Vec<String> {
     let name = registry.name();
     mirrored.recipe(&format!(
         "[images.base]\nfrom = \"scratch\"\nrepository = \"{name}/library/base\"\ntags = [\"1\"]\n\
-         [[images.base.layers]]\ndebian = [\"base-passwd\", \"dpkg\", \"libc-bin\", \"old\", \"ca-certificates\"]\n\
+         [[images.base.layers]]\ndebian = {SYSTEM}\n\
          [[images.base.layers]]\nfiles = {{ \"/usr/share/file\" = \"x\" }}\n"
     ));
     let layers = mirrored.build().image(&format!("{name}/library/base:1")).manifest["layers"].clone();
@@ -282,24 +317,9 @@ fn push_debian(mirrored: &mut Mirrored, registry: &FakeRegistry) -> Vec<String> 
 #[test]
 fn packages_on_a_debian_base_need_the_lock_alone() {
     let registry = FakeRegistry::plain();
-    let mut mirrored = Mirrored::new();
-    mirrored.archive.suite("trixie");
-    let layers = push_debian(&mut mirrored, &registry);
-    mirrored.project.write("ctx/company.pem", include_str!("../support/certificates/company.pem"));
-    let layer = |source: &str| format!("[[images.app.layers]]\n{source}\n");
-    let debian = |package: &str| layer(&format!("debian = [\"{package}\"]"));
-    let ca = layer("ca = \"company.pem\"");
-    let file = layer("files = { \"/lib/x\" = \"\", \"/usr/share/doc/plain/more\" = \"\" }");
-    for (what, more) in [
-        ("nothing in its way", debian("plain")),
-        ("a file of another package", debian("replacing")),
-        ("an alternative", debian("editor")),
-        ("a library", debian("libnew")),
-        ("a library of the base", debian("libold")),
-        ("an account", debian("daemon")),
-        ("certificates alone", ca.clone()),
-        ("one after the other", format!("{}{file}{}{ca}", debian("plain"), debian("libnew"))),
-    ] {
+    let mirrored = with_debian();
+    let layers = push_debian(&mirrored, &registry);
+    for (what, more) in asking() {
         let name = registry.name();
         let app = format!(
             "[images.app]\nfrom = \"{name}/library/base:1\"\nrepository = \"{name}/team/{}\"\n",

@@ -197,6 +197,73 @@ fn each_platform_gets_its_own_wheel() {
     assert_eq!(images["linux/arm64"].file(file), "cp313-cp313-manylinux_2_17_aarch64");
 }
 
+/// Alpine's way: another C library, whose wheels these are. Fails where a wheel for glibc is put beside musl.
+#[test]
+fn a_base_with_musl_gets_the_wheels_for_it() {
+    let native = |tag: &str| Wheel::new("native", "2.0").tag(tag).file("native/_speed.so", tag);
+    let mut mirrored = Mirrored::new();
+    for tag in
+        ["cp313-cp313-manylinux_2_17_x86_64", "cp313-cp313-musllinux_1_1_x86_64", "cp313-cp313-musllinux_1_2_x86_64"]
+    {
+        mirrored.index.add(&native(tag));
+    }
+    mirrored.index.publish();
+    let tar = [
+        "usr",
+        "usr/local",
+        "usr/local/bin",
+        "usr/local/lib",
+        "usr/local/lib/python3.13",
+        "lib",
+        "lib/apk",
+        "lib/apk/db",
+    ]
+    .iter()
+    .fold(Tar::new(), |tar, path| tar.dir(&format!("{path}/"), 0o755, 0, 0))
+    .file("usr/local/bin/python3.13", 0o755, "an interpreter")
+    .link("usr/local/bin/python3", "python3.13")
+    .file("lib/apk/db/installed", 0o644, "P:musl\nV:1.2.5-r10\n\n");
+    let base = Base::of(tar.end()).settings(serde_json::json!({ "Env": ["PYTHON_VERSION=3.13.5"] }));
+    base.layout(&mirrored.project.path("ctx/base"));
+    mirrored.project.write("ctx/requirements.txt", "native\n");
+    mirrored.recipe(&app("oci:base", "{ requirements = \"requirements.txt\" }"));
+    with_uv(&mirrored, &["lock"]).ok();
+    let file = "usr/local/lib/python3.13/site-packages/native/_speed.so";
+    assert_eq!(mirrored.build_with(&["--locked"]).image("app").file(file), "cp313-cp313-musllinux_1_2_x86_64");
+    // Where there is none for it, that is said, and none for another is taken.
+    mirrored.index.remove("native", &native("cp313-cp313-musllinux_1_1_x86_64").file_name());
+    mirrored.index.remove("native", &native("cp313-cp313-musllinux_1_2_x86_64").file_name()).publish();
+    fs::remove_file(mirrored.project.path("lapstrake.lock")).unwrap();
+    let told = with_uv(&mirrored, &["lock"]).fails(4);
+    assert!(told.contains("native"), "{told}");
+}
+
+/// What pip is set up with is enough: its index, and the login that `.netrc` has for it. Both stay on the machine.
+#[test]
+fn pips_settings_and_a_netrc_are_enough() {
+    let mirrored = indexed();
+    mirrored.server.require("me", "hunter2-secret");
+    mirrored.project.write("ctx/requirements.txt", "Flask<2\n");
+    mirrored.recipe(&app("scratch", &format!("{{ requirements = \"requirements.txt\", {TARGET} }}")));
+    let index = mirrored.server.url("/python/simple");
+    mirrored.project.write("home/.config/pip/pip.conf", format!("[global]\nindex-url = {index}\n"));
+    let run = |arguments: &[&str]| {
+        let mut command = mirrored.project.command(arguments);
+        command.env("LAPSTRAKE_UV", uv());
+        mirrored.project.end(command)
+    };
+    let told = run(&["lock"]).told();
+    assert!(told.contains("401") || told.contains("login"), "{told}");
+    let netrc = format!("machine {} login me password hunter2-secret\n", mirrored.server.host());
+    mirrored.project.write("home/.netrc", netrc).chmod("home/.netrc", 0o600);
+    let locked = run(&["lock"]).ok();
+    assert_eq!(locked.stdout(), "+ python click 8.1 (linux/amd64)\n+ python flask 1.0 (linux/amd64)\n");
+    run(&["build", "--locked", "-o", "oci:out"]).ok();
+    assert_eq!(mirrored.project.layout("out").image("app").file("site/flask.py"), "1.0");
+    let lock = mirrored.locked();
+    assert!(!lock.contains("127.0.0.1") && !lock.contains("secret"), "{lock}");
+}
+
 /// An index with a package, what it needs, and a newer version that nobody asked for.
 pub(super) fn indexed() -> Mirrored {
     let mut mirrored = Mirrored::new();
@@ -381,7 +448,7 @@ fn requirements_without_hashes_are_resolved() {
     assert_eq!(mirrored.locked(), lock);
     assert_eq!(mirrored.digests_of("colder", &["--locked"]), first);
     assert_eq!(
-        with_uv(&mirrored, &["lock", "--update", "flask"]).ok().stdout(),
+        with_uv(&mirrored, &["lock", "--update", "Flask"]).ok().stdout(),
         "~ python flask 1.0 → 1.5 (linux/amd64)\n"
     );
     assert_eq!(with_uv(&mirrored, &["lock", "--update"]).ok().stdout(), "~ python click 8.1 → 8.2 (linux/amd64)\n");
@@ -470,8 +537,9 @@ fn a_lock_of_uv_is_taken_as_it_is() {
     mirrored.project.write(
         "ctx/pyproject.toml",
         "[project]\nname = \"mine\"\nversion = \"1\"\nrequires-python = \">=3.9\"\ndependencies = [\"flask<2\"]\n\
-         [project.optional-dependencies]\nmore = [\"unasked\"]\n",
+         [project.optional-dependencies]\nmore = [\"unasked\"]\n[dependency-groups]\ndev = [\"tested\"]\n",
     );
+    mirrored.index.add(&Wheel::new("tested", "3")).publish();
     let mut locks = mirrored.project.wrapped(uv().to_str().unwrap(), &["lock", "--no-config"], &["--project", "ctx"]);
     locks.env("UV_DEFAULT_INDEX", &index).env("UV_PYTHON_DOWNLOADS", "never");
     mirrored.project.end(locks).ok();
@@ -487,6 +555,9 @@ fn a_lock_of_uv_is_taken_as_it_is() {
     assert_eq!((image.file("site/flask.py"), image.file("site/click.py")), ("1.0".into(), "8.1".into()));
     mirrored.recipe(&layer("extras = [\"more\"], "));
     assert_eq!(with_uv(&mirrored, &["lock"]).ok().stdout(), "+ python unasked 1 (linux/amd64)\n");
+    mirrored.recipe(&layer("groups = [\"dev\"], "));
+    let printed = with_uv(&mirrored, &["lock"]).ok().stdout();
+    assert_eq!(printed, "+ python tested 3 (linux/amd64)\n- python unasked 1 (linux/amd64)\n");
 }
 
 /// Would fail if bytecode were believed that whoever shares the cache wrote: its entries carry no more than their own digest.

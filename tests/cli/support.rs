@@ -456,6 +456,7 @@ pub(crate) enum Stored {
 }
 
 /// A base image that no code of lapstrake had a part in.
+#[derive(Clone)]
 pub(crate) struct Base {
     /// Layers, uncompressed, and how each is stored.
     pub(crate) layers: Vec<(Vec<u8>, Stored)>,

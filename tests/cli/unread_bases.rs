@@ -116,7 +116,8 @@ fn a_base_without_a_cache_of_the_loader_is_not_read() {
     assert!(image.top().contains("etc/ld.so.cache"), "{}", image.top());
 }
 
-/// Modules of packages are compiled for a Python that only the lock knows: the base's, or that of the packages.
+/// Modules of packages are compiled for a Python that only the lock knows: the base's, or that of the packages; where both
+/// have one, the one that is found first.
 #[test]
 fn compiling_does_not_need_the_base() {
     let mut mirrored = Mirrored::new();
@@ -128,13 +129,26 @@ fn compiling_does_not_need_the_base() {
         .program(&format!("usr/bin/python{short}"), "an interpreter")
         .symlink("usr/bin/python3", &format!("python{short}"));
     let libc = Deb::new("libc6", "2.36-9").file("usr/share/doc/libc6/copyright", "free\n");
-    mirrored.archive.add("trixie", module).add("trixie", python).add("trixie", libc);
+    let headers = Deb::new("python3-dev", "1")
+        .program("usr/bin/python3-config", "of the headers")
+        .file(&format!("usr/include/python{short}/patchlevel.h"), "#define PY_VERSION \"3.1.4\"\n");
+    mirrored.archive.add("trixie", module).add("trixie", python).add("trixie", libc).add("trixie", headers);
     mirrored.archive.publish();
     let libraries = Tar::new().dir("usr/lib/python3/", 0o755, 0, 0).dir("usr/lib/python3/dist-packages/", 0o755, 0, 0);
     let mut with_python = system(&short, &format!("{version}-1"), "2.36-9", "amd64");
     with_python.layers.push((libraries.end(), Stored::Gzip));
+    // Another version in `/usr/local`, as the official images have it.
+    let own = Tar::new()
+        .dir("usr/local/bin/", 0o755, 0, 0)
+        .file(&format!("usr/local/bin/python{short}"), 0o755, "their own")
+        .link("usr/local/bin/python3", &format!("python{short}"));
+    let mut official = system("3.1", "3.1.4-1", "2.36-9", "amd64");
+    official.layers.push((own.end(), Stored::Gzip));
+    let official = official.settings(serde_json::json!({ "Env": [format!("PYTHON_VERSION={version}")] }));
     for (base, packages) in [
-        (with_python, "\"python3-x\"".to_owned()),
+        (with_python.clone(), "\"python3-x\"".to_owned()),
+        (with_python, "\"python3-x\", \"python3-dev\"".to_owned()),
+        (official, format!("\"python3-x\", \"python{short}-minimal\"")),
         (Base::debian(), format!("\"python3-x\", \"python{short}-minimal\", \"libc6\"")),
     ] {
         let registry = FakeRegistry::plain();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::staging::{Staging, StagingError};
 use crate::elf::{self, Head};
-use crate::tree::{Located, Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreePath};
+use crate::tree::{Node, NodeKind, Origin, Owner, ResolveError, Rootfs, TreePath};
 
 /// The most files that `include` lines may lead to.
 const MAX_FILES: usize = 1000;
@@ -189,7 +189,7 @@ fn by_directory(view: &Rootfs, there: &[Library]) -> BTreeMap<TreePath, Librarie
     let mut places: BTreeMap<TreePath, Libraries> = BTreeMap::new();
     for library in there {
         let Ok(path) = TreePath::parse(&library.1) else { continue };
-        if !matches!(view.file(&path), Ok(Some((_, _, Located::Layer { .. } | Located::Unknown { .. })))) {
+        if !matches!(view.file(&path), Ok(Some((_, _, located))) if !located.is_own()) {
             continue;
         }
         let place = path.parent().and_then(|directory| view.resolve(&directory).ok());
@@ -218,7 +218,7 @@ fn libraries<E>(
         }
         let Ok(path) = place.child(&name) else { continue };
         let Ok(Some((real, node, located))) = view.file(&path) else { continue };
-        if known.is_some() && !matches!(located, Located::Content(_)) {
+        if known.is_some() && !located.is_own() {
             continue;
         }
         let Some(elf) = head(&real, node)? else { continue };
@@ -325,6 +325,7 @@ fn write(entries: &[Library], marks: &Marks) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::elf::tests::make;
+    use crate::tree::Located;
 
     fn names(cache: &[u8]) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

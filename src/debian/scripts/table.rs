@@ -49,6 +49,7 @@ const PACKAGES: &[(&str, &[Amounts])] = &[
     ("libgtk-3-0", &[LeftOut(CACHES)]),
     ("libgtk-3-0t64", &[LeftOut(CACHES)]),
     ("libgtk-4-1", &[LeftOut(CACHES)]),
+    ("libnewt0.52", &[Nothing]),
     ("libnss-ldapd", &[LeftOut("name services beyond files and DNS")]),
     ("libnss-libvirt", &[LeftOut("name services beyond files and DNS")]),
     ("libnss-mdns", &[LeftOut("name services beyond files and DNS")]),

@@ -6,6 +6,15 @@ fn judged(name: &str, script: &str) -> Judgement {
     judge(&package(name, &[("postinst", script)], TestTar::default()), Origin::Debian)
 }
 
+/// `whiptail` needs it.
+#[test]
+fn palettes_of_newt_are_none_on_a_fresh_install() {
+    let script = "#!/bin/sh\nset -e\nrm -f /etc/newt/palette*\n\
+                  update-alternatives --quiet --remove-all newt-palette >/dev/null 2>&1 || true\nexit 0\n";
+    let judge = |origin| judge(&package("libnewt0.52", &[("preinst", script)], TestTar::default()), origin);
+    assert!(judge(Origin::Debian).is_known() && !judge(Origin::Elsewhere).is_known());
+}
+
 #[test]
 fn debhelpers_parts_are_judged_by_what_they_call() {
     let script = "#!/bin/sh\nset -e\n\ncase \"$1\" in\n    configure|reconfigure)\n    ;;\n    *)\n        echo \"unknown\" >&2\n        exit 1\n    ;;\nesac\n\

@@ -103,6 +103,28 @@ fn nobody_waits_for_a_fifo() {
     assert!(told(&["build"]).contains(".dockerignore"));
 }
 
+/// Fails where a hole of 1 TiB is read to its end, or a device that has none.
+#[test]
+fn nobody_waits_for_a_hole_or_a_device() {
+    let project = project();
+    let hole = fs::File::create(project.path("ctx/src/hole")).unwrap();
+    hole.set_len(1 << 40).unwrap();
+    for copy in ["src", "src/hole", "src/h*"] {
+        project.recipe(&COPY.replace("\"src\"", &format!("\"{copy}\"")));
+        let told = project.run(&["build"]).fails(3);
+        assert!(told.contains("src/hole` has 1099511627776 bytes, of which the disk holds"), "{told}");
+        assert!(told.contains("lapstrake.toml:"), "{told}");
+    }
+    project.write("ctx/.dockerignore", "src/hole\n").recipe(COPY);
+    project.run(&["build"]).ok();
+    for kind in ["archive", "oci-archive", "docker-archive"] {
+        for device in ["/dev/zero", "/dev/null"] {
+            let told = project.run(&["inspect", &format!("{kind}:{device}")]).fails(1);
+            assert!(told.contains("is a device, and no archive"), "{told}");
+        }
+    }
+}
+
 #[test]
 fn a_layout_does_not_lead_elsewhere() {
     let project = project();

@@ -101,6 +101,7 @@ fn a_login_in_an_address_is_refused_and_not_shown() {
     for recipe in [
         format!("[images.app]\nfrom = \"bob:{CANARY}@registry.example.com/base:1\"\n"),
         format!("[images.app]\nfrom = \"https://bob:{CANARY}@registry.example.com/base:1\"\n"),
+        format!("[images.app]\nfrom = \"oci:bob:{CANARY}@registry.example.com/base:1\"\n"),
         format!("[images.app]\nfrom = \"scratch\"\nrepository = \"bob:{CANARY}@registry.example.com/app\"\n"),
         format!(
             "[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\nfetch = {{ url = \"https://bob:{CANARY}@x/y\", sha256 = \"{digest}\", to = 1 }}\n"

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use lapstrake::oci::{Reference, ReferenceError};
 use lapstrake::recipe::hide_credentials;
 use lapstrake::shown::bare;
 use serde_json::Value;
@@ -11,8 +10,7 @@ use super::{Told, ToldImage, file_json};
 
 /// What an image says of itself, without the logins that addresses in it hold.
 fn without_login(text: &str) -> String {
-    let is_address = text.contains("://") || text.parse::<Reference>() == Err(ReferenceError::Credentials);
-    bare(&if is_address { hide_credentials(text) } else { text.to_owned() })
+    if text.contains("://") { bare(&hide_credentials(text)) } else { bare(text) }
 }
 
 /// All of it; every package by name where `packages`.
@@ -32,7 +30,7 @@ pub(super) fn write(all: &[Told], packages: bool, to: &mut dyn Write) -> io::Res
             }
             out.push_str(&format!("  image ID  {}\n  created   {}\n", word(&image["id"]), word(&image["created"])));
             if let Some(name) = image["base"]["name"].as_str() {
-                out.push_str(&format!("  base      {} {}\n", without_login(name), word(&image["base"]["digest"])));
+                out.push_str(&format!("  base      {} {}\n", bare(name), word(&image["base"]["digest"])));
             }
             for (label, key) in [
                 ("user", "User"),

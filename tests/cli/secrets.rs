@@ -144,6 +144,11 @@ fn a_login_in_a_name_or_an_annotation_is_refused_or_not_shown() {
         let told = project.run(&["build", "-o", "oci:out", "--cache-from", &from]).fails(2);
         assert!(!holds(told.as_bytes()), "{told}");
     }
+    project.write("pod.yaml", "image: nginx:1\n");
+    for from in [format!("oci:bob:{CANARY}@r.example.com/x"), format!("bob:{CANARY}@r.example.com/x")] {
+        let told = project.run(&["resolve", "-k", "pod.yaml", "--from", &from]).fails(2);
+        assert!(!holds(told.as_bytes()), "{told}");
+    }
     let name = format!("bob:{CANARY}@r.example.com/x:1");
     let base = Base::debian();
     base.docker_archive(&project.path("saved.tar"), &name);

@@ -88,6 +88,7 @@ class Sent:
     def __init__(self, shop):
         self.shop = shop
         self.work = shop.directory / "sent"
+        shutil.rmtree(self.work, ignore_errors=True)
         for below in ["home", "tmp", "ctx"]:
             (self.work / below).mkdir(parents=True)
         noise = random.Random(11)

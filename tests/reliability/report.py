@@ -21,6 +21,7 @@ WHAT = {
     "inputs": "hostile inputs",
     "registry": "each fault of a registry",
     "weather": "pushes and pulls, with 30 % of all requests failing in passing",
+    "images": "images of `tests/cli` that the validator has a word about, warnings too",
     "secrets": "a password, searched for in all that is written, sent and printed",
 }
 
@@ -51,6 +52,8 @@ def tried(part, found):
     if part == "weather":
         done = f"{found['pushed']} of {found['count']} pushes and {found['pulled']} of {found['count']} pulls done"
         return f"{done}; {found['failed']} of {found['requests']} requests failed"
+    if part == "images":
+        return f"{found['images']} in {found['places']} layouts and archives; {found['meant']} have one that their test means"
     if part == "secrets":
         return f"{found['runs']} runs; {found['files']} files, {found['bytes']} bytes"
     return f"{found['renames']} renames"

@@ -179,6 +179,10 @@ class Registry:
             body = body[:-1]
         elif kind == "twice":
             body *= 2
+        elif kind == "large":
+            body += b" " * (5 << 20)
+        elif kind == "challenge":
+            answer.status, body, headers = 401, b"", {"WWW-Authenticate": 'Bearer realm="http://169.254.169.254/token",service="x"'}
         elif kind == "gzip":
             body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
         elif kind == "other digest":

@@ -46,7 +46,8 @@ def tried(part, found):
         return f"{found['runs']} runs at {found['times']} times, from 1969 to 2100"
     if part == "inputs":
         most = f"at most {found['memory'] >> 20} MiB and {found['slowest']:.1f} s each"
-        return f"{found['inputs']}, of which {found['refused']} were refused and the others sound; {most}"
+        taken = found["inputs"] - found["refused"]
+        return f"{found['made']} made to be refused, {found['inputs'] - found['made']} others, of which {taken} were taken; {most}"
     if part == "registry":
         return f"{found['pushes']} pushes, {found['pulls']} pulls"
     if part == "weather":

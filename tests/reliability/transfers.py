@@ -43,9 +43,9 @@ def pushes():
         for kind in kinds:
             for times in [1, 3]:
                 yield f"{method} {part}: {kind}, {times}×", [Fault(method, part, kind, times)], True
-        for kind in ["500", "cut", "403"]:
+        for kind in ["500", "cut", "403", "401", "challenge"]:
             # Who may not ask may still send.
-            is_done = None if (method, kind) == ("HEAD", "403") else False
+            is_done = None if method == "HEAD" and kind in ("403", "401", "challenge") else False
             yield f"{method} {part}: {kind}, always", [Fault(method, part, kind, 10_000)], is_done
     for times in [1, 3]:
         yield f"an upload session is lost, {times}×", [Fault("PUT", "/uploads/", "lose session", times)], True
@@ -69,7 +69,7 @@ def pulls():
         for kind in [*PASSES, "cut body", "503 early"]:
             for times in [1, 3]:
                 yield f"{method} {part}: {kind}, {times}×", [Fault(method, part, kind, times)], True
-        for kind in ["500", "cut", "403", "flip", "twice", "endless", "header bomb"]:
+        for kind in ["500", "cut", "403", "401", "challenge", "flip", "twice", "large", "endless", "header bomb"]:
             yield f"{method} {part}: {kind}, always", [Fault(method, part, kind, 10_000)], False
         yield f"{method} {part}: redirects in a circle", [Fault(method, part, "redirect loop", 10_000)], False
         yield f"{method} {part}: a redirect to a file", [Fault(method, part, "redirect file", 10_000)], False

@@ -264,7 +264,9 @@ fn parse_pick(text: &str, pick: &str) -> Result<Pick, PlaceError> {
             Err(source) => Err(PlaceError::Digest { text: shown_text(text), source }),
         };
     }
-    if hide_credentials(pick) != pick {
+    // As in the short form, where a colon stands in front of it.
+    let behind = format!(":{pick}");
+    if hide_credentials(&behind) != behind {
         return Err(PlaceError::Login);
     }
     if pick.is_empty() {
@@ -519,6 +521,7 @@ mod tests {
             "oci-archive:x.tar:u:hunter2@h/x:1",
             "oci:u:hunter2@h/x:@0",
             "type=oci,dest=x,name=u:hunter2@h/x",
+            "type=oci,dest=u,name=hunter2@h/x",
             "type=oci,dest=https://u:hunter2@h/x",
             "type=registry,name=u:hunter2@h/x",
             "type=registry,ref=u:hunter2@h/x",

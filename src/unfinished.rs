@@ -18,6 +18,12 @@ pub(crate) const MARK: &str = ".lapstrake-";
 /// So many do not begin at once, one after the other, between two steps of one.
 const TRIES: u32 = 100;
 
+/// Whether a file system has no locks (some mounts of NFS): then there is nobody who could be told.
+pub(crate) fn has_no_locks(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    [Errno::NOLCK, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP].contains(&error)
+}
+
 /// The directory that a file is in.
 pub fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))

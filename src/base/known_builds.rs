@@ -132,7 +132,15 @@ struct Done {
 
 /// As builds do it: layers are laid on the view, and merged in where more than single paths are asked for.
 fn run(base: &Rootfs, acts: &[Act]) -> Done {
-    run_with(base, acts, |view, tree| view.lay(tree.clone()))
+    run_with(base, acts, lay)
+}
+
+/// A tree of a build has every directory above what is in it; one that began before somebody took its directory away has not.
+fn lay(view: &mut Rootfs, tree: &Arc<FileTree>) {
+    match tree.iter().all(|(path, _)| path.ancestors().all(|above| tree.get(&above).is_some())) {
+        true => view.lay(tree.clone()),
+        false => view.apply(tree),
+    }
 }
 
 fn run_with(base: &Rootfs, acts: &[Act], put: impl Fn(&mut Rootfs, &Arc<FileTree>)) -> Done {
@@ -421,9 +429,7 @@ proptest! {
         let merged = run_with(&base, &acts, |view, tree| view.apply(tree));
         prop_assert_eq!(&laid.said, &merged.said);
         let mut view = base.clone();
-        for tree in &laid.trees {
-            view.lay(tree.clone());
-        }
+        laid.trees.iter().for_each(|tree| lay(&mut view, tree));
         // Single paths first: nothing is merged in for them.
         for path in paths.iter().chain(laid.trees.iter().flat_map(|tree| tree.iter().map(|(path, _)| path))) {
             prop_assert_eq!(view.see(path), merged.view.see(path), "{}", path);

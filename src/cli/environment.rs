@@ -5,10 +5,13 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use lapstrake::code::{Coded, ErrorCode};
 use lapstrake::git::Checkout;
-use lapstrake::net::{ClientIdentity, Network, NetworkOptions, ProxySettings, RetryPolicy, RootSettings};
+use lapstrake::net::{
+    ClientIdentity, Least, Network, NetworkOptions, Patience, ProxySettings, RetryPolicy, RootSettings,
+};
 use lapstrake::oci::Reference;
 use lapstrake::place::{self, ImageSource, Place};
 use lapstrake::recipe::{self, Inputs, Recipe, RecipeError, Style};
@@ -146,7 +149,8 @@ fn pairs<'a>(flag: &str, values: &'a [String]) -> Outcome<Vec<(&'a str, &'a str)
 
 /// The network with the settings of the environment and the arguments, started where it is first needed.
 pub(crate) struct LazyNetwork {
-    retry: u32,
+    retry: RetryPolicy,
+    patience: Patience,
     started: OnceLock<Network>,
 }
 
@@ -161,7 +165,8 @@ impl LazyNetwork {
         let options = NetworkOptions {
             proxies: ProxySettings::from_environment(variable).or_fail(Code::Usage)?,
             roots: RootSettings { files: list("SSL_CERT_FILE"), directories: list("SSL_CERT_DIR"), only_these: false },
-            retry: RetryPolicy { tries: self.retry, ..RetryPolicy::default() },
+            retry: self.retry.clone(),
+            patience: self.patience.clone(),
             ..NetworkOptions::default()
         };
         let network = Network::new(&options).or_fail(Code::Failed)?;
@@ -233,7 +238,23 @@ pub(crate) struct LazyRegistries<'a> {
 
 impl<'a> LazyRegistries<'a> {
     pub(crate) fn new(global: &'a Global, reporter: &'a Reporter) -> Self {
-        let network = Arc::new(LazyNetwork { retry: global.registry.retry, started: OnceLock::new() });
+        let retry = RetryPolicy { tries: global.registry.retry, ..RetryPolicy::default() };
+        Self::over(global, reporter, retry, Patience::default())
+    }
+
+    /// Registries that nobody named: one that is out of reach or hangs is given up within half a minute, since the rest can be
+    /// told without it.
+    pub(crate) fn hasty(global: &'a Global, reporter: &'a Reporter) -> Self {
+        let seconds = Duration::from_secs;
+        let retry =
+            RetryPolicy { tries: global.registry.retry.min(2), longest_told: seconds(2), ..RetryPolicy::default() };
+        let least = Least { within: seconds(10), ..Least::default() };
+        let patience = Patience { connect: seconds(5), idle: seconds(7), least, ..Patience::default() };
+        Self::over(global, reporter, retry, patience)
+    }
+
+    fn over(global: &'a Global, reporter: &'a Reporter, retry: RetryPolicy, patience: Patience) -> Self {
+        let network = Arc::new(LazyNetwork { retry, patience, started: OnceLock::new() });
         LazyRegistries { global, reporter, network, started: OnceLock::new() }
     }
 

@@ -18,7 +18,7 @@ use lapstrake::report::{Phase, Reporter};
 use lapstrake::shown::{Shown, bare, with_causes};
 use serde_json::{Value, json};
 
-use super::args::{ExplainArgs, Global, RegistryArgs};
+use super::args::{ExplainArgs, Global};
 use super::build::{
     CacheFrom, DEFAULT_OUTPUT, Planned, cache_from, candidates, failure, key_values, names, plan, platforms, wanted,
 };
@@ -31,9 +31,6 @@ use super::{lock, print, print_json, pushed};
 
 /// As many paths, packages or settings are named on one line.
 const NAMED: usize = 3;
-
-/// How often a registry is asked that nobody named: it may be out of reach, and the rest can be told without it.
-const HASTY: u32 = 2;
 
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
@@ -83,11 +80,9 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     }
     let (built, _) = builder.build(&wanted).map_err(failure)?;
 
-    let retry = global.registry.retry.min(HASTY);
-    let hasty = Global { registry: RegistryArgs { retry, ..global.registry.clone() }, ..global.clone() };
     let mut sources = Sources {
         workshop: &workshop,
-        hasty: LazyRegistries::new(&hasty, &reporter),
+        hasty: LazyRegistries::hasty(global, &reporter),
         reporter: &reporter,
         open: BTreeMap::new(),
         silent: BTreeSet::new(),

@@ -316,7 +316,8 @@ fn left_by_a_build(text: &str, global: &Global, reporter: &Reporter) -> Outcome<
         );
     }
     if Place::parse(text).is_err() && path.symlink_metadata().is_err() {
-        let failure = Failure::usage(format!("--from {text}: there is no such file, and it is no place"));
+        let failure =
+            Failure::usage(format!("--from {}: there is no such file, and it is no place", hide_credentials(text)));
         return Err(failure.hint(meant::neighbour(path, |_| true).unwrap_or_else(|| {
             "`lapstrake build --metadata-file FILE` writes one; or name what a build left, such as oci:lapstrake-out"
                 .to_owned()

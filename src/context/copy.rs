@@ -275,7 +275,7 @@ impl<'a> Choice<'a> {
             }
             Named::File { directory, name, stat } => {
                 let host = HostDirectory::new(self.request.context.root.clone(), directory.as_slice());
-                Target::File { directory, file: found_file(host, &name, &stat) }
+                Target::File { directory, file: found_file(host, &name, &stat)? }
             }
             Named::Missing { above, name } => return Err(self.no_match(asked, &above, &name)),
             other => return Err(self.astray(asked.shown(), other)),
@@ -385,13 +385,13 @@ impl<'a> Choice<'a> {
                         Named::Directory(path) => Target::Directory(path),
                         Named::File { directory, name, stat } => {
                             let host = HostDirectory::new(context.clone(), directory.as_slice());
-                            Target::File { directory, file: found_file(host, &name, &stat) }
+                            Target::File { directory, file: found_file(host, &name, &stat)? }
                         }
                         other => return Err(self.astray(Shown::new(&written), other)),
                     }
                 } else {
                     let host = HostDirectory::new(context.clone(), real.as_slice());
-                    Target::File { directory: real.clone(), file: found_file(host, bytes, &look()?) }
+                    Target::File { directory: real.clone(), file: found_file(host, bytes, &look()?)? }
                 };
                 if !(asked.contents && matches!(target, Target::File { .. })) {
                     found.push(Source { written, target });

@@ -68,6 +68,18 @@ pub enum WalkError {
         /// The entry.
         path: Shown,
     },
+    /// Hardly anything but holes, which would be written as zeros for hours.
+    #[error(
+        "{path} has {size} bytes, of which the disk holds {held}: the rest are holes, which an image cannot have; leave it out with `exclude` or the ignore file"
+    )]
+    Holes {
+        /// The file.
+        path: Shown,
+        /// Its length.
+        size: u64,
+        /// Bytes that are there.
+        held: u64,
+    },
     /// Too deep.
     #[error("{path} lies more than 16384 bytes deep in the context: leave it out with the ignore file")]
     Deep {
@@ -330,6 +342,7 @@ impl Walk<'_> {
             if let Some(kind) = special(FileType::from_raw_mode(stat.st_mode)) {
                 return Err(WalkError::Kind { path: shown(&child()), kind });
             }
+            refuse_holes(&stat, || shown(&child()))?;
             files.add(bytes, FileIdentity::of(&stat));
             looks.push(Look::of(&stat));
         }
@@ -339,8 +352,9 @@ impl Walk<'_> {
 }
 
 /// A file as the walk keeps it.
-pub(super) fn found_file(host: HostDirectory, name: &[u8], stat: &Stat) -> (HostFile, Look) {
-    (HostFile::within(host, name, FileIdentity::of(stat)), Look::of(stat))
+pub(super) fn found_file(host: HostDirectory, name: &[u8], stat: &Stat) -> Result<(HostFile, Look), WalkError> {
+    refuse_holes(stat, || host.root().shown(&host.child(name)))?;
+    Ok((HostFile::within(host, name, FileIdentity::of(stat)), Look::of(stat)))
 }
 
 /// Whether that kind is none of those that images have, and its name.
@@ -350,6 +364,19 @@ pub(super) fn special(kind: FileType) -> Option<&'static str> {
         FileType::Fifo => Some("FIFO"),
         FileType::Socket => Some("socket"),
         _ => Some("device"),
+    }
+}
+
+/// From that length on it is asked what a file holds.
+const SUSPICIOUS: u64 = 64 << 30;
+
+/// Refuses a sparse file that nobody means: with less than a sixteenth of its length on the disk, which no file system that
+/// compresses makes of real data.
+fn refuse_holes(stat: &Stat, path: impl FnOnce() -> Shown) -> Result<(), WalkError> {
+    let (size, held) = (stat.st_size as u64, (stat.st_blocks as u64).saturating_mul(512));
+    match size >= SUSPICIOUS && held < size / 16 {
+        true => Err(WalkError::Holes { path: path(), size, held }),
+        false => Ok(()),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::difference::{
 use crate::layer::Layer;
 use crate::limits::Limits;
 use crate::oci::{Descriptor, DiffId, annotation};
+use crate::recipe::hide_credentials;
 use crate::report::Reporter;
 use crate::shown::with_causes;
 use crate::store::BlobStore;
@@ -131,7 +132,7 @@ pub fn explain(
                 BaseFate::Same
             }
             Some(before) => BaseFate::Moved {
-                name: said(now, annotation::BASE_NAME),
+                name: said(now, annotation::BASE_NAME).as_deref().map(hide_credentials),
                 from: said(before, annotation::BASE_DIGEST),
                 to: said(now, annotation::BASE_DIGEST),
                 kept: base

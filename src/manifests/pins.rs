@@ -1,6 +1,7 @@
 //! The digests that are known, and which of them a reference means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use crate::oci::{Digest, Reference};
 
@@ -67,6 +68,8 @@ pub struct Pins {
     pub known: Vec<Pin>,
     /// The names of all images of the recipe, `IMAGE` or `IMAGE/VARIANT`.
     pub images: BTreeSet<String>,
+    /// How many are known, and those of each repository.
+    pub(super) by_repository: OnceLock<(usize, BTreeMap<String, Vec<usize>>)>,
 }
 
 impl Pins {
@@ -93,9 +96,24 @@ impl Pins {
         }
     }
 
+    /// Those of one repository, in their order.
+    fn of_repository(&self, name: &str) -> Vec<&Pin> {
+        let name_of = |pin: &Pin| pin.repository.as_ref().map(Reference::name);
+        let (count, by_repository) = self.by_repository.get_or_init(|| {
+            let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+            for (number, name) in self.known.iter().map(name_of).enumerate() {
+                name.into_iter().for_each(|name| found.entry(name).or_default().push(number));
+            }
+            (self.known.len(), found)
+        });
+        // What is known grows and does not change.
+        let later = self.known.iter().skip(*count).filter(|pin| name_of(pin).as_deref() == Some(name));
+        let before = by_repository.get(name).into_iter().flatten().filter_map(|number| self.known.get(*number));
+        before.chain(later).collect()
+    }
+
     fn referred(&self, reference: &Reference) -> Result<&Pin, Why> {
-        let is_there = |pin: &&Pin| pin.repository.as_ref().is_some_and(|at| at.name() == reference.name());
-        let here: Vec<&Pin> = self.known.iter().filter(is_there).collect();
+        let here = self.of_repository(&reference.name());
         if here.is_empty() {
             return Err(Why::Unnamed);
         }
@@ -138,7 +156,7 @@ mod tests {
     }
 
     fn find(pins: &[Pin], text: &str) -> Result<char, Why> {
-        let pins = Pins { known: pins.to_vec(), images: BTreeSet::new() };
+        let pins = Pins { known: pins.to_vec(), ..Pins::default() };
         let found = pins.find(&Mention::parse(text)?)?;
         Ok(found.digest.to_string().pop().unwrap_or_default())
     }

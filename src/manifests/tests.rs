@@ -19,7 +19,7 @@ fn pins() -> Pins {
         pin("server/docker", "r.io/shop/server", &["docker"], DIGEST),
     ];
     let images = known.iter().filter_map(|pin| pin.image.clone()).collect();
-    Pins { known, images }
+    Pins { known, images, ..Pins::default() }
 }
 
 fn pinned(file: &str, text: &str, tags: Tags) -> Pinned {
@@ -269,4 +269,27 @@ proptest! {
             prop_assert_eq!(done.text, text);
         }
     }
+}
+
+/// Fails where each reference is compared with every image that is known.
+#[test]
+fn many_references_and_many_images_take_time_in_proportion() {
+    let many = 30_000;
+    let pin = |number: usize| Pin {
+        image: None,
+        repository: Some(format!("r.io/shop/x{number}").parse().unwrap()),
+        tags: Some(["1".to_owned()].into()),
+        digest: DIGEST.parse().unwrap(),
+        is_alone: false,
+    };
+    let mut pins = Pins { known: (0..many - 1).map(pin).collect(), ..Pins::default() };
+    let begun = std::time::Instant::now();
+    assert!(pins.find(&Mention::parse("r.io/shop/x29999:1").unwrap()).is_err());
+    // What comes later is found, too.
+    pins.known.push(pin(many - 1));
+    let lines: String = (0..many).map(|number| format!("  - image: r.io/shop/x{number}:1\n")).collect();
+    let text = format!("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n{lines}");
+    let found = Manifest::parse("pod.yaml", &text).unwrap().pinned(&pins, Tags::Kept).unwrap();
+    assert_eq!((found.changes.len(), found.left.len()), (many, 0));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
 }

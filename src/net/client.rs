@@ -23,7 +23,8 @@ pub struct Patience {
     pub connect: Duration,
     /// For the next byte, while there should be some.
     pub idle: Duration,
-    /// For the answer to a blob that went out whole: registries check and move large blobs before they answer.
+    /// For the answer to a large blob that went out whole, in one request or in several: registries check and move it before
+    /// they answer.
     pub commit: Duration,
     /// How slowly a body may come.
     pub least: Least,
@@ -37,6 +38,9 @@ pub struct Least {
     /// While they were waited for as long as that.
     pub within: Duration,
 }
+
+/// A blob of more bytes is large. One of fewer is not waited for long: where it is, the registry says so when asked again.
+const LARGE: u64 = 1 << 20;
 
 impl Default for Least {
     fn default() -> Self {
@@ -245,7 +249,12 @@ impl Client {
         }
         let sending = self.pool(&call.url, tls)?.execute(request);
         tokio::pin!(sending);
-        let large = matches!(call.payload, Payload::Part { .. });
+        let large = match &call.payload {
+            Payload::Part { length, .. } => *length > LARGE,
+            // What came in chunks is put together.
+            Payload::None => call.method == Method::PUT,
+            Payload::Bytes(_) => false,
+        };
         loop {
             let (allowed, doing) = match (activity.all_sent(), large) {
                 (false, _) => (self.patience.idle, "sending"),

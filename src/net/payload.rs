@@ -93,8 +93,12 @@ impl Activity {
     }
 }
 
-/// How much is read, and handed over, at a time.
+/// How much is read at a time.
 const PIECE: usize = 128 << 10;
+
+/// How much is handed over at a time. That the next is asked for is all that is known of what went out: the smaller, the
+/// sooner a slow line is told from one that nobody listens at.
+const HANDED: usize = 16 << 10;
 
 impl Payload {
     /// Length in bytes.
@@ -118,6 +122,7 @@ impl Payload {
                 let state = Sending {
                     content: Some(content.clone()),
                     reader: None,
+                    piece: Bytes::new(),
                     offset: *offset,
                     end: *offset + *length,
                     progress: progress.clone(),
@@ -132,6 +137,9 @@ impl Payload {
 struct Sending {
     content: Option<Content>,
     reader: Option<ContentReader>,
+    /// What was read and is not yet handed over.
+    piece: Bytes,
+    /// Up to where it was read.
     offset: u64,
     end: u64,
     progress: Arc<Progress>,
@@ -139,12 +147,22 @@ struct Sending {
 }
 
 impl Sending {
-    /// The next piece, read on a thread that may block. Nothing is read before it is asked for, so that a server that
+    /// The next bytes. They are read on a thread that may block, and not before they are asked for, so that a server that
     /// stops listening leaves no thread behind.
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
-        if self.offset == self.end {
-            return Ok(None);
+        if self.piece.is_empty() {
+            if self.offset == self.end {
+                return Ok(None);
+            }
+            self = self.read().await?;
         }
+        let handed = self.piece.split_to(HANDED.min(self.piece.len()));
+        self.activity.sent(handed.len() as u64);
+        self.progress.reached(self.offset - self.piece.len() as u64);
+        Ok(Some((handed, self)))
+    }
+
+    async fn read(mut self) -> io::Result<Self> {
         let activity = self.activity.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut reader = match (self.reader.take(), self.content.take()) {
@@ -158,19 +176,13 @@ impl Sending {
             let mut piece = vec![0; want];
             reader.read_exact(&mut piece)?;
             self.reader = Some(reader);
-            Ok((Bytes::from(piece), self))
+            self.offset += piece.len() as u64;
+            self.piece = Bytes::from(piece);
+            Ok(self)
         });
-        match read.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok((piece, mut state)) => {
-                state.offset += piece.len() as u64;
-                state.activity.sent(piece.len() as u64);
-                state.progress.reached(state.offset);
-                Ok(Some((piece, state)))
-            }
-            Err(error) => {
-                *activity.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(io::Error::other("the contents could not be read"))
-            }
-        }
+        read.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
+            *activity.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            io::Error::other("the contents could not be read")
+        })
     }
 }

@@ -138,6 +138,15 @@ pub fn valid_tag(tag: &str) -> bool {
         && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
 }
 
+/// Whether somebody may have meant a digest: `sha256:…` of any length, another algorithm, or the digits alone.
+fn resembles_digest(text: &str) -> bool {
+    let (algorithm, digits) = text.split_once(':').unwrap_or(("sha256", text));
+    let is_algorithm = algorithm.starts_with(|c: char| c.is_ascii_alphabetic())
+        && algorithm.ends_with(|c: char| c.is_ascii_digit())
+        && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_algorithm && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 impl FromStr for Reference {
     type Err = ReferenceError;
 
@@ -149,7 +158,8 @@ impl FromStr for Reference {
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => match digest.parse::<Digest>() {
                 Ok(digest) => (rest, Some(digest)),
-                Err(_) if rest.contains(':') && digest.contains('/') => return Err(ReferenceError::Credentials),
+                // Not even a wrong digest: what stands before it may be a password, and is not repeated.
+                Err(_) if rest.contains(':') && !resembles_digest(digest) => return Err(ReferenceError::Credentials),
                 Err(error) => return Err(bad(&error.to_string())),
             },
             None => (text, None),

@@ -15,6 +15,7 @@ use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::oci::{DiffId, Digest, ImageConfig, annotation};
 use crate::place::{Artifact, BlobSource, Image};
+use crate::recipe::hide_credentials;
 use crate::report::Reporter;
 use crate::store::BlobStore;
 use crate::tree::{Located, NodeKind, Rootfs, TreePath};
@@ -441,7 +442,7 @@ fn base(image: &Image) -> Option<(String, Option<String>)> {
         let label = || image.config.as_ref()?.config.labels.get(key);
         image.manifest.annotations.get(key).or_else(label).map(|text| shown(text.as_bytes()))
     };
-    Some((said(annotation::BASE_NAME)?, said(annotation::BASE_DIGEST)))
+    Some((hide_credentials(&said(annotation::BASE_NAME)?), said(annotation::BASE_DIGEST)))
 }
 
 /// What `os-release` calls the system.

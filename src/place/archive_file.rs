@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -146,6 +147,10 @@ fn open_file(path: &Path, place: &Shown, tmp: &Path) -> Result<File, SourceError
     if kind.is_dir() {
         let reason = "is a directory: a layout is written `oci:DIR`".to_owned();
         return Err(SourceError::Kind { place: place.clone(), reason });
+    }
+    // A device has no end, or nothing in it.
+    if kind.is_char_device() || kind.is_block_device() {
+        return Err(SourceError::Kind { place: place.clone(), reason: "is a device, and no archive".to_owned() });
     }
     // A pipe (`archive:<(docker save x)`): now the waiting is meant.
     drop(file);

@@ -13,7 +13,7 @@ use super::archive_file::ArchiveFile;
 use super::archive_writer::ArchiveWriter;
 use super::listing;
 use super::output::OutputError;
-use super::source::{BlobSource, ImageSource, ListedName, Root, SourceError};
+use super::source::{BlobSource, ImageSource, ListedName, Root, SourceError, holds_login};
 use super::{ArchiveKind, Artifact, FilePlace, Image, Place};
 use crate::compress::{Decoder, detect};
 use crate::content::Content;
@@ -83,6 +83,9 @@ impl DockerArchive {
         for entry in entries {
             if let Some(twice) = entry.repo_tags.iter().find(|tag| !tags.insert((*tag).clone())) {
                 return Err(archive.damaged(twice, "is the name of two images"));
+            }
+            if entry.repo_tags.iter().any(|tag| holds_login(tag)) {
+                return Err(SourceError::login(MANIFEST_FILE, &archive.place));
             }
             archive.add(&file, entry, &mut layers)?;
         }

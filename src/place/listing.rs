@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::{label_reference, tagged, untagged};
 use super::output::OutputError;
-use super::source::{BlobSource, ListedName, Root, SourceError};
+use super::source::{BlobSource, ListedName, Root, SourceError, holds_login};
 use super::{Artifact, Document, Fallback};
 use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, Encoded, Family, Index, JsonError, MediaType, Reference, annotation, json};
@@ -57,6 +57,9 @@ impl Listing {
         }
         let index = Index::read(&MediaType::Index(Family::Oci), index).map_err(wrong(INDEX_FILE))?;
         let roots = roots(&index);
+        if roots.iter().flat_map(|root| &root.names).flat_map(ListedName::texts).any(holds_login) {
+            return Err(SourceError::login(INDEX_FILE, place));
+        }
         Ok(Listing { index, roots })
     }
 
@@ -94,12 +97,14 @@ fn roots(index: &Encoded<Index>) -> Vec<Root> {
         return vec![Root { descriptor: index.descriptor().clone(), names: Vec::new() }];
     }
     let mut roots: Vec<Root> = Vec::new();
+    let mut positions: BTreeMap<Digest, usize> = BTreeMap::new();
     for entry in entries {
         let mut descriptor = entry.clone();
         let name = descriptor.annotations.remove(annotation::REF_NAME);
         let containerd = descriptor.annotations.remove(annotation::CONTAINERD_NAME);
         let listed = (name.is_some() || containerd.is_some()).then_some(ListedName { name, containerd });
-        match roots.iter_mut().find(|root| root.descriptor.digest == descriptor.digest) {
+        let position = *positions.entry(descriptor.digest).or_insert(roots.len());
+        match roots.get_mut(position) {
             Some(root) => root.names.extend(listed),
             None => roots.push(Root { descriptor, names: listed.into_iter().collect() }),
         }
@@ -162,7 +167,8 @@ pub(super) fn gone(before: &[Root], artifacts: &[Artifact]) -> Vec<String> {
     let old: BTreeSet<&str> = before.iter().flat_map(|root| &root.names).flat_map(ListedName::texts).collect();
     let now: Vec<Vec<String>> =
         artifacts.iter().map(|artifact| names(artifact).into_iter().map(|name| name.plain).collect()).collect();
-    let is_kept = |name: &&str| now.iter().flatten().any(|kept| kept == name);
+    let all: BTreeSet<&str> = now.iter().flatten().map(String::as_str).collect();
+    let is_kept = |name: &&str| all.contains(name);
     let renewed: BTreeSet<&str> = now
         .iter()
         .filter(|names| !names.iter().any(|name| old.contains(name.as_str())))
@@ -170,16 +176,16 @@ pub(super) fn gone(before: &[Root], artifacts: &[Artifact]) -> Vec<String> {
         .collect();
     let mut gone = Vec::new();
     for root in before {
-        let mut images: Vec<(&str, Vec<&str>)> = Vec::new();
-        for name in root.names.iter().filter_map(|name| name.texts().next()) {
-            let of = untagged(name);
-            match images.iter_mut().find(|(known, _)| *known == of) {
-                Some((_, names)) => names.push(name),
-                None => images.push((of, vec![name])),
-            }
+        // By its first name, in the order in which they are listed.
+        let mut images: BTreeMap<&str, (usize, Vec<&str>)> = BTreeMap::new();
+        for (position, name) in root.names.iter().filter_map(|name| name.texts().next()).enumerate() {
+            images.entry(untagged(name)).or_insert((position, Vec::new())).1.push(name);
         }
-        images.retain(|(of, names)| !renewed.contains(of) && !names.iter().any(is_kept));
-        gone.extend(images.iter().filter_map(|(_, names)| names.first()).map(|name| (*name).to_owned()));
+        images.retain(|of, (_, names)| !renewed.contains(of) && !names.iter().any(is_kept));
+        let mut first: Vec<_> =
+            images.values().filter_map(|(position, names)| Some((position, names.first()?))).collect();
+        first.sort();
+        gone.extend(first.into_iter().map(|(_, name)| (*name).to_owned()));
     }
     gone
 }
@@ -196,8 +202,9 @@ pub(super) struct WrittenName {
 /// image's name in the recipe, whose full reference is the one that Docker makes of it.
 pub(super) fn names(artifact: &Artifact) -> Vec<WrittenName> {
     let mut names: Vec<WrittenName> = Vec::new();
+    let mut known = BTreeSet::new();
     for name in artifact.names.iter().map(tagged) {
-        if !names.iter().any(|known| known.full.as_ref() == Some(&name)) {
+        if known.insert(name.clone()) {
             names.push(WrittenName { plain: name.to_string(), full: Some(name) });
         }
     }

@@ -80,6 +80,9 @@ pub enum PlaceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// User name and password, which are not repeated.
+    #[error("a place holds no credentials: log in to the registry, or use --authfile")]
+    Login,
     /// None of the kinds, and no reference.
     #[error("{text} is no place: {FORMS}")]
     Reference {
@@ -200,6 +203,10 @@ fn parse_reference(text: &str, reference: &str) -> Result<Place, PlaceError> {
 
 fn parse_kind(text: &str, kind: &str, rest: &str) -> Result<Place, PlaceError> {
     let shown = || shown_text(text);
+    // What follows `:@` is a position or a digest.
+    if !rest.contains(":@") && hide_credentials(rest) != rest {
+        return Err(PlaceError::Login);
+    }
     if rest.starts_with("//") && kind == "oci" {
         let advice = "`oci:` is followed by a directory; a registry is written without a scheme".to_owned();
         return Err(PlaceError::Unsupported { text: shown(), advice });
@@ -257,6 +264,11 @@ fn parse_pick(text: &str, pick: &str) -> Result<Pick, PlaceError> {
             Err(source) => Err(PlaceError::Digest { text: shown_text(text), source }),
         };
     }
+    // As in the short form, where a colon stands in front of it.
+    let behind = format!(":{pick}");
+    if hide_credentials(&behind) != behind {
+        return Err(PlaceError::Login);
+    }
     if pick.is_empty() {
         return Err(bad("is empty: leave the last colon out where no image is named"));
     }
@@ -301,6 +313,10 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
         if slot.replace(value.to_owned()).is_some() {
             return Err(bad(format!("has the key `{key}` twice")));
         }
+    }
+    // A path may have a colon and an `@` in it; an address is none.
+    if dest.as_deref().is_some_and(|dest| dest.contains("://") && hide_credentials(dest) != dest) {
+        return Err(PlaceError::Login);
     }
     let flag = |key: &str, value: Option<String>| match value.as_deref() {
         None => Ok(None),
@@ -494,9 +510,29 @@ mod tests {
             let shown = error(text);
             assert!(shown.contains(said), "{text}: {shown}");
         }
-        for text in ["user:hunter2@r.example.com/a", "http://u:hunter2@h/x:1", "oci:http://u:hunter2@h/x:y z"] {
+        for text in [
+            "user:hunter2@r.example.com/a",
+            "user:hunter2@localhost",
+            "user:hunter2@localhost:5000",
+            "http://u:hunter2@h/x:1",
+            "oci:http://u:hunter2@h/x:y z",
+            "oci:u:hunter2@h/x",
+            "archive:u:hunter2@h",
+            "oci-archive:x.tar:u:hunter2@h/x:1",
+            "oci:u:hunter2@h/x:@0",
+            "type=oci,dest=x,name=u:hunter2@h/x",
+            "type=oci,dest=u,name=hunter2@h/x",
+            "type=oci,dest=https://u:hunter2@h/x",
+            "type=registry,name=u:hunter2@h/x",
+            "type=registry,ref=u:hunter2@h/x",
+        ] {
             let secret = error(text);
             assert!(!secret.contains("hunter2"), "{secret}");
+        }
+        for fine in
+            ["oci:node@18", "oci:x:@0", "archive:./a@b.tar:app:1", "oci:x:r.example.com/a:1", "type=oci,dest=a:b@c"]
+        {
+            assert!(Place::parse(fine).is_ok(), "{fine}");
         }
         for hostile in
             ["oci:x:\u{1b}[31m", "\u{1b}[31m", "./\u{1b}", "\u{1b}.tar", "type=oci,tar=\u{1b},dest=x", "a/\u{1b}:x"]

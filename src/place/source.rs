@@ -9,6 +9,7 @@ use crate::code::Cause;
 use crate::content::Content;
 use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, JsonError};
+use crate::recipe::hide_credentials;
 use crate::shown::Shown;
 use crate::store::{BlobStore, StoreError};
 
@@ -102,6 +103,11 @@ impl Root {
             false => names.join(", "),
         }
     }
+}
+
+/// Whether a name of an image has what looks like `user:password@` in it. No tool needs one there, and names are shown.
+pub(super) fn holds_login(name: &str) -> bool {
+    hide_credentials(name) != name
 }
 
 /// Why an image cannot be read from a place.
@@ -237,6 +243,12 @@ impl SourceError {
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SourceError {
         let path = path.to_owned();
         move |source| SourceError::Io { action, path, source }
+    }
+
+    /// A name with a login in it, which is not shown.
+    pub(super) fn login(item: &str, place: &Shown) -> SourceError {
+        let reason = "gives an image a name that holds a login, which is not shown: a name holds none".to_owned();
+        SourceError::Damaged { item: item.to_owned(), place: place.clone(), reason }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::hide_credentials;
 use super::path::{FromText, PerArch};
 use super::problems::{Fault, shown};
 use crate::oci::{Reference, ReferenceError};
@@ -79,6 +80,9 @@ impl FromText for Place {
                     "expected a path: a recipe is read more than once",
                 ));
             }
+            if !path.contains(":@") && hide_credentials(path) != path {
+                return Err(holds_login());
+            }
             let path = path.to_owned();
             return Ok(match scheme {
                 "oci" => Place::Oci(path),
@@ -91,16 +95,17 @@ impl FromText for Place {
     }
 }
 
+fn holds_login() -> Fault {
+    Fault::new("a reference holds no user name and password", "expected `[registry/]repository[:tag][@sha256:…]`")
+        .help("log in to the registry, or use `--authfile`")
+        .secret()
+}
+
 /// A reference, or why it is none; credentials are never repeated.
 pub(super) fn reference(text: &str) -> Result<Reference, Fault> {
     text.parse().map_err(|error| {
         if credentials(text) {
-            return Fault::new(
-                "a reference holds no user name and password",
-                "expected `[registry/]repository[:tag][@sha256:…]`",
-            )
-            .help("log in to the registry, or use `--authfile`")
-            .secret();
+            return holds_login();
         }
         let reason = match error {
             ReferenceError::Grammar { reason, .. } => reason,
@@ -157,6 +162,8 @@ mod tests {
             "me:hunter2@r.example.com",
             "hunter2@r.example.com/x",
             "me:s@hunter2@r.example.com/x:1",
+            "oci:me:hunter2@r.example.com/x",
+            "archive:https://me:hunter2@r.example.com/x",
         ] {
             let fault = Place::from_text(text).unwrap_err();
             assert_eq!(fault.message, "a reference holds no user name and password", "{text}");

@@ -173,7 +173,7 @@ impl BlobStore {
         if !is_ours(&root)? && !is_empty(&root)? {
             return Err(StoreError::Foreign(root));
         }
-        let lock = share(&root, waiting)?;
+        let lock = share(&root, temporary.is_some(), waiting)?;
         // Under the lock: what clears the cache removes directories too.
         let tag = root.join(TAG_FILE);
         if !tag.exists() {
@@ -389,8 +389,9 @@ pub(super) fn make_directory(path: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("making the directory", path))
 }
 
-/// Takes the shared lock of a cache.
-fn share(root: &Path, waiting: impl FnOnce()) -> Result<File, StoreError> {
+/// Takes the shared lock of a cache. What this process alone uses does without where the file system has no locks; nobody
+/// could collect it there either.
+fn share(root: &Path, is_own: bool, waiting: impl FnOnce()) -> Result<File, StoreError> {
     let lock = lock_file(root)?;
     let failed = |error: rustix::io::Errno| StoreError::io("locking", &root.join("lock"))(error.into());
     match flock(&lock, FlockOperation::NonBlockingLockShared) {
@@ -399,6 +400,7 @@ fn share(root: &Path, waiting: impl FnOnce()) -> Result<File, StoreError> {
             waiting();
             flock(&lock, FlockOperation::LockShared).map_err(failed)?;
         }
+        Err(error) if is_own && unfinished::has_no_locks(error) => {}
         Err(error) => return Err(failed(error)),
     }
     Ok(lock)
@@ -417,7 +419,7 @@ impl InUse {
     /// # Errors
     /// Where it cannot be locked.
     pub fn of(root: &Path, waiting: impl FnOnce()) -> Result<Self, StoreError> {
-        Ok(InUse { root: root.to_owned(), _lock: share(root, waiting)? })
+        Ok(InUse { root: root.to_owned(), _lock: share(root, false, waiting)? })
     }
 
     /// Makes an empty directory a cache that has what this one has: its files by other names. Nothing ever writes into one,
@@ -481,8 +483,9 @@ pub(super) fn note_use(store: &BlobStore, file: &File, metadata: &fs::Metadata) 
         return;
     }
     let now = std::time::SystemTime::now();
-    let age = metadata.modified().ok().and_then(|used| now.duration_since(used).ok());
-    if age.is_some_and(|age| age.as_secs() > 3600) {
+    // A clock that was ahead left times that would keep a file for ever.
+    let apart = |used| now.duration_since(used).unwrap_or_else(|ahead| ahead.duration());
+    if metadata.modified().is_ok_and(|used| apart(used).as_secs() > 3600) {
         let _ = file.set_modified(now);
     }
 }

@@ -64,9 +64,13 @@ impl Upkeep {
         }
         let lock = lock_file(root)?;
         let failed = |error: rustix::io::Errno| StoreError::io("locking", &root.join("lock"))(error.into());
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            waiting();
-            flock(&lock, FlockOperation::LockExclusive).map_err(failed)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                waiting();
+                flock(&lock, FlockOperation::LockExclusive).map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
         }
         Ok(Some(Upkeep { root: root.to_owned(), _lock: lock }))
     }
@@ -306,5 +310,26 @@ mod tests {
         assert!(!bucket.join("old").exists() && bucket.join("middle").exists());
         upkeep.prune(SystemTime::now(), Duration::from_secs(150), None).unwrap();
         assert!(bucket.join("new").exists() && !bucket.join("middle").exists());
+    }
+
+    /// Fails where what was used under a clock that was ahead looks new for ever, and where a clock that is behind overflows.
+    #[test]
+    fn a_wrong_clock_keeps_no_file_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(directory.path(), || {}).unwrap();
+        let descriptor = crate::oci::Descriptor::of(crate::oci::MediaType::Other("x".to_owned()), b"blob");
+        store.put(b"blob").unwrap();
+        let path = files(directory.path()).unwrap().remove(0).path;
+        let ahead = SystemTime::now() + Duration::from_secs(70 * 365 * 24 * 3600);
+        File::options().write(true).open(&path).unwrap().set_modified(ahead).unwrap();
+        assert_eq!(store.content(&descriptor).unwrap().read_all(10).unwrap(), b"blob");
+        let used = fs::metadata(&path).unwrap().modified().unwrap();
+        assert!(used <= SystemTime::now(), "{used:?}");
+        drop(store);
+        let upkeep = Upkeep::open(directory.path(), || {}).unwrap().unwrap();
+        upkeep.prune(SystemTime::UNIX_EPOCH, Duration::from_secs(1000), None).unwrap();
+        assert!(path.exists(), "nothing is old in 1970");
+        upkeep.prune(ahead, Duration::from_secs(1000), None).unwrap();
+        assert!(!path.exists());
     }
 }

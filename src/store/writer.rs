@@ -8,6 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{BlobStore, StoreError};
 use crate::oci::{Descriptor, Digest, Hasher};
+use crate::unfinished;
 
 /// An unfinished blob. Dropped without [`BlobWriter::finish`], it leaves nothing behind.
 pub struct BlobWriter {
@@ -131,6 +132,8 @@ pub(super) fn locked_file(store: &BlobStore) -> Result<tempfile::NamedTempFile, 
         // Between the making and the locking, another build may take the file for an abandoned one: then make another.
         let locked = match flock(file.as_file(), FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => true,
+            // So is the whole cache then: a temporary one, which nobody else has.
+            Err(error) if unfinished::has_no_locks(error) => true,
             Err(rustix::io::Errno::WOULDBLOCK) => false,
             Err(error) => return Err(StoreError::io("locking", file.path())(error.into())),
         };

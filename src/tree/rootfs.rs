@@ -176,6 +176,9 @@ impl Rootfs {
     /// Puts a layer of this build on top: a finished tree ([`FileTree::repeat_parents`]), of which nothing is asked below when it
     /// is put there.
     pub fn lay(&mut self, layer: Arc<FileTree>) {
+        if self.on_top.is_full() {
+            self.merge();
+        }
         self.on_top.push(layer);
     }
 
@@ -198,9 +201,19 @@ impl Rootfs {
 
     /// Merges in what is on top.
     fn merge(&mut self) {
-        if !self.on_top.is_empty() {
-            *self = self.whole().clone();
+        if let Some(view) = self.on_top.known_merged() {
+            *self = view.clone();
         }
+        for tree in std::mem::take(&mut self.on_top).trees() {
+            self.apply(tree);
+        }
+    }
+
+    /// What is asked of it, where that matters.
+    fn under(&self) -> Option<&Underlay> {
+        // Most views are such that nothing has to be merged in for it.
+        self.under.as_ref()?;
+        self.whole().under.as_deref()
     }
 
     /// A view of which only that is known. What is asked beyond that is missed ([`Rootfs::missed`]) and answered as if
@@ -286,7 +299,9 @@ impl Rootfs {
     /// The same view on that.
     fn on(&self, under: Option<Underlay>) -> Rootfs {
         let mut rootfs = Rootfs { under: under.map(Box::new), ..self.clone() };
-        rootfs.on_top.forget();
+        if self.under.is_some() {
+            rootfs.on_top.forget();
+        }
         rootfs
     }
 
@@ -321,16 +336,16 @@ impl Rootfs {
 
     /// Says from now on what it cannot tell to nobody who was told before.
     pub fn forget_misses(&mut self) {
-        self.on_top.forget();
         if let Some(under) = &mut self.under {
+            self.on_top.forget();
             under.forget_misses();
         }
     }
 
     /// Says from now on what it cannot tell to nobody else, as [`Rootfs::forget_misses`]; what was missed so far stays.
     pub fn fork_misses(&mut self) {
-        self.on_top.forget();
         if let Some(under) = &mut self.under {
+            self.on_top.forget();
             under.fork_misses();
         }
     }
@@ -347,7 +362,7 @@ impl Rootfs {
 
     /// Notes that the contents of a file are needed that are [`Located::Unknown`].
     pub fn needs_contents(&self, path: &TreePath) {
-        if let Some(under) = &self.whole().under {
+        if let Some(under) = self.under() {
             under.needs_contents(path);
         }
     }
@@ -355,18 +370,18 @@ impl Rootfs {
     /// The contents of a file that are [`Located::Unknown`], where somebody kept them; otherwise it is noted that they are
     /// needed.
     pub fn kept_contents(&self, path: &TreePath) -> Option<Content> {
-        self.whole().under.as_ref()?.kept_contents(path)
+        self.under()?.kept_contents(path)
     }
 
     /// What a file that is [`Located::Unknown`] says of itself as a library, where somebody kept it; otherwise it is noted
     /// that its contents are needed.
     pub fn kept_head(&self, path: &TreePath) -> Option<Option<Head>> {
-        self.whole().under.as_ref()?.kept_head(path)
+        self.under()?.kept_head(path)
     }
 
     /// Tells who watches what a file says of itself as a library.
     pub fn was_head_read(&self, path: &TreePath, head: Option<&Head>) {
-        if let Some(under) = &self.whole().under {
+        if let Some(under) = self.under() {
             under.read_head(path, head);
         }
     }
@@ -382,14 +397,14 @@ impl Rootfs {
 
     /// Tells who watches that a part of a file was read.
     pub fn was_read_in_part(&self, path: &TreePath) {
-        if let Some(under) = &self.whole().under {
+        if let Some(under) = self.under() {
             under.read_in_part(path);
         }
     }
 
     /// Tells who watches what was read of a file: the bytes of all of it.
     pub fn was_read(&self, path: &TreePath, bytes: &[u8]) {
-        if let Some(under) = &self.whole().under {
+        if let Some(under) = self.under() {
             under.read(path, bytes);
         }
     }
@@ -420,7 +435,7 @@ impl Rootfs {
         match self.on_top.say(path) {
             Says::Nothing => self.get_below(path),
             Says::Gone => None,
-            Says::Entry(_) | Says::Above => self.whole().get(path),
+            Says::Entry(_) => self.whole().get(path),
         }
     }
 
@@ -438,7 +453,6 @@ impl Rootfs {
                 };
                 Some(Seen { kind, mode: entry.mode, owner: entry.owner })
             }
-            Says::Above => self.whole().get(path).map(Seen::from),
         }
     }
 

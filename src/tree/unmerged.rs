@@ -5,14 +5,16 @@ use std::sync::{Arc, OnceLock};
 
 use super::{Entry, FileTree, Kind, Rootfs, TreePath, known};
 
-/// Trees of layers, the lowest first, each with every directory above what it puts or deletes, or with none where the view
-/// below has it.
+/// Trees of layers, the lowest first, each with every directory above what it puts or deletes ([`FileTree::repeat_parents`]).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unmerged {
     trees: Vec<Arc<FileTree>>,
     /// The view with all of them, once somebody needed it; shared by all who have just the same.
     merged: Arc<OnceLock<Box<Rootfs>>>,
 }
+
+/// Of more trees, each path would be looked for in too many.
+const MOST: usize = 8;
 
 /// What the trees say of a path.
 pub(super) enum Says<'a> {
@@ -22,13 +24,16 @@ pub(super) enum Says<'a> {
     Gone,
     /// That it is this: no deletion, and no hard link.
     Entry(&'a Entry),
-    /// That something is below it, and so that it is a directory.
-    Above,
 }
 
 impl Unmerged {
     pub(super) fn is_empty(&self) -> bool {
         self.trees.is_empty()
+    }
+
+    /// Whether one more is to find the others merged in.
+    pub(super) fn is_full(&self) -> bool {
+        self.trees.len() >= MOST
     }
 
     pub(super) fn trees(&self) -> &[Arc<FileTree>] {
@@ -43,6 +48,11 @@ impl Unmerged {
     /// What they lie on is not what it was.
     pub(super) fn forget(&mut self) {
         self.merged = Arc::default();
+    }
+
+    /// The view with all of them, where somebody needed it before.
+    pub(super) fn known_merged(&self) -> Option<&Rootfs> {
+        self.merged.get().map(|view| &**view)
     }
 
     /// The view with all of them; `merge` is called once.
@@ -65,12 +75,16 @@ fn say<'a>(tree: &'a FileTree, path: &TreePath) -> Says<'a> {
         Some(entry) => return Says::Entry(entry),
         None => {}
     }
-    // The innermost that is there tells: nothing lies below what is no directory, so all above it are directories.
-    let holder = known::prefixes(path.as_bytes()).collect::<Vec<_>>();
-    let holder = holder.iter().rev().skip(1).find_map(|above| tree.get_at(above));
-    match holder {
-        Some(Entry { kind: Kind::Directory, .. }) | None if tree.holds_below(path) => Says::Above,
-        Some(Entry { kind: Kind::Directory, .. }) | None => Says::Nothing,
-        Some(_) => Says::Gone,
+    if matches!(tree.get_at(path.parent_bytes()), Some(Entry { kind: Kind::Directory, .. })) {
+        return Says::Nothing;
     }
+    // Below what a tree does not have, it has nothing.
+    for above in known::prefixes(path.parent_bytes()) {
+        match tree.get_at(above) {
+            Some(Entry { kind: Kind::Directory, .. }) => {}
+            Some(_) => return Says::Gone,
+            None => break,
+        }
+    }
+    Says::Nothing
 }

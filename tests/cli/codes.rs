@@ -16,6 +16,26 @@ fn every_failure_has_a_code_and_logs_are_lean() {
     assert!(told.starts_with("error[L0001]: ") && told.contains("build"), "{told}");
 }
 
+/// Nothing was asked of the registry: it is no failure of one.
+#[test]
+fn a_layout_whose_images_share_a_tag_fails_here() {
+    let registry = FakeRegistry::plain();
+    let name = registry.name();
+    let image = |image: &str| {
+        format!(
+            "[images.{image}]\nfrom = \"scratch\"\nrepository = \"{name}/x\"\ntags = [\"{image}\"]\n[[images.{image}.layers]]\nfiles = {{ \"/f\" = \"{image}\" }}\n"
+        )
+    };
+    let project = Project::new(&format!("{}{}", image("one"), image("two")));
+    project.run(&["build", "-o", "oci:out"]).ok();
+    let index = project.path("out/index.json");
+    let text = std::fs::read_to_string(&index).unwrap();
+    std::fs::write(&index, text.replace("/x:two", "/x:one")).unwrap();
+    let told = project.run(&["push", "oci:out"]).fails(1);
+    assert!(told.starts_with("error[L0821]: ") && told.contains("the tag one too"), "{told}");
+    assert!(registry.log().is_empty(), "{:?}", registry.lines());
+}
+
 #[test]
 fn help_explains_codes_and_commands() {
     let project = Project::empty();

@@ -1,6 +1,7 @@
 //! `explain`: which layers are those of before, and what made the others.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -298,6 +299,23 @@ fn what_was_pushed_and_is_not_here_is_compared_in_the_registry() {
     assert!(run.stdout().contains("new, compared with nothing"), "{}", run.stdout());
     let warnings: Vec<&str> = run.stderr.lines().filter(|line| line.contains("warning: ")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains(&format!("{closed}/team/app:gone would be")), "{warnings:?}");
+}
+
+/// Fails where a registry that nobody named, and that says nothing, keeps everybody waiting.
+#[test]
+fn a_registry_that_hangs_is_not_waited_for() {
+    let registry = FakeRegistry::plain();
+    registry.fault(on("HEAD", "").always(), Fault::Stall(Duration::from_secs(60)));
+    registry.fault(on("GET", "").always(), Fault::Stall(Duration::from_secs(60)));
+    let project = project();
+    project.recipe(&APP.replace("from = ", &format!("repository = \"{}/team/app\"\nfrom = ", registry.name())));
+    let begun = Instant::now();
+    let run = project.run(&["explain"]).ok();
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    assert!(run.stdout().contains("new, compared with nothing"), "{}", run.stdout());
+    let warnings =
+        run.stderr.lines().filter(|line| line.contains("cannot be read") && line.contains("nothing came for"));
+    assert_eq!(warnings.count(), 1, "{}", run.stderr);
 }
 
 /// Would call everything new if a repository that is not there yet, which many registries answer with 401, kept the others

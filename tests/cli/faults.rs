@@ -26,7 +26,7 @@ fn what_fails_or_is_killed_leaves_nothing_wrong_behind() {
     let run = Command::new("python3").arg(program).args(["--short", "--lapstrake", BINARY]).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{out}{err}");
-    assert_eq!(out.lines().filter(|line| line.ends_with(": 0 wrong")).count(), 6, "{out}{err}");
+    assert_eq!(out.lines().filter(|line| line.ends_with(": 0 wrong")).count(), 12, "{out}{err}");
 }
 
 /// Would fail if what cannot be read were left out without a word. Root reads everything, so it is root without that power.
@@ -101,6 +101,28 @@ fn nobody_waits_for_a_fifo() {
     project.recipe(COPY);
     fifo(&project.path("ctx/.dockerignore"));
     assert!(told(&["build"]).contains(".dockerignore"));
+}
+
+/// Fails where a hole of 1 TiB is read to its end, or a device that has none.
+#[test]
+fn nobody_waits_for_a_hole_or_a_device() {
+    let project = project();
+    let hole = fs::File::create(project.path("ctx/src/hole")).unwrap();
+    hole.set_len(1 << 40).unwrap();
+    for copy in ["src", "src/hole", "src/h*"] {
+        project.recipe(&COPY.replace("\"src\"", &format!("\"{copy}\"")));
+        let told = project.run(&["build"]).fails(3);
+        assert!(told.contains("src/hole` has 1099511627776 bytes, of which the disk holds"), "{told}");
+        assert!(told.contains("lapstrake.toml:"), "{told}");
+    }
+    project.write("ctx/.dockerignore", "src/hole\n").recipe(COPY);
+    project.run(&["build"]).ok();
+    for kind in ["archive", "oci-archive", "docker-archive"] {
+        for device in ["/dev/zero", "/dev/null"] {
+            let told = project.run(&["inspect", &format!("{kind}:{device}")]).fails(1);
+            assert!(told.contains("is a device, and no archive"), "{told}");
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::Engine;
 
 use super::fake_registry::{Auth, FakeRegistry, Fault, Setup, on};
-use super::support::{Project, Run};
+use super::support::{Base, Project, Run};
 
 const CANARY: &str = "c4n4ry-hunter2";
 
@@ -101,6 +101,7 @@ fn a_login_in_an_address_is_refused_and_not_shown() {
     for recipe in [
         format!("[images.app]\nfrom = \"bob:{CANARY}@registry.example.com/base:1\"\n"),
         format!("[images.app]\nfrom = \"https://bob:{CANARY}@registry.example.com/base:1\"\n"),
+        format!("[images.app]\nfrom = \"oci:bob:{CANARY}@registry.example.com/base:1\"\n"),
         format!("[images.app]\nfrom = \"scratch\"\nrepository = \"bob:{CANARY}@registry.example.com/app\"\n"),
         format!(
             "[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\nfetch = {{ url = \"https://bob:{CANARY}@x/y\", sha256 = \"{digest}\", to = 1 }}\n"
@@ -124,6 +125,62 @@ fn a_login_in_an_address_is_refused_and_not_shown() {
         assert_ne!(run.code, Some(0));
         assert!(!holds(run.stderr.as_bytes()), "{}", run.stderr);
     }
+}
+
+/// What a layout or an archive calls its images, and what images say of themselves, may hold what it should not.
+#[test]
+fn a_login_in_a_name_or_an_annotation_is_refused_or_not_shown() {
+    let project = Project::new("[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"x\" }\n");
+    for from in [
+        format!("bob:{CANARY}@r.example.com/x"),
+        format!("bob:{CANARY}@localhost"),
+        format!("https://bob:{CANARY}@r.example.com/x"),
+        format!("oci:bob:{CANARY}@r.example.com/x"),
+        format!("archive:bob:{CANARY}@r.example.com/x"),
+        format!("type=registry,ref=bob:{CANARY}@r.example.com/x"),
+        format!("type=registry,name=bob:{CANARY}@r.example.com/x"),
+        format!("type=oci,dest=https://bob:{CANARY}@r.example.com/x"),
+    ] {
+        let told = project.run(&["build", "-o", "oci:out", "--cache-from", &from]).fails(2);
+        assert!(!holds(told.as_bytes()), "{told}");
+    }
+    project.write("pod.yaml", "image: nginx:1\n");
+    for from in [format!("oci:bob:{CANARY}@r.example.com/x"), format!("bob:{CANARY}@r.example.com/x")] {
+        let told = project.run(&["resolve", "-k", "pod.yaml", "--from", &from]).fails(2);
+        assert!(!holds(told.as_bytes()), "{told}");
+    }
+    let name = format!("bob:{CANARY}@r.example.com/x:1");
+    let base = Base::debian();
+    base.docker_archive(&project.path("saved.tar"), &name);
+    base.layout(&project.path("layout"));
+    let index = project.path("layout/index.json");
+    let whole = fs::read_to_string(&index).unwrap();
+    for key in ["org.opencontainers.image.ref.name", "io.containerd.image.name"] {
+        let mut json: serde_json::Value = serde_json::from_str(&whole).unwrap();
+        json["manifests"][0]["annotations"] = serde_json::json!({ key: name });
+        fs::write(&index, json.to_string()).unwrap();
+        for (arguments, place) in [
+            (&["inspect", "oci:layout"][..], "layout"),
+            (&["copy", "oci:layout", "oci:other"], "layout"),
+            (&["push", "oci:layout"], "layout"),
+            (&["inspect", "docker-archive:saved.tar"], "saved.tar"),
+            (&["copy", "docker-archive:saved.tar", "oci:other"], "saved.tar"),
+        ] {
+            let run = project.run(arguments);
+            let told = run.fails(1);
+            assert!(!holds(told.as_bytes()), "{told}");
+            assert!(told.contains("a name that holds a login") && told.contains(place), "{told}");
+        }
+        assert!(!project.path("other").exists());
+    }
+    // What stands below a digest is as it is, and is shown without.
+    let url = format!("https://bob:{CANARY}@git.example.com/x");
+    project.recipe(&format!(
+        "[images.app]\nfrom = \"scratch\"\nlabels = {{ \"org.opencontainers.image.source\" = \"{url}\" }}\n"
+    ));
+    project.run(&["build", "-o", "oci:out"]).ok();
+    let run = project.run(&["inspect", "oci:out"]).ok();
+    assert!(!holds(&run.stdout) && run.stdout().contains("@git.example.com/x"), "{}", run.stdout());
 }
 
 /// What flags take from the environment is shown no more than what recipes take from there.

@@ -125,6 +125,12 @@ impl Project {
         let source = lapstrake::place::open(&place, &self.path("tmp")).unwrap();
         let findings = lapstrake::validate::source(&source);
         let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        // For `tests/reliability/run --only images`: how many images, and what the validator says.
+        if let Some(log) = std::env::var_os("LAPSTRAKE_TEST_IMAGES") {
+            let mut log = fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
+            let words = text.join("; ").replace('\n', " ");
+            log.write_all(format!("{}\t{words}\n", source.roots().unwrap().len()).as_bytes()).unwrap();
+        }
         assert!(lapstrake::validate::is_sound(&findings), "{}", text.join("\n"));
     }
 }

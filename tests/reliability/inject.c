@@ -6,8 +6,9 @@
  *
  *   m  makes a file or opens one for writing      d  makes a directory or a link
  *   w  writes, allocates, cuts                    s  syncs
- *   n  renames, removes                           a  changes modes and times, locks
+ *   n  renames, removes                           a  changes modes and times
  *   o  opens for reading                          r  reads
+ *   l  locks
  *
  * Only files and directories count: no pipes, devices, /proc or /sys. With -l each call gets a line, parted by tabs: number, class,
  * name, path, and the old path of what is renamed.
@@ -79,7 +80,7 @@ static const struct call {
     {SYS_fchmod, 'a', "fchmod", FD, 0},
     {SYS_fchmodat, 'a', "fchmodat", AT, 0},
     {SYS_utimensat, 'a', "utimensat", AT, 0},
-    {SYS_flock, 'a', "flock", FD, 0},
+    {SYS_flock, 'l', "flock", FD, 0},
     {SYS_read, 'r', "read", FD, 0},
     {SYS_readv, 'r', "readv", FD, 0},
     {SYS_pread64, 'r', "pread64", FD, 0},
@@ -198,6 +199,7 @@ static int number_of(const char *name) {
     static const struct { const char *name; int number; } errors[] = {
         {"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EMFILE", EMFILE}, {"EROFS", EROFS},
         {"EDQUOT", EDQUOT}, {"EFBIG", EFBIG}, {"EACCES", EACCES}, {"EINTR", EINTR},
+        {"ENOLCK", ENOLCK},
     };
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (!strcmp(errors[i].name, name))

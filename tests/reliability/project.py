@@ -84,8 +84,8 @@ class Shop:
         before = [self.inject, *map(str, inject), "--"] if inject else []
         return {"args": [*before, self.binary, *arguments], "cwd": work, "env": self.environment(work), "stdin": subprocess.DEVNULL}
 
-    def run(self, work, arguments, inject=()):
-        done = subprocess.run(**self.command(work, arguments, inject), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+    def run(self, work, arguments, inject=(), timeout=120):
+        done = subprocess.run(**self.command(work, arguments, inject), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
         return Run(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
     def must(self, work, arguments):

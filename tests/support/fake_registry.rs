@@ -144,6 +144,8 @@ pub enum Fault {
     Trickle(usize, Duration),
     /// The body is not read for that long; then the connection ends.
     Deaf(Duration),
+    /// The body is read so many bytes at a time, with a pause after each.
+    Sip(usize, Duration),
     /// A header of the right answer is another; empty: none.
     Header(&'static str, String),
     /// The body is compressed on its way.
@@ -481,6 +483,14 @@ impl Shared {
             Some(Fault::Deaf(time)) => {
                 self.note(&request, 0);
                 thread::sleep(*time);
+                return Ok(false);
+            }
+            Some(Fault::Sip(bytes, pause)) => {
+                self.note(&request, 0);
+                let mut sip = vec![0; *bytes];
+                while !self.stop.load(Ordering::Relaxed) && stream.read(&mut sip)? > 0 {
+                    thread::sleep(*pause);
+                }
                 return Ok(false);
             }
             Some(Fault::EarlyStatus(status)) => {

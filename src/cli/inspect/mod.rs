@@ -9,6 +9,7 @@ use lapstrake::code::ErrorCode;
 use lapstrake::difference::{self, ImageContents, Side};
 use lapstrake::oci::{History, annotation};
 use lapstrake::place::{Artifact, Image, Place, read_artifacts};
+use lapstrake::recipe::hide_credentials;
 use lapstrake::report::Reporter;
 use lapstrake::shown::with_causes;
 use lapstrake::store::BlobStore;
@@ -151,8 +152,8 @@ impl Looking<'_> {
             return Ok(None);
         };
         let said = |key: &str| side.manifest.annotations.get(key).or_else(|| config.config.labels.get(key));
-        let base =
-            said(annotation::BASE_NAME).map(|name| json!({ "name": name, "digest": said(annotation::BASE_DIGEST) }));
+        let base = said(annotation::BASE_NAME)
+            .map(|name| json!({ "name": hide_credentials(name), "digest": said(annotation::BASE_DIGEST) }));
         let mut described = json!({
             "platform": config.platform().to_string(),
             "digest": image.manifest.digest(),

@@ -2,10 +2,16 @@
 
 use std::io::{self, Write};
 
+use lapstrake::recipe::hide_credentials;
 use lapstrake::shown::bare;
 use serde_json::Value;
 
 use super::{Told, ToldImage, file_json};
+
+/// What an image says of itself, without the logins that addresses in it hold.
+fn without_login(text: &str) -> String {
+    if text.contains("://") { bare(&hide_credentials(text)) } else { bare(text) }
+}
 
 /// All of it; every package by name where `packages`.
 pub(super) fn write(all: &[Told], packages: bool, to: &mut dyn Write) -> io::Result<()> {
@@ -44,7 +50,7 @@ pub(super) fn write(all: &[Told], packages: bool, to: &mut dyn Write) -> io::Res
                 for (name, value) in config[key].as_object().into_iter().flatten() {
                     match value {
                         Value::String(text) => {
-                            out.push_str(&format!("  {label:<9} {}={}\n", bare(name), bare(text)));
+                            out.push_str(&format!("  {label:<9} {}={}\n", bare(name), without_login(text)));
                         }
                         _ => out.push_str(&format!("  {label:<9} {}\n", bare(name))),
                     }

@@ -75,7 +75,9 @@ impl Coded for WalkError {
             WalkError::Open { source, .. } | WalkError::List { source, .. } | WalkError::Stat { source, .. } => {
                 io_or(source, ErrorCode::Unreadable)
             }
-            WalkError::Kind { .. } | WalkError::Whiteout { .. } | WalkError::Deep { .. } => ErrorCode::NotForLayers,
+            WalkError::Kind { .. } | WalkError::Whiteout { .. } | WalkError::Deep { .. } | WalkError::Holes { .. } => {
+                ErrorCode::NotForLayers
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ impl Coded for OpenError {
 impl Coded for PlaceError {
     fn code(&self) -> ErrorCode {
         match self {
-            PlaceError::Reference { .. } | PlaceError::Digest { .. } => ErrorCode::Reference,
+            PlaceError::Reference { .. } | PlaceError::Digest { .. } | PlaceError::Login => ErrorCode::Reference,
             PlaceError::Empty
             | PlaceError::Bare { .. }
             | PlaceError::Unsupported { .. }

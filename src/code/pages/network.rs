@@ -177,8 +177,9 @@ pub(crate) const TOKEN_SERVER: Page = Page {
 pub(crate) const NOT_PUSHED: Page = Page {
     title: "the image cannot be pushed as it is",
     meaning: "What is to be sent does not fit together, or a part of it cannot be read.",
-    why: "A layout of which blobs were removed or never copied, an image of one platform out of several, or layers \
-          that only exist elsewhere, as in the base's registry, and could not be fetched.",
+    why: "A layout of which blobs were removed or never copied, an image of one platform out of several, layers \
+          that only exist elsewhere, as in the base's registry, and could not be fetched, or two images that would get \
+          one tag.",
     remedy: "`lapstrake inspect --validate` names what is missing. Build it again, or copy it whole from where it \
              came from.",
     example: "$ lapstrake inspect --validate oci:lapstrake-out\n$ lapstrake copy registry.example.com/shop/web:1 oci:whole",

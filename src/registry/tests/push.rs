@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::fake::{Auth, FakeRegistry, Fault, Locations, Mounts, Setup, on};
 use super::support::*;
 use crate::content::Content;
+use crate::net::{NetworkOptions, Patience, RetryPolicy};
 use crate::oci::Digest;
 use crate::registry::{BlobSource, PushImage, RefusalKind, RegistryError, RegistryOptions, SeenTag, Tally};
 
@@ -507,6 +508,54 @@ fn a_body_that_nobody_listens_to() {
         assert!(advanced <= blob.len() as u64, "{fault:?}: {advanced}");
         bench.clean();
     }
+}
+
+/// The digest of a blob, as it stands in the address that it is sent to.
+fn asked(blob: &[u8]) -> String {
+    Digest::of(blob).to_string().replace(':', "%3A")
+}
+
+/// Fails where a registry that takes a byte now and then is waited for until it has all.
+#[test]
+fn a_body_that_is_taken_byte_by_byte_is_given_up_and_sent_again() {
+    let blob = bytes(5, 24 << 20);
+    for (times, wanted) in [(1, None), (usize::MAX, Some(" while sending"))] {
+        let fake = FakeRegistry::plain();
+        fake.fault(on("PUT", &asked(&blob)).times(times), Fault::Sip(1, Duration::from_millis(10)));
+        let bench = Bench::new(&[&fake]);
+        let image = image(&fake, "a", &["1"], std::slice::from_ref(&blob));
+        let begun = std::time::Instant::now();
+        match (bench.registries.push(std::slice::from_ref(&image)), wanted) {
+            (Ok(_), None) => assert_there(&fake, &image),
+            (Err(error), Some(wanted)) => assert!(whole(&error).contains(wanted), "{}", whole(&error)),
+            (result, _) => panic!("{wanted:?}: {result:?}"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        bench.clean();
+    }
+}
+
+/// Fails where a registry that swallows a small blob and says nothing is waited for as for a large one, and where one that
+/// puts chunks together gets no more time than for any answer.
+#[test]
+fn what_is_put_together_gets_time_and_small_blobs_get_less() {
+    let patience = Patience { idle: Duration::from_millis(400), commit: Duration::from_secs(20), ..quick().patience };
+    let network = NetworkOptions { patience, retry: RetryPolicy { tries: 2, ..quick().retry }, ..quick() };
+    let fake = FakeRegistry::plain();
+    fake.fault(on("PUT", "/uploads/").always(), Fault::Deaf(Duration::from_secs(30)));
+    let bench = Bench::with(&network, plain(&[&fake]));
+    let begun = std::time::Instant::now();
+    let pushed = bench.registries.push(&[image(&fake, "a", &["1"], &[bytes(6, 1000)])]);
+    assert!(pushed.is_err() && begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let fake = FakeRegistry::start(Setup { no_whole_put: true, ..Setup::default() });
+    let blob = bytes(7, 3 << 20);
+    // The first one is refused, because it has a body.
+    fake.fault(on("PUT", &asked(&blob)).skip(1), Fault::Stall(Duration::from_secs(2)));
+    let bench = Bench::with(&network, plain(&[&fake]));
+    let image = image(&fake, "a", &["1"], &[blob]);
+    push(&bench, std::slice::from_ref(&image));
+    assert_there(&fake, &image);
+    assert_eq!(fake.count("POST", "uploads"), 2, "{:#?}", fake.lines());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `push` and `copy`: digests stay, and nothing is sent twice.
 
-use crate::support::{self, assert_sound, lapstrake, ok, registry, scratch, that_send};
+use crate::support::{self, assert_sound, lapstrake, ok, registry, run, scratch, that_send};
 
 #[test]
 fn pushing_again_sends_nothing() {
@@ -15,6 +15,21 @@ fn pushing_again_sends_nothing() {
     let requests = registry().requests("eveai/").split_off(before.len());
     assert!(!requests.is_empty(), "the registry was asked");
     assert!(that_send(&requests).is_empty(), "{:#?}", that_send(&requests));
+}
+
+/// Fails where the lock of a recipe is not of the layers that the recipe makes, too: it then knows nothing of them.
+#[test]
+fn a_runner_with_an_empty_disk_reads_no_layer() {
+    for (name, built) in [("eveai", support::eveai()), ("archon", support::archon())] {
+        let cache = scratch().join(format!("cache-fresh-{name}"));
+        let mut build = support::build(name);
+        build.env("LAPSTRAKE_CACHE_DIR", &cache).args(["--platform", "linux/amd64", "--push"]);
+        let output = run(&mut build);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {told}");
+        assert_eq!(support::digests(&String::from_utf8_lossy(&output.stdout)), built.digests, "{name}");
+        assert!(!told.contains(" is read: "), "{name}: `lapstrake lock` makes the lock true again: {told}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rootfs::{Seen, SeenKind};
 use super::sorted::Sorted;
-use super::{Capabilities, Entry, Kind, Origin, PathError, Rootfs, TreePath, known};
+use super::{Capabilities, Entry, Kind, Origin, PathError, Rootfs, TreePath};
 
 /// The entries of a layer in byte order of path, each path once, parents before what they hold.
 ///
@@ -219,7 +219,7 @@ impl FileTree {
                     path: path.clone(),
                 });
             }
-            if above.as_bytes() == known::parent(path.as_bytes()) {
+            if above.as_bytes() == path.parent_bytes() {
                 self.directory = above.as_bytes().into();
             }
         }
@@ -259,7 +259,7 @@ impl FileTree {
 
     /// Whether the path lies in the directory of the last entry, itself and not deeper.
     fn is_at_hand(&self, path: &TreePath) -> bool {
-        !self.directory.is_empty() && *self.directory == *known::parent(path.as_bytes())
+        !self.directory.is_empty() && *self.directory == *path.parent_bytes()
     }
 
     /// Whether it is plain that nothing is at or below that path: what is would begin as it does, and come next.

@@ -11,7 +11,7 @@
 //!   error, since what it means would depend on the order of sources.
 
 use super::rootfs::{Seen, SeenKind, describe};
-use super::{Entry, FileTree, Kind, Origin, Owner, ResolveError, Rootfs, TreeError, TreePath, known};
+use super::{Entry, FileTree, Kind, Origin, Owner, ResolveError, Rootfs, TreeError, TreePath};
 use crate::content::Content;
 use crate::nearest::{hint, nearest};
 
@@ -100,7 +100,7 @@ impl<'a> Placer<'a> {
     pub fn resolve(&mut self, path: &TreePath) -> Result<TreePath, ResolveError> {
         let Some(name) = path.file_name() else { return Ok(TreePath::root()) };
         if let Some((given, resolved)) = &self.last
-            && given.as_bytes() == known::parent(path.as_bytes())
+            && given.as_bytes() == path.parent_bytes()
             && let Ok(path) = resolved.child(name)
         {
             return Ok(path);
@@ -135,7 +135,7 @@ impl<'a> Placer<'a> {
                 if !matches!(entry.kind, Kind::Directory)
                     && !path.is_root()
                     && given == resolved
-                    && given.as_bytes() == known::parent(path.as_bytes()) =>
+                    && given.as_bytes() == path.parent_bytes() =>
             {
                 self.set(path, entry, false)
             }
@@ -238,7 +238,7 @@ impl<'a> Placer<'a> {
     }
 
     fn set(&mut self, target: TreePath, entry: Entry, named: bool) -> Result<(), PlaceError> {
-        let is_new = |new: &TreePath| new.as_bytes() == known::parent(target.as_bytes());
+        let is_new = |new: &TreePath| new.as_bytes() == target.parent_bytes();
         if !self.new.as_ref().is_some_and(is_new) {
             self.refuse_replacing(&target, &entry)?;
             self.new = target.parent().filter(|parent| !self.below.is_directory(parent));

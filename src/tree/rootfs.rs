@@ -230,8 +230,8 @@ impl Rootfs {
     /// The view with a layer on top that is not looked into, and that puts things below these directories alone: what is
     /// below them is not known any more. `None` where all of this view is known: then there is nothing to save.
     pub fn hiding(&self, directories: &[TreePath]) -> Option<Rootfs> {
+        let under = self.under()?;
         let view = self.whole();
-        let under = view.under.as_deref()?;
         let (known, misses) = under.known()?;
         let hidden: Vec<TreePath> = directories
             .iter()

@@ -406,7 +406,7 @@ impl Underlay {
     }
 
     fn is_settled(&self, path: &TreePath) -> bool {
-        self.settled.contains(path) || self.is_cut(known::parent(path.as_bytes()))
+        self.settled.contains(path) || self.is_cut(path.parent_bytes())
     }
 
     /// Whether nothing of the base is left below that path.

@@ -170,7 +170,7 @@ impl BlobStore {
 
     fn with(root: PathBuf, temporary: Option<tempfile::TempDir>, waiting: impl FnOnce()) -> Result<Self, StoreError> {
         make_directory(&root)?;
-        if !is_ours(&root)? && !is_empty(&root)? {
+        if Holds::of(&root)? == Holds::Other {
             return Err(StoreError::Foreign(root));
         }
         let lock = share(&root, temporary.is_some(), waiting)?;
@@ -354,7 +354,7 @@ fn collect_temporary(parent: &Path) {
     for entry in entries.flatten() {
         let path = entry.path();
         // One that never got its tag holds nothing yet.
-        let is_store = || is_ours(&path).unwrap_or(false) || is_empty(&path).unwrap_or(false);
+        let is_store = || Holds::of(&path).is_ok_and(|holds| holds != Holds::Other);
         if !entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) || !is_store() {
             continue;
         }
@@ -365,8 +365,33 @@ fn collect_temporary(parent: &Path) {
     }
 }
 
-/// Whether the directory is a cache of lapstrake.
-pub(super) fn is_ours(root: &Path) -> Result<bool, StoreError> {
+/// What a directory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// A cache of lapstrake.
+    Cache,
+    /// Nothing but what another build that opens it at this moment may have made.
+    Nothing,
+    /// Something else.
+    Other,
+}
+
+impl Holds {
+    /// Looks what a directory holds; the order holds against builds that make a cache of it meanwhile, for the tag is the
+    /// first that they write, and it is never taken away.
+    pub(super) fn of(root: &Path) -> Result<Self, StoreError> {
+        if has_tag(root)? {
+            return Ok(Holds::Cache);
+        }
+        match is_empty(root)? {
+            true => Ok(Holds::Nothing),
+            false if has_tag(root)? => Ok(Holds::Cache),
+            false => Ok(Holds::Other),
+        }
+    }
+}
+
+fn has_tag(root: &Path) -> Result<bool, StoreError> {
     match fs::read(root.join(TAG_FILE)) {
         Ok(tag) => Ok(tag == TAG.as_bytes()),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
@@ -374,8 +399,7 @@ pub(super) fn is_ours(root: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Whether nothing is in the directory but what another build that opens it at this moment may have made.
-pub(super) fn is_empty(root: &Path) -> Result<bool, StoreError> {
+fn is_empty(root: &Path) -> Result<bool, StoreError> {
     let mut entries = fs::read_dir(root).map_err(StoreError::io("reading", root))?;
     Ok(!entries.any(|entry| {
         entry.is_ok_and(|entry| {
@@ -503,6 +527,24 @@ mod tests {
 
     fn descriptor(bytes: &[u8]) -> Descriptor {
         Descriptor::of(MediaType::Other(String::new()), bytes)
+    }
+
+    /// Would fail if a cache that is made at that moment were taken for a directory of somebody else's.
+    #[test]
+    fn a_cache_is_known_while_another_makes_it() {
+        let parent = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let root = parent.path().join(round.to_string());
+            fs::create_dir(&root).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| BlobStore::open(&root, || {}).unwrap());
+                while match Holds::of(&root).unwrap() {
+                    Holds::Nothing => true,
+                    Holds::Cache => false,
+                    Holds::Other => panic!("{} is somebody else's", root.display()),
+                } {}
+            });
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use walkdir::WalkDir;
 
 use super::StoreError;
-use super::blob_store::{BLOBS, OTHERS, RECORDS, TMP, is_empty, is_ours, lock_file};
+use super::blob_store::{BLOBS, Holds, OTHERS, RECORDS, TMP, lock_file};
 use super::file_hashes::{self, check_file_hashes};
 use super::record::check_record;
 use crate::oci::{Digest, Hasher};
@@ -165,12 +165,10 @@ impl Usage {
 
 /// Whether a cache is there; a directory with anything else in it is an error.
 fn cache_is_there(root: &Path) -> Result<bool, StoreError> {
-    if is_ours(root)? {
-        return Ok(true);
-    }
-    match is_empty(root) {
-        Ok(true) => Ok(false),
-        Ok(false) => Err(StoreError::Foreign(root.to_owned())),
+    match Holds::of(root) {
+        Ok(Holds::Cache) => Ok(true),
+        Ok(Holds::Nothing) => Ok(false),
+        Ok(Holds::Other) => Err(StoreError::Foreign(root.to_owned())),
         Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }

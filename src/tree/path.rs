@@ -229,8 +229,35 @@ mod tests {
         for bad in ["..", "a/..", "../a", "a/../../x", "/..", "a\0b"] {
             assert!(TreePath::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn is_as_long_as_linux_lets_it_be() {
+        assert!(TreePath::parse("x".repeat(255)).is_ok());
         assert!(TreePath::parse("x".repeat(256)).is_err());
-        assert!(TreePath::parse("x/".repeat(2100)).is_err());
+        // 4095 bytes and a NUL make PATH_MAX.
+        let longest = path(&"x/".repeat(2048));
+        assert_eq!(longest.as_bytes().len(), 4095);
+        assert!(TreePath::parse("x/".repeat(2047) + "xx").is_err());
+        let almost = path(&"x/".repeat(2047));
+        assert_eq!(almost.as_bytes().len(), 4093);
+        for (name, fits) in [("x", true), ("xx", false)] {
+            assert_eq!(almost.join(&path(name)).is_ok(), fits);
+            assert_eq!(almost.child(name.as_bytes()).is_ok(), fits);
+        }
+        assert!(path("a").child(&[b'x'; 255]).is_ok());
+        assert!(path("a").child(&[b'x'; 256]).is_err());
+    }
+
+    #[test]
+    fn grows_by_what_is_below() {
+        let (root, usr, lib) = (TreePath::root(), path("usr"), path("lib"));
+        assert_eq!(usr.join(&path("lib/x")), Ok(path("usr/lib/x")));
+        assert_eq!((root.join(&usr), usr.join(&root)), (Ok(usr.clone()), Ok(usr.clone())));
+        assert_eq!((root.child(b"usr"), usr.child(b"lib")), (Ok(usr.clone()), usr.join(&lib)));
+        for bad in [&b".."[..], b"a/..", b"\0"] {
+            assert!(usr.child(bad).is_err());
+        }
     }
 
     #[test]

@@ -546,6 +546,55 @@ mod tests {
         assert!(error.contains("remove") && error.contains("test"), "{error}");
     }
 
+    /// What [`Placer::lay`] and its memories spare must be without effect: three things one after the other come to the same
+    /// as when each is put by a placer of its own, which remembers nothing.
+    #[test]
+    fn laying_is_putting() {
+        let below = debian();
+        let kinds = || [file("new"), directory(0o700), link("usr/lib")];
+        let paths = [
+            "",
+            "lib",
+            "lib/x",
+            "usr/lib/x",
+            "new",
+            "new/x",
+            "new/x/y",
+            "motd/x",
+            "later/spool",
+        ];
+        let steps: Vec<(TreePath, Entry)> =
+            paths.iter().flat_map(|at| kinds().map(|entry| (path(at), entry))).collect();
+        let shown = |tree: &FileTree| -> Vec<String> {
+            tree.iter()
+                .map(|(path, entry)| format!("{} {path} {:o} {}", entry.kind.word(), entry.mode, entry.owner))
+                .collect()
+        };
+        let told = |done: Result<(), PlaceError>| done.map_err(|error| error.to_string());
+        let mut failed = 0;
+        for replace in [false, true] {
+            for number in 0..steps.len().pow(3) {
+                let step = |place: u32| &steps[number / steps.len().pow(place) % steps.len()];
+                let (mut laid, mut put) = (FileTree::new(), FileTree::new());
+                let owner = Owner::new(5, 5);
+                let mut placer = Placer::new(&below, &mut laid, owner, origin("parents")).replacing(replace);
+                let three = [step(0), step(1), step(2)];
+                let laying: Vec<_> =
+                    three.iter().map(|(at, entry)| told(placer.lay(at.clone(), entry.clone()))).collect();
+                let putting: Vec<_> = three
+                    .iter()
+                    .map(|(at, entry)| {
+                        let mut placer = Placer::new(&below, &mut put, owner, origin("parents")).replacing(replace);
+                        told(placer.put(at, entry.clone()).map(drop))
+                    })
+                    .collect();
+                assert_eq!((&laying, shown(&laid)), (&putting, shown(&put)), "{three:?}");
+                failed += laying.iter().filter(|done| done.is_err()).count();
+            }
+        }
+        assert!(failed > 0);
+    }
+
     #[test]
     fn a_directory_is_resolved_once() {
         let (below, mut tree) = (debian(), FileTree::new());

@@ -13,6 +13,15 @@ use rustix::io::Errno;
 
 use crate::shown::Shown;
 
+/// How everything below a root is opened: through no symlink, and for no other program.
+const GUARDED: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
+
+/// How a directory on the way to something is opened.
+const ON_THE_WAY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(GUARDED);
+
+/// How [`step`] looks a path up.
+const BELOW: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::BENEATH);
+
 /// What one system call takes: longer paths are opened piece by piece.
 const MAX_CALL: usize = 4000;
 
@@ -31,8 +40,7 @@ impl HostRoot {
     /// Where it is not there, is no directory or cannot be searched.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Arc<Self>> {
         let path = path.into();
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = rustix::fs::openat(CWD, &path, flags, Mode::empty())?;
+        let handle = rustix::fs::openat(CWD, &path, ON_THE_WAY.difference(OFlags::NOFOLLOW), Mode::empty())?;
         Ok(Arc::new(HostRoot { path, handle }))
     }
 
@@ -57,18 +65,16 @@ impl HostRoot {
     /// # Errors
     /// `ELOOP` or `ENOTDIR` where a component is a symlink; else as `openat`.
     pub fn open_at(&self, relative: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut above: Option<OwnedFd> = None;
         let mut rest = relative;
         while rest.len() > MAX_CALL {
             let cut = rest[..MAX_CALL].iter().rposition(|byte| *byte == b'/').ok_or(Errno::NAMETOOLONG)?;
             let at = above.as_ref().map_or(self.handle.as_fd(), |handle| handle.as_fd());
-            above =
-                Some(step(at, &rest[..cut], OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC)?);
+            above = Some(step(at, &rest[..cut], ON_THE_WAY)?);
             rest = &rest[cut + 1..];
         }
         let at = above.as_ref().map_or(self.handle.as_fd(), |handle| handle.as_fd());
-        step(at, if rest.is_empty() { b"." } else { rest }, flags)
+        step(at, if rest.is_empty() { b"." } else { rest }, flags.union(GUARDED))
     }
 }
 
@@ -77,13 +83,12 @@ impl HostRoot {
 /// # Errors
 /// `ELOOP` or `ENOTDIR` where one is; else as `openat`.
 pub(crate) fn open_below(at: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    step(at, path, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+    step(at, path, flags.union(GUARDED))
 }
 
 /// One open below a directory, through no symlink.
 fn step(at: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
-    match rustix::fs::openat2(at, path, flags, Mode::empty(), resolve) {
+    match rustix::fs::openat2(at, path, flags, Mode::empty(), BELOW) {
         // Kernels before 5.6, gVisor, and seccomp profiles that do not know the call.
         Err(Errno::NOSYS | Errno::PERM) => step_by_step(at, path, flags),
         result => result,
@@ -99,8 +104,7 @@ fn step_by_step(at: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::R
         if components.peek().is_none() {
             return rustix::fs::openat(at, component, flags, Mode::empty());
         }
-        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        above = Some(rustix::fs::openat(at, component, directory, Mode::empty())?);
+        above = Some(rustix::fs::openat(at, component, ON_THE_WAY, Mode::empty())?);
     }
     Err(Errno::NOENT)
 }
@@ -139,7 +143,7 @@ impl HostDirectory {
 /// # Errors
 /// Where it cannot be opened, or is a directory, a device, a FIFO or a socket.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     match file.metadata()?.is_file() {
         true => Ok(file),
@@ -168,6 +172,50 @@ mod tests {
             assert!(step_by_step(root.handle.as_fd(), path.as_bytes(), OFlags::RDONLY | OFlags::NOFOLLOW).is_err());
         }
         assert!(step_by_step(root.handle.as_fd(), b"a/b/f", OFlags::RDONLY).is_ok());
+    }
+
+    /// Would fail if what is open here were open in credential helpers and uv as well.
+    #[test]
+    fn nothing_is_left_open_for_other_programs() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("f");
+        std::fs::write(&file, "x").unwrap();
+        let root = HostRoot::open(directory.path()).unwrap();
+        let stays =
+            |handle: BorrowedFd<'_>| !rustix::io::fcntl_getfd(handle).unwrap().contains(rustix::io::FdFlags::CLOEXEC);
+        assert!(!stays(root.handle.as_fd()));
+        assert!(!stays(root.open_at(b"f", OFlags::RDONLY).unwrap().as_fd()));
+        assert!(!stays(open_below(root.handle.as_fd(), b"f", OFlags::RDONLY).unwrap().as_fd()));
+        assert!(!stays(open_regular(&file).unwrap().as_fd()));
+    }
+
+    #[test]
+    fn only_files_are_read_as_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link, fifo) = (directory.path().join("f"), directory.path().join("l"), directory.path().join("p"));
+        std::fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink("f", &link).unwrap();
+        rustix::fs::mknodat(CWD, &fifo, rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        assert!(open_regular(&file).is_ok() && open_regular(&link).is_ok());
+        assert!(open_regular(&fifo).is_err() && open_regular(directory.path()).is_err());
+        assert!(HostRoot::open(&file).is_err());
+    }
+
+    #[test]
+    fn what_is_below_has_a_path_here_and_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = HostRoot::open(directory.path()).unwrap();
+        assert_eq!((root.path(), root.host_path(b"")), (directory.path(), directory.path().to_owned()));
+        assert_eq!(root.host_path(b"a/b"), directory.path().join("a/b"));
+        assert_eq!(
+            root.shown(b"a").to_string(),
+            Shown::new(directory.path().join("a").as_os_str().as_bytes()).to_string()
+        );
+        let top = HostDirectory::new(root.clone(), *b"");
+        let below = HostDirectory::new(root.clone(), *b"a/b");
+        assert!(Arc::ptr_eq(below.root(), &root));
+        assert_eq!((below.path(), top.child(b"x"), below.child(b"x")), (&b"a/b"[..], b"x".to_vec(), b"a/b/x".to_vec()));
+        assert!(open_below(root.handle.as_fd(), b"../x", OFlags::PATH).is_err());
     }
 
     #[test]

@@ -34,6 +34,19 @@ pub fn is_called(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_bytes().windows(MARK.len()).any(|part| part == MARK.as_bytes()))
 }
 
+/// How many random letters end the names of unfinished files.
+const LETTERS: usize = 6;
+
+/// Whether a name is exactly what unfinished files have: a build that reads a directory where another one writes leaves them out.
+pub(crate) fn is_name(name: &[u8]) -> bool {
+    let letters = |end: &[u8]| end.len() == LETTERS && end.iter().all(u8::is_ascii_alphanumeric);
+    name.first() == Some(&b'.')
+        && name
+            .len()
+            .checked_sub(MARK.len() + LETTERS)
+            .is_some_and(|at| name[at..].strip_prefix(MARK.as_bytes()).is_some_and(letters))
+}
+
 /// Begins a file that is to be called `target`, with that mode less the umask. Those that were begun for the same target and
 /// left are removed.
 ///
@@ -51,6 +64,7 @@ pub fn begin(target: &Path, mode: u32) -> io::Result<NamedTempFile> {
         left -= 1;
         let file = tempfile::Builder::new()
             .prefix(&prefix)
+            .rand_bytes(LETTERS)
             .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(directory)?;
         // A file system without locks has nobody to tell.
@@ -154,6 +168,25 @@ mod tests {
         drop(first);
         finish(second, &target).unwrap();
         assert_eq!(names(directory.path()), [".y.lapstrake-1", "x", "x.lapstrake-"]);
+    }
+
+    #[test]
+    fn unfinished_files_are_known_by_their_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = begin(&directory.path().join("x.json"), 0o644).unwrap();
+        assert!(is_name(file.path().file_name().unwrap().as_bytes()));
+        for other in [
+            "",
+            ".",
+            "x.lapstrake-abcdef",
+            ".x.lapstrake-abcde",
+            ".x.lapstrake-abcdefg",
+            ".x.lapstrake-abc.ef",
+            ".lapstrake",
+        ] {
+            assert!(!is_name(other.as_bytes()), "{other}");
+        }
+        assert!(is_name(b".x.lapstrake-abcdef") && is_name(b".lapstrake-a1B2c3"));
     }
 
     /// Fails where one takes away what another has just begun.

@@ -129,31 +129,38 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
         }
         lock::keep(&path, before.as_ref(), &lock, reporter)
     };
-    let done =
-        build_and_put(&builder, progress, &wanted, &outputs, registries, &kept, &pushed_layers).map_err(|failure| {
-            match before {
-                // What pins nothing needs no lock.
-                None if args.locked && failure.code == Code::Lock => failure
-                    .hint(format!("{} is not there: make it with `lapstrake lock`, and commit it", path.display())),
-                _ => failure,
+    // Each of these is made up for once: the second time, something else is wrong.
+    let (mut dropped, mut is_lost, mut gone) = (BTreeSet::new(), false, false);
+    let (built, pushed) = loop {
+        let seen: &dyn Seen = if gone { &() } else { &pushed_layers };
+        let failure = match build_and_put(&builder, progress, &wanted, &outputs, registries, &kept, seen) {
+            Ok(done) => break done,
+            Err(failure) => failure,
+        };
+        match damaged(&*failure.error) {
+            Some(digest) if dropped.insert(digest) => {
+                // Another build that found it may have made it again meanwhile.
+                if store.forget_damaged(&digest) {
+                    reporter.warn(format!("the blob {digest} in the cache was damaged: it is dropped and made again"));
+                }
             }
-        });
-    let (built, pushed) = match done {
-        Err(failure) => match damaged(&*failure.error) {
-            // What is damaged in the cache is dropped and made again, once.
-            Some(digest) if store.forget(&digest) => {
-                reporter.warn(format!("the blob {digest} in the cache was damaged: it is dropped and made again"));
-                build_and_put(&builder, progress, &wanted, &outputs, registries, &kept, &pushed_layers)?
+            None if failure.kind == ErrorCode::CacheDamaged && !is_lost => {
+                reporter.warn(format!("{}, where it was a moment ago: it is made again", failure.error));
+                is_lost = true;
             }
             // What somebody pushed is gone, or was never there: then it is made here.
-            _ if is_gone(&*failure.error, &pushed_layers) => {
+            _ if !gone && is_gone(&*failure.error, &pushed_layers) => {
                 reporter.warn("a layer that was found in a registry is gone from there: it is built");
                 builder.elsewhere = &();
-                build_and_put(&builder, progress, &wanted, &outputs, registries, &kept, &())?
+                gone = true;
+            }
+            // What pins nothing needs no lock.
+            _ if before.is_none() && args.locked && failure.code == Code::Lock => {
+                let hint = format!("{} is not there: make it with `lapstrake lock`, and commit it", path.display());
+                return Err(failure.hint(hint));
             }
             _ => return Err(failure),
-        },
-        done => done?,
+        }
     };
     if let Some(program) = &args.load {
         let artifacts: Vec<Artifact> = built.iter().map(|image| image.artifact.clone()).collect();

@@ -159,6 +159,18 @@ pub(crate) fn keep(path: &Path, before: Option<&Lock>, now: &Lock, reporter: &Re
     if before == Some(now) || before.is_none() && !worth {
         return Ok(());
     }
+    // What another build, or `lapstrake lock`, wrote meanwhile is not written over.
+    let there = read(path).ok().flatten();
+    if there.as_ref() != before {
+        if there.as_ref() != Some(now) {
+            let path = path.display();
+            reporter.warn(format!(
+                "{path} was written while this build ran, and says something else: the pins of this build are in memory \
+                 alone; run `lapstrake lock`, which finds them again"
+            ));
+        }
+        return Ok(());
+    }
     let count = match changes(before.unwrap_or(&Lock::default()), now).len() {
         1 => "1 pin".to_owned(),
         0 => "no pin, but what was asked".to_owned(),

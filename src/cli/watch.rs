@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -39,14 +40,26 @@ pub(super) fn forever(
 ) -> Outcome {
     let (sender, changes) = mpsc::channel();
     let mut watcher = notify::recommended_watcher(sender).map_err(|error| failure(&error))?;
-    let mut watched = BTreeMap::new();
+    let mut watched: BTreeMap<PathBuf, Watched> = BTreeMap::new();
     loop {
         // Watched first, so that no change falls between the build and the watching.
         let (wanted, own) = directories(global, args);
-        for (directory, is_whole) in wanted {
-            if watched.insert(directory.clone(), is_whole) != Some(is_whole) {
-                let mode = if is_whole { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-                watcher.watch(&directory, mode).map_err(|error| failure(&error))?;
+        let known = std::mem::take(&mut watched);
+        for (directory, is_whole) in &wanted {
+            // One that was replaced is another directory: the kernel watches what was there.
+            let Ok(there) = std::fs::metadata(directory) else { continue };
+            watched.insert(directory.clone(), Watched { is_whole: *is_whole, inode: (there.dev(), there.ino()) });
+        }
+        for directory in known.iter().filter(|(path, is)| watched.get(*path) != Some(is)).map(|(path, _)| path) {
+            // Where it is gone, so is the watch.
+            let _ = watcher.unwatch(directory);
+        }
+        for (directory, is) in watched.iter().filter(|(path, is)| known.get(*path) != Some(is)) {
+            let mode = if is.is_whole { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+            match watcher.watch(directory, mode) {
+                // Gone again: what is above it tells of the next one.
+                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
+                watched => watched.map_err(|error| failure(&error))?,
             }
         }
         match once() {
@@ -57,6 +70,15 @@ pub(super) fn forever(
         reporter.note("waiting for changes");
         wait(&changes, &own)?;
     }
+}
+
+/// What is watched at a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Watched {
+    /// Whether with all below it.
+    is_whole: bool,
+    /// Device and inode.
+    inode: (u64, u64),
 }
 
 /// Waits for a change that no build made, and for quiet after it; not for long where it never gets quiet.
@@ -134,9 +156,15 @@ fn directories(global: &Global, args: &BuildArgs) -> (BTreeMap<PathBuf, bool>, O
         }));
     }
     let mut read = BTreeMap::new();
-    for (path, is_whole) in named.into_iter().filter_map(|(path, is_whole)| Some((path.canonicalize().ok()?, is_whole)))
-    {
-        *read.entry(path).or_default() |= is_whole;
+    for (path, is_whole) in named {
+        // What is not there will come to be in what is above it.
+        let there = path.ancestors().enumerate().find_map(|(above, path)| {
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            Some((path.canonicalize().ok()?, is_whole && above == 0))
+        });
+        if let Some((path, is_whole)) = there {
+            *read.entry(path).or_default() |= is_whole;
+        }
     }
     (read, Own(written.iter().filter_map(|path| whole(path)).collect()))
 }

@@ -18,6 +18,7 @@ use super::rules::{Rules, Standings};
 use crate::content::{FileIdentity, FoundFiles, HostFile, HostFiles};
 use crate::host::{HostDirectory, HostRoot};
 use crate::shown::Shown;
+use crate::unfinished;
 
 /// The longest path, relative to the context, that is walked, in bytes. Images have paths of at most 4095.
 const MAX_PATH: usize = 16 << 10;
@@ -159,6 +160,7 @@ pub(super) fn walk(
         standing: it.standing,
         kept: it.kept,
         git: it.git,
+        found: false,
     });
     let walk = Walk { root, rules, queue: Mutex::new(Queue { todo: tasks.collect(), busy: 0 }), ready: Condvar::new() };
     // A few directories are walked in less time than a thread takes to start.
@@ -204,6 +206,8 @@ struct Task {
     standing: Standings,
     kept: bool,
     git: bool,
+    /// Whether it was found in another directory, and is no start.
+    found: bool,
 }
 
 /// What one thread found.
@@ -211,6 +215,18 @@ struct Task {
 struct Part {
     walked: Vec<Walked>,
     error: Option<(Vec<u8>, WalkError)>,
+}
+
+/// A thread that is in a directory, and what it found there. It is out of it in the end: a panic leaves nobody waiting.
+struct Busy<'w, 'a> {
+    walk: &'w Walk<'a>,
+    found: Vec<Task>,
+}
+
+impl Drop for Busy<'_, '_> {
+    fn drop(&mut self) {
+        self.walk.done(std::mem::take(&mut self.found));
+    }
 }
 
 impl Walk<'_> {
@@ -224,8 +240,8 @@ impl Walk<'_> {
         let mut names = Names::new();
         for _ in 0..most {
             let Some(task) = self.next() else { break };
-            let mut found = Vec::new();
-            match self.directory(&task, &mut names, &mut found) {
+            let mut busy = Busy { walk: self, found: Vec::new() };
+            match self.directory(&task, &mut names, &mut busy.found) {
                 Ok(Some(walked)) => part.walked.push(walked),
                 Ok(None) => {}
                 // All is walked even so: which error is told must not depend on who came first.
@@ -234,7 +250,6 @@ impl Walk<'_> {
                 }
                 Err(_) => {}
             }
-            self.done(found);
         }
         part
     }
@@ -277,6 +292,8 @@ impl Walk<'_> {
             Ok(handle) => handle,
             // Left out, and read only for what might be taken back: as with Docker, that is then nothing.
             Err(Errno::ACCESS) if !task.kept => return Ok(None),
+            // It was there a moment ago: now it is gone, as files may be.
+            Err(Errno::NOENT) if task.found => return Ok(None),
             Err(error) => return Err(WalkError::Open { path: shown(&task.path), source: error.into() }),
         };
         let listed = |error: Errno| WalkError::List { path: shown(&task.path), source: error.into() };
@@ -294,7 +311,7 @@ impl Walk<'_> {
         let prefix = text.len();
         for (name, kind) in names.iter() {
             let bytes = name.to_bytes();
-            if unnamed.contains(&bytes) || (bytes == b".git" && !task.git) {
+            if unnamed.contains(&bytes) || (bytes == b".git" && !task.git) || unfinished::is_name(bytes) {
                 continue;
             }
             let child = || host.child(bytes);
@@ -316,7 +333,7 @@ impl Walk<'_> {
                 }
                 if kept || inside.below {
                     let path = child();
-                    found.push(Task { start: task.start, path, standing: inside.standing, kept, git: task.git });
+                    found.push(Task { path, standing: inside.standing, kept, found: true, ..*task });
                 }
                 continue;
             }

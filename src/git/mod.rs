@@ -111,6 +111,11 @@ impl GitError {
         GitError::Read { path: shown(path), source }
     }
 
+    /// Whether a file was not there that had been a moment ago.
+    fn is_gone(&self) -> bool {
+        matches!(self, GitError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     fn malformed(path: &Path, reason: &'static str) -> Self {
         GitError::Malformed { path: shown(path), reason }
     }

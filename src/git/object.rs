@@ -1,10 +1,11 @@
 //! Objects of git: loose and packed, with their deltas (git's `pack-format.txt`), read with everything bounded.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use flate2::read::ZlibDecoder;
 
@@ -25,14 +26,15 @@ pub(super) enum Kind {
     Other,
 }
 
-/// The objects of a directory and of its alternates. Which packs there are is looked at once.
+/// The objects of a directory and of its alternates. Which packs there are is looked at once, and again where that is no
+/// longer so: git packs objects anew in the background.
 #[derive(Debug)]
 pub(super) struct Objects {
     directory: PathBuf,
     /// How many alternates led here.
     depth: usize,
     /// The indexes of the packs.
-    indexes: OnceCell<Vec<PathBuf>>,
+    indexes: RefCell<Option<Rc<[PathBuf]>>>,
     /// The pack in which the last object was.
     last: Cell<usize>,
     alternates: OnceCell<Vec<Objects>>,
@@ -45,23 +47,14 @@ impl Objects {
     }
 
     fn below(directory: PathBuf, depth: usize) -> Self {
-        Objects { directory, depth, indexes: OnceCell::new(), last: Cell::new(0), alternates: OnceCell::new() }
+        Objects { directory, depth, indexes: RefCell::default(), last: Cell::new(0), alternates: OnceCell::new() }
     }
 
     /// An object, by its id in hexadecimal digits; `None` where neither the directory nor its alternates have it.
     pub(super) fn find(&self, id: &str) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
         let Some(raw) = raw_id(id) else { return Ok(None) };
-        if let Some(found) = loose(&self.directory, id)? {
+        if let Some(found) = self.own(id, &raw)? {
             return Ok(Some(found));
-        }
-        let indexes = self.indexes()?;
-        let last = self.last.get();
-        for (number, index) in indexes.iter().enumerate().skip(last).chain(indexes.iter().enumerate().take(last)) {
-            if let Some(offset) = offset_in(index, &raw)? {
-                self.last.set(number);
-                let pack = index.with_extension("pack");
-                return packed(&pack, offset, &|base| offset_in(index, base), raw.len()).map(Some);
-            }
         }
         for other in self.alternates()? {
             if let Some(found) = other.find(id)? {
@@ -71,9 +64,45 @@ impl Objects {
         Ok(None)
     }
 
-    fn indexes(&self) -> Result<&[PathBuf], GitError> {
-        if let Some(indexes) = self.indexes.get() {
-            return Ok(indexes);
+    /// An object of this directory, loose or in a pack.
+    fn own(&self, id: &str, raw: &[u8]) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
+        /// Git does not pack so often between two looks.
+        const LOOKS: usize = 5;
+        for _ in 1..LOOKS {
+            let indexes = self.indexes()?;
+            match self.look(id, raw, &indexes) {
+                Err(error) if error.is_gone() => {}
+                Ok(None) => {}
+                found => return found,
+            }
+            // It may have been packed, or packed anew, since the packs were listed.
+            self.indexes.take();
+            if self.indexes()? == indexes {
+                break;
+            }
+        }
+        let indexes = self.indexes()?;
+        self.look(id, raw, &indexes)
+    }
+
+    fn look(&self, id: &str, raw: &[u8], indexes: &[PathBuf]) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
+        if let Some(found) = loose(&self.directory, id)? {
+            return Ok(Some(found));
+        }
+        let last = self.last.get();
+        for (number, index) in indexes.iter().enumerate().skip(last).chain(indexes.iter().enumerate().take(last)) {
+            if let Some(offset) = offset_in(index, raw)? {
+                self.last.set(number);
+                let pack = index.with_extension("pack");
+                return packed(&pack, offset, &|base| offset_in(index, base), raw.len()).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn indexes(&self) -> Result<Rc<[PathBuf]>, GitError> {
+        if let Some(indexes) = &*self.indexes.borrow() {
+            return Ok(indexes.clone());
         }
         let packs = self.directory.join("pack");
         let mut indexes: Vec<PathBuf> = match fs::read_dir(&packs) {
@@ -83,7 +112,9 @@ impl Objects {
         };
         indexes.retain(|path| path.extension().is_some_and(|extension| extension == "idx"));
         indexes.sort();
-        Ok(self.indexes.get_or_init(|| indexes))
+        let indexes: Rc<[PathBuf]> = indexes.into();
+        *self.indexes.borrow_mut() = Some(indexes.clone());
+        Ok(indexes)
     }
 
     fn alternates(&self) -> Result<&[Objects], GitError> {

@@ -22,6 +22,19 @@ const MAX_TABLE: u64 = 256 << 20;
 
 /// All references of a directory of tables; none where there is no such directory.
 pub(super) fn read(directory: &Path) -> Result<Option<BTreeMap<String, Value>>, GitError> {
+    /// Git does not make tables one so often between two looks.
+    const LOOKS: usize = 5;
+    for _ in 1..LOOKS {
+        match look(directory) {
+            // Its list names others by now.
+            Err(error) if error.is_gone() => {}
+            read => return read,
+        }
+    }
+    look(directory)
+}
+
+fn look(directory: &Path) -> Result<Option<BTreeMap<String, Value>>, GitError> {
     let list = directory.join("tables.list");
     let names = match read_bounded(&list, 1 << 20) {
         Ok(names) => names,

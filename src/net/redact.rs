@@ -117,6 +117,7 @@ mod tests {
             assert_eq!(redacted(&Url::parse(url).unwrap()), shown);
         }
         assert!(redacted(&Url::parse(&format!("https://r/{}", "x".repeat(9999))).unwrap()).len() < 500);
+        assert!(redacted(&Url::parse(&format!("https://r/?n={}", "x".repeat(9999))).unwrap()).len() < 500);
     }
 
     #[test]
@@ -127,5 +128,9 @@ mod tests {
         scrubber.learn("a");
         assert_eq!(scrubber.scrub("a hunter22-and-more, hunter22!"), "a ***, ***!");
         assert_eq!(format!("{scrubber:?} {:?}", Secret::new("hunter22")), "Scrubber ***");
+        assert!(Secret::default().is_empty() && !Secret::new("a").is_empty());
+        assert_eq!(Secret::new("hunter22").expose(), "hunter22");
+        scrubber.learn("four");
+        assert_eq!(scrubber.scrub("twenty-four"), "twenty-***");
     }
 }

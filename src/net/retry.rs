@@ -1,6 +1,5 @@
 //! When a request is made again, and after how long (RFC 9110, 10.2.3, "Retry-After").
 
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -41,15 +40,14 @@ const HURRIED: (u32, Duration) = (3, Duration::from_millis(100));
 pub(crate) struct Tries {
     policy: RetryPolicy,
     made: u32,
-    /// State of the jitter (xorshift64*): it spreads clients in time and touches no byte of any image.
-    random: u64,
+    /// The jitter: it spreads clients in time and touches no byte of any image.
+    random: fastrand::Rng,
 }
 
 impl Tries {
     pub(crate) fn new(policy: &RetryPolicy) -> Self {
-        let seed =
-            policy.seed.unwrap_or_else(|| std::collections::hash_map::RandomState::new().build_hasher().finish());
-        Tries { policy: policy.clone(), made: 0, random: seed | 1 }
+        let random = policy.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Tries { policy: policy.clone(), made: 0, random }
     }
 
     /// How many tries have failed.
@@ -75,7 +73,7 @@ impl Tries {
             return None;
         }
         let doubled = self.policy.first_pause.saturating_mul(1 << (self.made - 1).min(20));
-        let own = doubled.min(self.policy.longest_pause).mul_f64(0.75 + 0.5 * self.fraction());
+        let own = doubled.min(self.policy.longest_pause).mul_f64(0.75 + 0.5 * self.random.f64());
         let told = told.unwrap_or_default().min(self.policy.longest_told);
         Some(own.max(told))
     }
@@ -88,13 +86,6 @@ impl Tries {
     /// Starts counting anew: there was progress.
     pub(crate) fn reset(&mut self) {
         self.made = 0;
-    }
-
-    fn fraction(&mut self) -> f64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / (1u64 << 24) as f64
     }
 }
 
@@ -134,7 +125,36 @@ mod tests {
             std::iter::from_fn(|| tries.pause(None)).map(|pause| pause.as_secs_f64()).collect()
         };
         assert_eq!(pauses, again, "a seed fixes the jitter");
-        assert!(Tries::new(&RetryPolicy { tries: 0, ..policy }).pause(None).is_none());
+        assert!(Tries::new(&RetryPolicy { tries: 0, ..policy.clone() }).pause(None).is_none());
+        let firsts: Vec<f64> = (0..200)
+            .map(|seed| {
+                Tries::new(&RetryPolicy { seed: Some(seed), ..policy.clone() }).pause(None).unwrap().as_secs_f64()
+            })
+            .collect();
+        assert!(
+            firsts.iter().any(|first| *first < 0.17) && firsts.iter().any(|first| *first > 0.23),
+            "all of it is used"
+        );
+    }
+
+    #[test]
+    fn progress_begins_the_count_anew() {
+        let policy = RetryPolicy { tries: 3, ..RetryPolicy::default() };
+        let mut tries = Tries::new(&policy);
+        assert_eq!((tries.made(), tries.limit()), (0, 3));
+        for _ in 0..5 {
+            assert!(tries.pause(None).is_some_and(|pause| pause < Duration::from_millis(300)));
+            assert_eq!(tries.made(), 1);
+            tries.reset();
+        }
+        assert_eq!(Tries::new(&RetryPolicy { tries: 0, ..policy }).limit(), 1);
+    }
+
+    #[test]
+    fn what_may_pass_and_what_will_not() {
+        let temporary = |status| is_temporary(StatusCode::from_u16(status).unwrap());
+        assert!([408, 425, 429, 500, 502, 503, 504, 507, 520, 524, 529, 530, 598].into_iter().all(temporary));
+        assert!(![200, 307, 400, 401, 403, 404, 405, 416, 501, 505].into_iter().any(temporary));
     }
 
     #[test]

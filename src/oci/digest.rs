@@ -184,6 +184,26 @@ mod tests {
         hasher.update(b"c");
         assert_eq!(hasher.length(), 3);
         assert_eq!(hasher.finish(), Digest::of(b"abc"));
+        let mut hasher = Hasher::new();
+        io::copy(&mut &b"abc"[..], &mut hasher).unwrap();
+        assert_eq!(hasher.finish(), Digest::of(b"abc"));
+    }
+
+    #[test]
+    fn every_digit_is_itself() {
+        let raw: [u8; 32] = std::array::from_fn(|number| (number * 37 + 5) as u8);
+        let digest = Digest::from_raw(raw);
+        assert_eq!(digest.raw(), &raw);
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(digest.hex(), raw.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let (id, text) = (DiffId(digest), digest.to_string());
+        assert_eq!(
+            [format!("{digest:?}"), id.to_string(), format!("{id:?}")],
+            [&text, &text, &text].map(String::clone)
+        );
+        assert_eq!(serde_json::to_string(&id).unwrap(), format!("{text:?}"));
+        assert_eq!(serde_json::from_str::<DiffId>(&format!("{text:?}")).unwrap(), id);
+        assert!(serde_json::from_str::<DiffId>("\"sha256:ab\"").is_err());
     }
 
     #[test]

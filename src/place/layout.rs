@@ -44,6 +44,8 @@ pub struct Layout {
     handle: File,
     place: Shown,
     listing: Listing,
+    /// Of the index, as it was read.
+    index: Digest,
 }
 
 impl Layout {
@@ -69,8 +71,10 @@ impl Layout {
             }
             other => other,
         };
-        let listing = Listing::read(&read(LAYOUT_FILE)?, read(INDEX_FILE)?, &place)?;
-        Ok(Layout { directory: directory.to_owned(), handle, place, listing })
+        let (layout, index) = (read(LAYOUT_FILE)?, read(INDEX_FILE)?);
+        let digest = Digest::of(&index);
+        let listing = Listing::read(&layout, index, &place)?;
+        Ok(Layout { directory: directory.to_owned(), handle, place, listing, index: digest })
     }
 }
 
@@ -111,7 +115,14 @@ impl BlobSource for Layout {
         let digest = descriptor.digest;
         let (file, length) = match open_regular(&self.handle, &self.directory, &listing::blob_path(&digest)) {
             Err(SourceError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(SourceError::Absent { digest, place: self.place.clone() });
+                let place = self.place.clone();
+                // Who writes into a layout takes away what it no longer lists.
+                let index = read_small(&self.handle, &self.directory, INDEX_FILE);
+                if index.is_ok_and(|index| Digest::of(&index) != self.index) {
+                    let reason = "was written anew while it was read: run it again".to_owned();
+                    return Err(SourceError::Kind { place, reason });
+                }
+                return Err(SourceError::Absent { digest, place });
             }
             other => other?,
         };
@@ -240,7 +251,15 @@ fn open_locked(directory: &Path) -> Result<(File, Undo), OutputError> {
         if made {
             sync(unfinished::directory_of(directory))?;
         }
-        let handle = open_directory(directory).map_err(OutputError::io("opening", directory))?;
+        let handle = match open_directory(directory) {
+            Ok(handle) => handle,
+            // Who made it has just failed, and taken it away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                undo.keep();
+                continue;
+            }
+            Err(error) => return Err(OutputError::io("opening", directory)(error)),
+        };
         // Where the file system has no locks on directories (NFS), there is nobody to wait for.
         if let Err(error @ rustix::io::Errno::INTR) = flock(&handle, FlockOperation::LockExclusive) {
             return Err(OutputError::io("locking", directory)(error.into()));

@@ -104,9 +104,12 @@ pub fn unpack<E: From<UnpackError>>(
     }
 }
 
-/// Removes the directory that [`unpack`] made for that seal; whether there was one.
-pub fn forget(directory: &Path, seal: &str) -> bool {
-    fs::remove_dir_all(directory.join(format!("python-{seal}"))).is_ok()
+/// Takes away the directory that [`unpack`] made for that seal, all at once: nobody finds half of it. What is left of it in
+/// `tmp` goes with what builds left there.
+pub fn forget(directory: &Path, tmp: &Path, seal: &str) {
+    if let Ok(aside) = TemporaryDirectory::new(tmp) {
+        let _ = fs::rename(directory.join(format!("python-{seal}")), aside.path().join("python"));
+    }
 }
 
 fn make(tmp: &Path, packages: &[(String, Content)]) -> Result<TemporaryDirectory, UnpackError> {

@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use walkdir::WalkDir;
 
 use super::BlobWriter;
+use super::upkeep::digest_of;
 use crate::content::Content;
 use crate::oci::{Descriptor, Digest};
 use crate::parallel;
@@ -277,6 +278,12 @@ impl BlobStore {
         fs::remove_file(self.path(digest)).is_ok()
     }
 
+    /// Removes a blob whose bytes are not what its digest says; `false` where they are, or there is none by now: who else
+    /// found it damaged has made it again.
+    pub fn forget_damaged(&self, digest: &Digest) -> bool {
+        digest_of(&self.path(digest)).is_ok_and(|actual| actual != *digest) && self.forget(digest)
+    }
+
     /// Begins to write a blob.
     ///
     /// # Errors
@@ -527,6 +534,17 @@ mod tests {
 
     fn descriptor(bytes: &[u8]) -> Descriptor {
         Descriptor::of(MediaType::Other(String::new()), bytes)
+    }
+
+    #[test]
+    fn only_what_is_damaged_is_forgotten_as_such() {
+        let (_directory, store) = store();
+        let wanted = descriptor(b"hello");
+        assert!(!store.forget_damaged(&wanted.digest));
+        store.put(b"hello").unwrap();
+        assert!(!store.forget_damaged(&wanted.digest) && store.contains(&wanted));
+        fs::write(store.path(&wanted.digest), b"hxllo").unwrap();
+        assert!(store.forget_damaged(&wanted.digest) && !store.contains(&wanted));
     }
 
     /// Would fail if a cache that is made at that moment were taken for a directory of somebody else's.

@@ -227,7 +227,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
     fs::remove_file(path).map_err(StoreError::io("removing", path))
 }
 
-fn digest_of(path: &Path) -> io::Result<Digest> {
+pub(super) fn digest_of(path: &Path) -> io::Result<Digest> {
     let mut file = File::open(path)?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 128 << 10];

@@ -552,17 +552,7 @@ mod tests {
     fn laying_is_putting() {
         let below = debian();
         let kinds = || [file("new"), directory(0o700), link("usr/lib")];
-        let paths = [
-            "",
-            "lib",
-            "lib/x",
-            "usr/lib/x",
-            "new",
-            "new/x",
-            "new/x/y",
-            "motd/x",
-            "later/spool",
-        ];
+        let paths = ["", "lib", "lib/x", "usr/lib/x", "new", "new/x", "new/x/y", "motd/x", "later/spool"];
         let steps: Vec<(TreePath, Entry)> =
             paths.iter().flat_map(|at| kinds().map(|entry| (path(at), entry))).collect();
         let shown = |tree: &FileTree| -> Vec<String> {

@@ -195,6 +195,16 @@ mod tests {
         assert_eq!(token, Some(Login::IdentityToken(Secret::new("t"))));
         assert_eq!(ask("echo 'credentials not found in native keychain'; exit 1", "test", "r").unwrap(), None);
         assert_eq!(ask(r#"echo '{"Username":"","Secret":""}'"#, "test", "r").unwrap(), None);
+        let password =
+            |user: &str, password| Some(Login::Password { user: user.to_owned(), password: Secret::new(password) });
+        assert_eq!(ask(r#"echo '{"Username":"","Secret":"s"}'"#, "test", "r").unwrap(), password("", "s"));
+        assert_eq!(ask(r#"echo '{"Username":"u","Secret":""}'"#, "test", "r").unwrap(), password("u", ""));
+        // 30 bytes, and spaces to the very limit.
+        let long = |spaces: u64| {
+            format!(r#"echo '{{"Username":"u","Secret":"s"}}'; head -c {spaces} /dev/zero | tr '\\0' ' '"#)
+        };
+        assert_eq!(ask(&long(MAX_ANSWER - 30), "test", "r").unwrap(), password("u", "s"));
+        assert!(matches!(ask(&long(MAX_ANSWER - 29), "test", "r"), Err(HelperError::Long)));
     }
 
     #[test]
@@ -209,14 +219,22 @@ mod tests {
             ("echo 'no permission'; exit 1", "test", "r", "`no permission`"),
             ("echo 'no session' >&2; exit 3", "test", "r", "`no session`"),
             (r#"echo '{"Username":"u","Secret":"hunter22"}'; exit 1"#, "test", "r", "exit status: 1"),
+            ("echo 'the secret is hunter22'; exit 1", "test", "r", "exit status: 1"),
+            ("echo '\"hunter22'; exit 1", "test", "r", "exit status: 1"),
+            ("echo 'a first line'; echo hunter22; exit 1", "test", "r", "`a first line`"),
             ("exit 2", "test", "r", "exit status: 2"),
             ("true", "absent", "r", "not in PATH"),
             ("true", "../test", "r", "its name"),
             ("true", "a/b", "r", "its name"),
             ("true", "", "r", "its name"),
             ("true", "..", "r", "its name"),
+            ("true", ".test", "r", "its name"),
+            ("true", &"x".repeat(101), "r", "its name"),
+            ("true", &"x".repeat(100), "r", "not in PATH"),
             ("true", "test", "r\nusername=x", "no server"),
             ("true", "test", "", "no server"),
+            ("true", "test", "a b", "no server"),
+            ("true", "test", "a\u{1b}b", "no server"),
         ] {
             let error = ask(script, name, server).unwrap_err();
             let text = format!("{error} {error:?}");
@@ -229,5 +247,20 @@ mod tests {
         assert_eq!(find("sh", Some(OsStr::new("bin:.:"))), None);
         assert!(find("sh", Some(OsStr::new("/nonexistent:/bin"))).is_some_and(|found| found == Path::new("/bin/sh")));
         assert_eq!(find("sh", None), None);
+    }
+
+    #[test]
+    fn only_programs_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("directory")).unwrap();
+        std::fs::write(directory.path().join("text"), "").unwrap();
+        for (name, mode, is_found) in
+            [("directory", 0o755, false), ("text", 0o644, false), ("text", 0o744, true), ("text", 0o611, true)]
+        {
+            std::fs::set_permissions(directory.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(find(name, Some(directory.path().as_os_str())).is_some(), is_found, "{name} {mode:o}");
+        }
+        assert_eq!(shown("ecr-login_2.0"), "ecr-login_2.0");
+        assert_eq!(shown("a/b\n"), "a?b?");
     }
 }

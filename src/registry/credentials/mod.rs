@@ -254,5 +254,57 @@ mod tests {
             "/a (--authfile) /r (REGISTRY_AUTH_FILE) DOCKER_AUTH_CONFIG /d/config.json (DOCKER_CONFIG) \
              /x/containers/auth.json /c/containers/auth.json"
         );
+        let unset = [("HOME", "/h"), ("DOCKER_CONFIG", ""), ("REGISTRY_AUTH_FILE", ""), ("XDG_RUNTIME_DIR", "")];
+        assert_eq!(places(None, &unset), places(None, &unset[..1]), "an empty variable is none");
+    }
+
+    #[test]
+    fn what_is_shown_of_a_login_is_no_secret() {
+        let found = "/h/.docker/config.json".to_owned();
+        let of = |login| Credential { login, found: found.clone() };
+        let secret = || Secret::new("hunter22");
+        for (login, shown, secrets) in [
+            (
+                Login::Password { user: "bob\n\u{1b}[1m".to_owned(), password: secret() },
+                "user bob[1m from /h/.docker/config.json",
+                vec!["hunter22", "Ym9iChtbMW06aHVudGVyMjI="],
+            ),
+            (Login::IdentityToken(secret()), "identity token from /h/.docker/config.json", vec!["hunter22"]),
+            (Login::RegistryToken(secret()), "registry token from /h/.docker/config.json", vec!["hunter22"]),
+        ] {
+            let credential = of(login);
+            assert_eq!(
+                (credential.shown().as_str(), credential.secrets()),
+                (shown, secrets.into_iter().map(str::to_owned).collect())
+            );
+            assert!(!format!("{credential:?}").contains("hunter22"));
+        }
+    }
+
+    #[test]
+    fn the_first_place_that_knows_counts() {
+        let inline = |named, json: &str| CredentialSource::Inline { named, json: Secret::new(json) };
+        let sources = vec![
+            inline("ONE", r#"{"auths":{"a.example":{"username":"one","password":"hunter22"}}}"#),
+            inline(
+                "TWO",
+                r#"{"auths":{"a.example":{"username":"two","password":"hunter22"},"b.example":{"username":"b","password":"hunter22"}}}"#,
+            ),
+        ];
+        let credentials = Credentials::new(sources, None);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let find = |registry| {
+            let found = runtime.block_on(credentials.find(registry, "x", &|text| panic!("{text}"))).unwrap();
+            found.map(|credential| credential.shown())
+        };
+        assert_eq!(find("a.example").as_deref(), Some("user one from ONE"));
+        assert_eq!(find("b.example").as_deref(), Some("user b from TWO"));
+        assert_eq!(find("c.example"), None);
+        assert_eq!(
+            (credentials.places(), Credentials::new(vec![], None).places()),
+            ("ONE, TWO".to_owned(), "no place".to_owned())
+        );
+        let shown = format!("{credentials:?}");
+        assert!(shown.contains("ONE, TWO") && !shown.contains("hunter22"), "{shown}");
     }
 }

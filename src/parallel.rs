@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
 
 /// What `work` gives for each item, in their order, whatever the number of threads. Each thread has a state of its own,
 /// made by `start`.
@@ -17,7 +18,7 @@ pub fn map_with<T: Sync, S, R: Send>(
 ) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
-    let run = || {
+    let run = &|| {
         let mut state = start();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -28,7 +29,7 @@ pub fn map_with<T: Sync, S, R: Send>(
         }
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(run)).collect();
+        let others = helpers(scope, threads.min(items.len()).saturating_sub(1), run);
         run();
         for other in others {
             // A scope that joins by itself tells that somebody panicked, and not of what.
@@ -41,6 +42,16 @@ pub fn map_with<T: Sync, S, R: Send>(
     let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Up to `count` threads that help with what the caller does itself, too: where the machine gives no more of them, that is
+/// how many there are.
+pub fn helpers<'scope, R: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    count: usize,
+    work: impl FnOnce() -> R + Copy + Send + 'scope,
+) -> Vec<ScopedJoinHandle<'scope, R>> {
+    (0..count).map_while(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect()
 }
 
 /// [`map_with`] without a state.

@@ -33,6 +33,8 @@ enum Act {
     File(TreePath),
     Directory(TreePath),
     Link(TreePath, String),
+    /// A file with two names.
+    Linked(TreePath, TreePath),
     Named(TreePath, Option<u32>),
     Rewrite(TreePath),
     Delete(TreePath),
@@ -81,6 +83,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         6 => any_path().prop_map(Act::File),
         4 => any_path().prop_map(Act::Directory),
         2 => (any_path(), any_target()).prop_map(|(path, target)| Act::Link(path, target)),
+        2 => (any_path(), any_path()).prop_map(|(path, other)| Act::Linked(path, other)),
         2 => (any_path(), prop::option::of(0..0o1000_u32)).prop_map(|(path, mode)| Act::Named(path, mode)),
         2 => any_path().prop_map(Act::Rewrite),
         4 => any_path().prop_map(Act::Delete),
@@ -208,6 +211,13 @@ fn act_on(placer: &mut Placer<'_>, act: &Act) -> Result<String, String> {
         Act::File(path) => placer.put(path, file("new", 0o640, Owner::ROOT)),
         Act::Directory(path) => placer.directory(path, Entry::directory(0o750, Owner::new(7, 7), origin)),
         Act::Link(path, target) => placer.put(path, Entry::symlink(target.as_bytes(), Owner::ROOT, origin)),
+        Act::Linked(path, other) => match placer.put(path, file("two names", 0o604, Owner::new(3, 4))) {
+            Ok(landed) => {
+                let kind = Kind::Hardlink(landed);
+                placer.put(other, Entry { kind, ..file("", 0o604, Owner::new(3, 4)) })
+            }
+            failed => failed,
+        },
         Act::Named(path, mode) => {
             let named = NamedDirectory { mode: *mode, owner: None, usual: (0o755, Owner::new(9, 9)), origin };
             placer.named_directory(path, &named)

@@ -33,6 +33,8 @@ pub struct OpenBase {
     pub libraries: bool,
     /// Whether anything was deleted since layers were looked over.
     pub deletes: bool,
+    /// Whether a layer of wheels is among those of this recipe: what stands on it is in no lock, which lays out no wheels.
+    pub wheels: bool,
     /// Its Python, where the lock knows it; it holds until a layer on top may have brought another one.
     pub python: KnownPython,
 }
@@ -131,6 +133,7 @@ impl OpenBase {
             looked_over: None,
             libraries: false,
             deletes: false,
+            wheels: false,
             python: KnownPython::Unknown,
         }
     }

@@ -12,7 +12,8 @@ use crate::debian::staging::Below;
 use crate::lock::{Asked, DebianPins};
 use crate::pin;
 use crate::pin::debian::{Fault, PinError};
-use crate::python::PythonVersion;
+use crate::python::interpreter::Layout;
+use crate::python::{Interpreter, PythonVersion};
 use crate::recipe::packages::DebianSource;
 use crate::recipe::{At, FilePath, PerArch, Span};
 use crate::source::bytecode::bytecode_directories;
@@ -106,10 +107,9 @@ impl Making<'_> {
         span: Span,
     ) -> Result<Option<PythonVersion>, BuildError> {
         let brings_one = packages.iter().any(|(path, _)| tells_of_python(path));
+        let stays = |below: &Interpreter| !packages.iter().any(|(path, _)| may_replace(path, below));
         match &self.open.python {
-            KnownPython::Found(below) if !packages.iter().any(|(path, _)| may_replace(path, &below.path)) => {
-                return Ok(Some(below.version));
-            }
+            KnownPython::Found(below) if stays(below) => return Ok(Some(below.version)),
             KnownPython::None if !brings_one => return Ok(None),
             KnownPython::None => {
                 let mut own = LayerStack::new();
@@ -200,12 +200,14 @@ impl Making<'_> {
     }
 }
 
-/// Whether something at that path may be found in the place of a Python, which is looked for in `/usr/local/bin` first.
-fn may_replace(path: &TreePath, python: &TreePath) -> bool {
+/// Whether something at that path may be found in the place of a Python, which is looked for in `/usr/local/bin` first. Where it
+/// is counts, and not where the link is that it is called by.
+fn may_replace(path: &TreePath, python: &Interpreter) -> bool {
     let (name, directory) = (path.file_name().unwrap_or_default(), path.parent().unwrap_or_default());
     let is_called = name.starts_with(b"python3") && !name.contains(&b'-') && directory.file_name() == Some(b"bin");
     let local = &b"usr/local/bin/"[..];
-    is_called && (path.as_bytes().starts_with(local) || !python.as_bytes().starts_with(local))
+    let is_local = matches!(&python.layout, Layout::Prefix(prefix) if prefix.as_bytes() == b"usr/local");
+    is_called && (path.as_bytes().starts_with(local) || !is_local)
 }
 
 /// Whether something at that path is called as a Python is, or says of which version it is.

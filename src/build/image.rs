@@ -124,6 +124,7 @@ impl<'a> Growing<'a> {
                 return Err(BuildError::Stopped);
             }
             self.layer(layer)?;
+            self.open.wheels |= layer.has_python();
         }
         self.last_layer()?;
         self.check()?;
@@ -255,7 +256,12 @@ impl<'a> Growing<'a> {
                 && !self.builder.reads_bases
                 && left.as_ref().is_some_and(|stacked| !stacked.iter().all(is_at_hand))
             {
-                let what = "the lock does not know what it looks like: lock again to avoid this";
+                let what = match self.open.wheels {
+                    true => {
+                        "no lock knows what it looks like above a layer of wheels: put it before that to avoid this"
+                    }
+                    false => "the lock does not know what it looks like: lock again to avoid this",
+                };
                 self.builder.reporter.note(format!("{}: the layer `{title}` is read: {what}", self.image.name));
             }
         }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::parallel;
+
 /// What is to be done, by numbers, and how far it is.
 struct Schedule<'a> {
     /// What each needs; all of them have lower numbers.
@@ -50,7 +52,7 @@ pub(super) fn run<T: Send, E: Send>(
     let state = State { waiting: (0..needs.len()).collect(), done: BTreeSet::new() };
     let schedule = Schedule { needs, state: Mutex::new(state), changed: Condvar::new(), failed };
     let results: Mutex<Vec<Option<Result<T, E>>>> = Mutex::new(needs.iter().map(|_| None).collect());
-    let take_part = || {
+    let take_part = &|| {
         while let Some(number) = schedule.next() {
             let begun = Begun { schedule: &schedule, number, is_good: false };
             let result = work(number);
@@ -61,7 +63,7 @@ pub(super) fn run<T: Send, E: Send>(
         }
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(needs.len())).map(|_| scope.spawn(take_part)).collect();
+        let others = parallel::helpers(scope, threads.min(needs.len()).saturating_sub(1), take_part);
         take_part();
         // Whichever thread it was: what it said is said on.
         others.into_iter().for_each(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

@@ -242,8 +242,8 @@ impl<'a> LazyRegistries<'a> {
         Self::over(global, reporter, retry, Patience::default())
     }
 
-    /// Registries that nobody named: one that is out of reach or hangs is given up within half a minute, since the rest can be
-    /// told without it.
+    /// Registries that nobody named: one that is out of reach or says nothing is given up within half a minute, since the rest
+    /// can be told without it. One that answers slowly is waited for as long as 8 KiB come in 10 seconds.
     pub(crate) fn hasty(global: &'a Global, reporter: &'a Reporter) -> Self {
         let seconds = Duration::from_secs;
         let retry =

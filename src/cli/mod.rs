@@ -18,6 +18,7 @@ mod known_digests;
 mod load;
 mod lock;
 mod meant;
+mod no_threads;
 mod print_recipe;
 mod progress;
 mod pushed;
@@ -48,8 +49,10 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return help::refused(&error),
     };
-    signals::listen();
-    let outcome = dispatch(&cli);
+    let outcome = no_threads::told(|| {
+        signals::listen();
+        dispatch(&cli)
+    });
     signals::ended();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,6 +17,7 @@ use super::glob::symbols;
 use super::rules::{Rules, Standings};
 use crate::content::{FileIdentity, FoundFiles, HostFile, HostFiles};
 use crate::host::{HostDirectory, HostRoot};
+use crate::parallel;
 use crate::shown::Shown;
 use crate::unfinished;
 
@@ -166,8 +167,9 @@ pub(super) fn walk(
     // A few directories are walked in less time than a thread takes to start.
     let first = walk.work(FEW);
     let others = if walk.is_done() { 0 } else { threads.max(1) - 1 };
+    let help = || walk.work(usize::MAX);
     let mut parts = std::thread::scope(|scope| {
-        let others: Vec<_> = (0..others).map(|_| scope.spawn(|| walk.work(usize::MAX))).collect();
+        let others = parallel::helpers(scope, others, &help);
         let mut parts = vec![first, walk.work(usize::MAX)];
         // A panic of a thread is one of the walk.
         parts.extend(

@@ -111,6 +111,25 @@ fn agrees_with_git_however_it_keeps_things() {
     }
 }
 
+/// Would fail if what git packs while a build reads were lost.
+#[test]
+fn objects_are_found_though_they_are_packed_anew_meanwhile() {
+    let scratch = Scratch::new();
+    commits(&scratch, &[]);
+    let log = scratch.git(&["log", "--format=%H"]);
+    let commits: Vec<&str> = log.lines().collect();
+    let repository = Repository::discover(scratch.path()).unwrap();
+    let is_there = |id: &str| repository.object(id).unwrap().is_some();
+    // Loose, then packed, then in another pack, each time after the packs were listed.
+    assert!(!is_there(&"0".repeat(40)) && is_there(commits[0]));
+    scratch.git(&["repack", "-q", "-a", "-d"]);
+    assert!(is_there(commits[1]));
+    scratch.git(&["commit", "-q", "--allow-empty", "-m", "new"]);
+    scratch.git(&["repack", "-q", "-a", "-d", "-f"]);
+    assert!(is_there(commits[2]) && is_there(&scratch.git(&["rev-parse", "HEAD"])));
+    assert!(!is_there(&"0".repeat(40)));
+}
+
 #[test]
 fn packed_commits_are_kept_as_deltas_here() {
     let scratch = Scratch::new();

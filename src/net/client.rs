@@ -28,6 +28,9 @@ pub struct Patience {
     pub commit: Duration,
     /// How slowly a body may come.
     pub least: Least,
+    /// Bytes that the slowest line carries in a second: what was handed over last is waited for as long, since connections and
+    /// the kernel hold up to a megabyte of it.
+    pub line: u64,
 }
 
 /// The least that must come of a body: fewer bytes in so long a time count as none.
@@ -39,7 +42,7 @@ pub struct Least {
     pub within: Duration,
 }
 
-/// A blob of more bytes is large. One of fewer is not waited for long: where it is, the registry says so when asked again.
+/// A blob of more bytes is large. One of fewer is not waited for long: whether the registry has it is asked again.
 const LARGE: u64 = 1 << 20;
 
 impl Default for Least {
@@ -56,6 +59,7 @@ impl Default for Patience {
             idle: Duration::from_secs(30),
             commit: Duration::from_secs(300),
             least: Least::default(),
+            line: 8 << 10,
         }
     }
 }
@@ -255,15 +259,18 @@ impl Client {
             Payload::None => call.method == Method::PUT,
             Payload::Bytes(_) => false,
         };
-        loop {
+        // What was handed over last may still be going out.
+        let on_its_way = Duration::from_secs(length.min(LARGE) / self.patience.line.max(1));
+        let allowed = || {
             let (allowed, doing) = match (activity.all_sent(), large) {
-                (false, _) => (self.patience.idle, "sending"),
+                (false, _) => (self.patience.idle + on_its_way, "sending"),
                 (true, true) => (self.patience.commit, "waiting for the answer to an upload"),
-                (true, false) => (self.patience.idle, "waiting for an answer"),
+                (true, false) => (self.patience.idle + on_its_way, "waiting for an answer"),
             };
             // Until the first byte goes out, a connection may still be on its way.
-            let allowed = if activity.begun_sending() { allowed } else { allowed + self.patience.connect };
-            let deadline = activity.last() + allowed;
+            (if activity.begun_sending() { allowed } else { allowed + self.patience.connect }, doing)
+        };
+        loop {
             tokio::select! {
                 answer = &mut sending => {
                     // A file that changed under our hands is not the network's fault.
@@ -284,7 +291,8 @@ impl Client {
                         pace: Pace::new(self.patience.least),
                     });
                 }
-                () = tokio::time::sleep_until(deadline) => {
+                () = tokio::time::sleep_until(activity.last() + allowed().0) => {
+                    let (allowed, doing) = allowed();
                     if activity.last() + allowed <= Instant::now() {
                         return Err(NetError::Stalled { after: allowed, doing });
                     }

@@ -109,6 +109,26 @@ fn a_file_that_never_rests_keeps_nobody_from_building() {
     writer.join().unwrap();
 }
 
+/// Would fail if the directory that was there at first went on being watched, and not the one that took its place.
+#[test]
+fn a_context_that_is_replaced_is_watched_again() {
+    let project = Project::new(RECIPE);
+    project.write("ctx/app/main.py", "one");
+    let watching = Watching::start(&project, &["build", "--watch", "-o", "oci:out"]);
+    let first = watching.digest();
+    project.write("next/app/main.py", "two!");
+    fs::rename(project.path("ctx"), project.path("old")).unwrap();
+    fs::rename(project.path("next"), project.path("ctx")).unwrap();
+    let second = loop {
+        let digest = watching.digest();
+        if digest != first {
+            break digest;
+        }
+    };
+    project.write("ctx/app/main.py", "three");
+    while [&first, &second].contains(&&watching.digest()) {}
+}
+
 /// Would fail if only the bases of images were watched.
 #[test]
 fn an_image_that_a_layer_copies_from_is_watched() {

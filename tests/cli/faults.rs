@@ -232,6 +232,58 @@ fn a_damaged_blob_of_the_cache_is_dropped_made_again_and_told() {
     }
 }
 
+/// Would fail if only the build that drops a damaged blob made up for it.
+#[test]
+fn a_damaged_blob_is_made_again_by_every_build_that_meets_it() {
+    let project = project();
+    project.write("ctx/src/big", (0..3_000_000u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
+    let before = project.run(&["build", "-o", "oci:out", "--cache-dir", "cache"]).ok();
+    let entries = walkdir::WalkDir::new(project.path("cache/blobs-v1")).into_iter().map(Result::unwrap);
+    let blobs: Vec<_> = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect();
+    let [layer] = &blobs[..] else { panic!("{blobs:?}") };
+    let mut bytes = fs::read(layer).unwrap();
+    let end = bytes.len() - 20;
+    for _ in 0..3 {
+        bytes[end] ^= 1;
+        fs::write(layer, &bytes).unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..3 {
+                let (project, wanted) = (&project, before.digests());
+                scope.spawn(move || {
+                    let output = format!("archive:out-{number}.tar");
+                    assert_eq!(project.run(&["build", "-o", &output, "--cache-dir", "cache"]).ok().digests(), wanted);
+                });
+            }
+        });
+        bytes[end] ^= 1;
+        assert!(fs::read(layer).unwrap() == bytes, "the cache is whole again");
+    }
+}
+
+/// Would fail if a directory that goes while the context is looked at were an error, and a file that goes were none.
+#[test]
+fn directories_may_come_and_go_while_the_context_is_read() {
+    let project = Project::new(&COPY.replace("[\"src\"]", "[\".\"]\nexclude = [\"busy\"]"));
+    project.write("ctx/src/file", "text");
+    let wanted = project.run(&["build", "-o", "oci:out"]).ok().digests();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for number in 0..20 {
+                    fs::create_dir_all(project.path(&format!("ctx/busy/{number}/below"))).unwrap();
+                }
+                fs::remove_dir_all(project.path("ctx/busy")).unwrap();
+            }
+        });
+        let built: Vec<_> = (0..40).map(|_| project.run(&["build", "-o", "oci:out"])).collect();
+        over.store(true, Ordering::Relaxed);
+        for run in built {
+            assert_eq!(run.ok().digests(), wanted);
+        }
+    });
+}
+
 #[test]
 fn attributes_that_no_layer_takes_over_are_told() {
     let project = project();

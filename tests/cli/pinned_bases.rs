@@ -1,9 +1,10 @@
 //! Bases and other images in a registry: pinned to digests, and not read where the lock knows enough of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::deb::Deb;
-use super::fake_registry::FakeRegistry;
+use super::fake_registry::{FakeRegistry, Fault, on};
 use super::mirror::Mirrored;
 use super::support::{Base, Project, Run, Stored, Tar};
 use super::wheel::Wheel;
@@ -61,6 +62,29 @@ fn a_tag_may_move_and_a_lock_does_not() {
     assert!(lock(&project).contains(&two));
     assert_eq!(project.build_with(&["--locked"]).image("app").file("etc/version"), "two");
     assert_eq!(registry.violations(), [""; 0]);
+}
+
+/// Would fail if of two builds that pin something at once, the later one threw away the pins of the other.
+#[test]
+fn a_lock_that_was_written_meanwhile_is_not_written_over() {
+    let registry = FakeRegistry::plain();
+    push(&registry, "library/base", "1", &base("one"));
+    let project = Project::new(&recipe(&registry, FILES));
+    project.run(&["lock"]).ok();
+    let other = lock(&project).replace("library/base:1", "library/other:1");
+    std::fs::remove_file(project.path("lapstrake.lock")).unwrap();
+    registry.fault(on("GET", "/blobs/"), Fault::Stall(Duration::from_secs(2)));
+    registry.clear_log();
+    let mut build = project.command(&["build", "-o", "oci:out"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    while registry.log().is_empty() {
+        assert_eq!(build.try_wait().unwrap(), None);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    project.write("lapstrake.lock", &other);
+    let done = build.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && told.contains("was written while this build ran"), "{told}");
+    assert_eq!(lock(&project), other);
 }
 
 /// What the image is called does not depend on whether it is pinned: neither does any byte.

@@ -180,6 +180,20 @@ fn the_same_digests_whatever_is_around() {
     assert_eq!(results(project.end(bare)), first, "no environment at all");
 }
 
+/// Would fail if what another build is writing, or one that was killed has left, became a part of the image.
+#[test]
+fn what_is_not_finished_is_no_part_of_the_context() {
+    let project =
+        Project::new("[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\ncopy = [\".\"]\nto = \"/srv\"\n");
+    project.write("ctx/a", "a");
+    let wanted = project.run(&["build", "-o", "oci:out"]).ok().digests();
+    project.write("ctx/.meta.json.lapstrake-aB3dE6", "{");
+    assert_eq!(project.run(&["build", "-o", "oci:out"]).ok().digests(), wanted);
+    // No more than these are left out.
+    project.write("ctx/.meta.json.lapstrake", "{");
+    assert_ne!(project.run(&["build", "-o", "oci:out"]).ok().digests(), wanted);
+}
+
 #[test]
 fn the_same_digests_in_another_checkout() {
     let (one, two) = (checkout(false), checkout(true));
@@ -199,6 +213,47 @@ fn the_same_digests_in_another_checkout() {
     // One that changed does change it.
     two.write("ctx/one.txt", "ONE");
     assert_ne!(results(two.run(&BUILD)), first);
+}
+
+/// Would fail if a limit of processes, as pods have, were a panic, or left something behind.
+#[test]
+fn with_few_threads_it_is_the_same_or_an_error() {
+    let project = checkout(false);
+    let first = results(project.run(&BUILD));
+    let writable = project.path("theirs");
+    fs::create_dir(&writable).unwrap();
+    if fs::metadata(&writable).unwrap().uid() != 0 {
+        // Limits are those of a user, and this one has other processes.
+        return;
+    }
+    let binary = project.path("lapstrake");
+    fs::copy(BINARY, &binary).unwrap();
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::chown(&writable, Some(54_323), Some(54_322)).unwrap();
+    let (mut same, mut refused) = (0, 0);
+    for limit in [1, 2, 3, 4, 6, 8, 12, 20, 40, 80] {
+        let output = format!("oci:{}", writable.join("out").display());
+        let cache = writable.join(format!("cache-{limit}"));
+        let arguments = ["build", "-j", "16", "-o", &output, "--cache-dir", cache.to_str().unwrap()];
+        let processes = format!("--nproc={limit}");
+        let mut command = project.wrapped("prlimit", &[&processes, binary.to_str().unwrap()], &arguments);
+        command.uid(54_323).gid(54_322).env_remove("HOME");
+        let run = project.end(command);
+        match run.code {
+            Some(0) => {
+                same += 1;
+                assert_eq!(results(run), first);
+            }
+            _ => {
+                refused += 1;
+                let told = run.fails(1);
+                assert!(told.contains("no more threads") && !told.contains("panicked"), "{limit}: {told}");
+                assert!(!writable.join("out/index.json").exists() || same > 0, "{limit}");
+                assert_eq!(fs::read_dir(cache.join("tmp")).map_or(0, Iterator::count), 0, "{limit}");
+            }
+        }
+    }
+    assert!(same > 0 && refused > 0, "{same} {refused}");
 }
 
 /// A user that nobody knows, without a home, who can write one directory.

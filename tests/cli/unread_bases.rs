@@ -167,6 +167,36 @@ fn compiling_does_not_need_the_base() {
     }
 }
 
+/// Would fail if a Python that is only called from `/usr/local` were taken for one that no package can replace.
+#[test]
+fn a_link_in_usr_local_is_the_python_that_it_leads_to() {
+    let mut mirrored = Mirrored::new();
+    let version = mirrored.project.end(mirrored.project.wrapped("python3", &["-V"], &[])).ok().stdout();
+    let version = version.trim().strip_prefix("Python ").unwrap().to_owned();
+    let short = version.rsplit_once('.').unwrap().0.to_owned();
+    let module = Deb::all("python3-x", "1").file("usr/lib/python3/dist-packages/x/__init__.py", "x = 1\n");
+    let python = Deb::new(&format!("python{short}-minimal"), &format!("{version}-1"))
+        .program(&format!("usr/bin/python{short}"), "an interpreter")
+        .symlink("usr/bin/python3", &format!("python{short}"));
+    mirrored.archive.add("trixie", module).add("trixie", python);
+    mirrored.archive.publish();
+    let mut base = system("3.1", "3.1.4-1", "2.36-9", "amd64");
+    let link = Tar::new().dir("usr/local/bin/", 0o755, 0, 0).link("usr/local/bin/python3", "../../bin/python3");
+    base.layers.push((link.end(), Stored::Gzip));
+    let registry = FakeRegistry::plain();
+    push(&registry, "library/base", "1", &base);
+    let layers = format!(
+        "[[images.app.layers]]\nreplace = true\n\
+         debian = {{ packages = [\"python3-x\", \"python{short}-minimal\"], compile = true }}\n"
+    );
+    mirrored.recipe(&on_base(&registry, "", &layers));
+    mirrored.run(&["lock"]).ok();
+    mirrored.run(&["build", "--locked", "-o", "oci:out"]).ok();
+    let image = mirrored.project.layout("out").image(&format!("{}/team/app:latest", registry.name()));
+    let compiled = format!("x/__pycache__/__init__.cpython-{}.pyc", short.replace('.', ""));
+    assert!(image.top().contains(&compiled), "{}", image.top());
+}
+
 /// No lock holds a password, not even its hash: an image without users does not need it, and one with users reads the base,
 /// which `lock` says.
 #[test]

@@ -535,6 +535,20 @@ fn a_body_that_is_taken_byte_by_byte_is_given_up_and_sent_again() {
     }
 }
 
+/// Fails where a body that was handed over is taken for one that went out: on a slow line the answer comes later.
+#[test]
+fn a_slow_line_is_waited_for() {
+    let patience = Patience { idle: Duration::from_millis(300), line: 100 << 10, ..quick().patience };
+    let fake = FakeRegistry::plain();
+    let blob = bytes(8, 600 << 10);
+    fake.fault(on("PUT", &asked(&blob)).always(), Fault::Stall(Duration::from_millis(1500)));
+    let bench = Bench::with(&NetworkOptions { patience, ..quick() }, plain(&[&fake]));
+    let image = image(&fake, "a", &["1"], std::slice::from_ref(&blob));
+    push(&bench, std::slice::from_ref(&image));
+    assert_there(&fake, &image);
+    assert_eq!(fake.count("PUT", &asked(&blob)), 1, "{:#?}", fake.lines());
+}
+
 /// Fails where a registry that swallows a small blob and says nothing is waited for as for a large one, and where one that
 /// puts chunks together gets no more time than for any answer.
 #[test]

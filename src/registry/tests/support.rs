@@ -55,6 +55,7 @@ pub(super) fn quick() -> NetworkOptions {
             connect: Duration::from_secs(1),
             idle: Duration::from_millis(400),
             commit: Duration::from_millis(800),
+            line: 1 << 30,
             ..Patience::default()
         },
         roots: RootSettings { only_these: true, ..RootSettings::default() },

@@ -154,16 +154,18 @@ impl FileTree {
             return Ok(());
         }
         // From the innermost outwards: with the first that exists, all above it do.
+        let mut missing = Vec::new();
         let mut parent = path.parent();
         while let Some(directory) = parent.filter(|directory| !directory.is_root()) {
             // What stands there and is no directory is for `put` to refuse, with both sides named.
             if self.entries.contains(&directory) || below.is_directory(&directory) {
                 break;
             }
-            self.put(directory.clone(), like.clone(), Weight::Implied)?;
             parent = directory.parent();
+            missing.push(directory);
         }
-        Ok(())
+        // The outermost first: each finds the one that holds it at once.
+        missing.into_iter().rev().try_for_each(|directory| self.put(directory, like.clone(), Weight::Implied))
     }
 
     /// Says again what the directories of `below` are that hold what this tree writes or deletes, and so changes nothing of
@@ -249,7 +251,9 @@ impl FileTree {
 
     /// Adds what is not there.
     fn add(&mut self, path: TreePath, entry: Entry, weight: Weight) -> Result<(), TreeError> {
-        self.weight += (size_of::<Placed>() + size_of::<TreePath>() + path.as_bytes().len()) as u64;
+        // One deep path stands for hundreds of directories that nobody wrote down.
+        let times = if weight == Weight::Implied { 8 } else { 1 };
+        self.weight += (size_of::<Placed>() + size_of::<TreePath>() + path.as_bytes().len() * times) as u64;
         if self.weight > MAX_WEIGHT {
             return Err(TreeError::TooLarge { path });
         }

@@ -6,6 +6,12 @@ use std::fmt;
 use super::known;
 use crate::shown::Shown;
 
+/// `PATH_MAX` without its NUL.
+const MAX_LENGTH: usize = 4095;
+
+/// Deeper than anything that people make; each level costs those time and memory that go through it.
+const MAX_DEPTH: usize = 512;
+
 /// A path inside an image, relative to its root: bytes, no leading or trailing slash, no empty, `.` or `..` component,
 /// no NUL. The root itself is the empty path.
 ///
@@ -28,6 +34,9 @@ pub enum PathError {
     /// More than 4095 bytes.
     #[error("path {0} has more than 4095 bytes")]
     Long(Shown),
+    /// More than 512 components.
+    #[error("path {0} leads through more than 512 directories")]
+    Deep(Shown),
     /// An absolute path where a relative one is needed.
     #[error("path {0} is absolute")]
     Absolute(Shown),
@@ -53,6 +62,7 @@ impl TreePath {
             return Err(PathError::Nul(shown()));
         }
         let mut clean = Vec::with_capacity(bytes.len());
+        let mut depth = 0;
         for component in bytes.split(|byte| *byte == b'/') {
             match component {
                 b"" | b"." => continue,
@@ -64,9 +74,13 @@ impl TreePath {
                 clean.push(b'/');
             }
             clean.extend_from_slice(component);
+            depth += 1;
         }
-        if clean.len() > 4095 {
+        if clean.len() > MAX_LENGTH {
             return Err(PathError::Long(shown()));
+        }
+        if depth > MAX_DEPTH {
+            return Err(PathError::Deep(shown()));
         }
         Ok(TreePath(clean.into()))
     }
@@ -83,10 +97,12 @@ impl TreePath {
             return Ok(self.clone());
         }
         let whole = [&self.0, &b"/"[..], &below.0].concat();
-        if whole.len() > 4095 {
+        if whole.len() > MAX_LENGTH {
             return Err(PathError::Long(Shown::new(&whole)));
         }
-        Ok(TreePath(whole.into()))
+        let whole = TreePath(whole.into());
+        let is_deep = whole.components().nth(MAX_DEPTH).is_some();
+        if is_deep { Err(PathError::Deep(Shown::new(&whole.0))) } else { Ok(whole) }
     }
 
     /// The path of an entry of this directory, by its name.
@@ -95,7 +111,8 @@ impl TreePath {
     /// Where the name is no single component.
     pub fn child(&self, name: &[u8]) -> Result<Self, PathError> {
         let is_plain = !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, 0 | b'/'));
-        if is_plain && name.len() <= 255 && self.0.len() + 1 + name.len() <= 4095 {
+        // So short that its depth need not be counted.
+        if is_plain && name.len() <= 255 && self.0.len() + 1 + name.len() <= 2 * MAX_DEPTH {
             let mut whole = Vec::with_capacity(self.0.len() + 1 + name.len());
             if !self.is_root() {
                 whole.extend_from_slice(&self.0);
@@ -236,15 +253,20 @@ mod tests {
         assert!(TreePath::parse("x".repeat(255)).is_ok());
         assert!(TreePath::parse("x".repeat(256)).is_err());
         // 4095 bytes and a NUL make PATH_MAX.
-        let longest = path(&"x/".repeat(2048));
+        let longest = path(&"xxxxxxx/".repeat(512));
         assert_eq!(longest.as_bytes().len(), 4095);
-        assert!(TreePath::parse("x/".repeat(2047) + "xx").is_err());
-        let almost = path(&"x/".repeat(2047));
+        assert!(TreePath::parse("xxxxxxx/".repeat(511) + "xxxxxxxx").is_err());
+        let almost = path(&("xxxxxxx/".repeat(510) + "yyyyyyyyyyyyy"));
         assert_eq!(almost.as_bytes().len(), 4093);
         for (name, fits) in [("x", true), ("xx", false)] {
             assert_eq!(almost.join(&path(name)).is_ok(), fits);
             assert_eq!(almost.child(name.as_bytes()).is_ok(), fits);
         }
+        assert!(matches!(TreePath::parse("x/".repeat(513)), Err(PathError::Deep(_))));
+        let deepest = path(&"x/".repeat(512));
+        assert!(deepest.child(b"x").is_err() && deepest.join(&path("x")).is_err());
+        let less = path(&"x/".repeat(511));
+        assert_eq!((less.child(b"x"), less.join(&path("x"))), (Ok(deepest.clone()), Ok(deepest)));
         assert!(path("a").child(&[b'x'; 255]).is_ok());
         assert!(path("a").child(&[b'x'; 256]).is_err());
     }

@@ -130,6 +130,7 @@ def tars():
         "a checksum that is wrong": ended(FILE[:3] + b"!" + FILE[4:]),
         "a component of 256 bytes": ended(long_name(b"n" * 256), FILE),
         "a path of 4096 bytes": ended(long_name(b"abcdefg/" * 513), FILE),
+        "a path through 513 directories": ended(long_name(b"d/" * 513 + b"x"), FILE),
         "a name of 8 MiB": ended(long_name(b"n" * (8 << 20)), FILE),
         "user -1": ended(pax(b"10 uid=-1\n"), FILE),
         "user 2^32": ended(pax(b"18 uid=4294967296\n"), FILE),

@@ -95,9 +95,11 @@ impl Coded for PathError {
     fn code(&self) -> ErrorCode {
         match self {
             PathError::Climbs(_) | PathError::Absolute(_) => ErrorCode::ImagePath,
-            PathError::Nul(_) | PathError::LongComponent(_) | PathError::Long(_) | PathError::Whiteout(_) => {
-                ErrorCode::NotForLayers
-            }
+            PathError::Nul(_)
+            | PathError::LongComponent(_)
+            | PathError::Long(_)
+            | PathError::Deep(_)
+            | PathError::Whiteout(_) => ErrorCode::NotForLayers,
         }
     }
 }

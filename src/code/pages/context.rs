@@ -54,7 +54,7 @@ pub(crate) const UNREADABLE: Page = Page {
 pub(crate) const NOT_FOR_LAYERS: Page = Page {
     title: "no layer can hold this file",
     meaning: "Sockets, devices and FIFOs have no place in an image, names that start with `.wh.` mean a deletion inside a \
-              layer, names have limits (255 bytes, 4095 for a path), and the holes of a sparse file of 64 GiB and more would \
+              layer, names have limits (255 bytes, 4095 and 512 directories for a path), and the holes of a sparse file of 64 GiB and more would \
               be written as zeros.",
     why: "The socket of a running program lies in the context, the disk of a virtual machine, or a file came out of an \
           unpacked layer.",

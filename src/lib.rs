@@ -19,6 +19,7 @@ pub mod image;
 pub mod layer;
 pub mod limits;
 pub mod lock;
+pub mod logins;
 pub mod machine;
 pub mod manifests;
 pub mod migrate;

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::logins::hide_logins;
 use crate::oci::Digest;
 
 /// What a task does, and to what.
@@ -234,14 +235,14 @@ impl Reporter {
         Self::new(Silent)
     }
 
-    /// Says something worth knowing.
+    /// Says something worth knowing; logins in it are not shown.
     pub fn note(&self, text: impl AsRef<str>) {
-        self.to.event(Event::Note(text.as_ref()));
+        self.to.event(Event::Note(&hide_logins(text.as_ref())));
     }
 
-    /// Says that something is probably not meant.
+    /// Says that something is probably not meant; logins in it are not shown.
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.to.event(Event::Warning(text.as_ref()));
+        self.to.event(Event::Warning(&hide_logins(text.as_ref())));
     }
 
     /// Passes on how tasks go on, and keeps what is said in words, until it is [`Reporter::release`]d.

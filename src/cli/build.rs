@@ -8,6 +8,7 @@ use lapstrake::code::{Coded, ErrorCode, causes};
 use lapstrake::content::ContentError;
 use lapstrake::layer::{LayerError, Reuse};
 use lapstrake::lock::Lock;
+use lapstrake::logins::{hide_credentials, hide_in_name};
 use lapstrake::nearest::nearest;
 use lapstrake::oci::{Digest, Platform, Reference};
 use lapstrake::pin::debian::Fault;
@@ -431,13 +432,16 @@ fn parsed(flag: &str, written: &str, text: &str) -> Outcome<Place> {
 fn hidden(flag: &str, written: &str, failure: Failure) -> Failure {
     match recipe::has_placeholder(written, "env") {
         false => failure,
-        true => Failure::usage(format!("{flag} {written}: with what the environment says it makes no sense"))
-            .kind(failure.kind),
+        true => Failure::usage(format!(
+            "{flag} {}: with what the environment says it makes no sense",
+            hide_in_name(written)
+        ))
+        .kind(failure.kind),
     }
 }
 
 fn misfilled(flag: &str, text: &str, fault: &recipe::Fault) -> Failure {
-    let failure = Failure::usage(format!("{flag} {text}: {fault}")).kind(fault.code());
+    let failure = Failure::usage(format!("{flag} {}: {fault}", hide_in_name(text))).kind(fault.code());
     match fault.hint() {
         Some(help) => failure.hint(help),
         None => failure,
@@ -465,7 +469,7 @@ fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
                 let shown = reference.to_string();
                 let what = match typed.filter(|text| **text != shown) {
                     Some(text) => {
-                        format!("-o {} is read as the reference {shown}, which", recipe::hide_credentials(text))
+                        format!("-o {} is read as the reference {shown}, which", hide_credentials(text))
                     }
                     None => format!("the reference {shown}"),
                 };
@@ -581,7 +585,7 @@ pub(super) fn wanted(recipe: &Recipe, args: &BuildArgs) -> Outcome<BTreeSet<Imag
     for variant in &args.variant {
         if !variants.contains(variant.as_str()) {
             let near = nearest(variant, variants.iter().copied());
-            let text = format!("no image of the recipe has a variant `{variant}`");
+            let text = format!("no image of the recipe has a variant `{}`", hide_in_name(variant));
             let failure = Failure::usage(text).kind(ErrorCode::NoSuchImage);
             return Err(match near {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
@@ -685,9 +689,11 @@ fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> 
                 tag.contains('/') && (first.contains(['.', ':']) || first == "localhost")
             };
             if let Some((tag, written)) = written().find(|(tag, _)| !names_registry(tag)) {
-                let failure =
-                    Failure::usage(format!("{tag:?} is no tag (a tag has no slash or colon), and names no registry"))
-                        .kind(ErrorCode::Reference);
+                let failure = Failure::usage(format!(
+                    "{:?} is no tag (a tag has no slash or colon), and names no registry",
+                    hide_in_name(tag)
+                ))
+                .kind(ErrorCode::Reference);
                 let full = format!("docker.io/{tag}");
                 let failure = match full.parse::<Reference>() {
                     Ok(_) => failure.hint(format!("for a full reference, write the registry too: {full}")),
@@ -702,7 +708,7 @@ fn tags(args: &BuildArgs, inputs: &Inputs, image: &ImageName, images: usize) -> 
         }
         tags => match written().find(|(tag, _)| !lapstrake::oci::reference::valid_tag(tag)) {
             Some((tag, written)) => {
-                let failure = Failure::usage(format!("{tag:?} is no tag")).kind(ErrorCode::Reference);
+                let failure = Failure::usage(format!("{:?} is no tag", hide_in_name(tag))).kind(ErrorCode::Reference);
                 Err(hidden("-t", written, failure))
             }
             None => Ok(Tags::Bare(tags.to_vec())),

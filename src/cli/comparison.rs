@@ -4,6 +4,7 @@ use lapstrake::base::BaseError;
 use lapstrake::difference::{
     self, Change, Count, Difference, Entry, ImageDifference, LayerFate, LayerPair, Row, Side, Standing,
 };
+use lapstrake::logins::shown as said;
 use lapstrake::oci::{Descriptor, DiffId, Digest};
 use lapstrake::place::{ArchiveKind, Artifact, Document, Image, Place};
 use lapstrake::report::Reporter;
@@ -310,12 +311,12 @@ pub(super) fn entry_json(entry: &Entry) -> Value {
 
 /// `env PORT: 8080 → 9090`.
 fn words(Difference { of, first, second }: &Difference) -> String {
-    let of = bare(of);
+    let of = said(of);
     match (first, second) {
-        (None, Some(second)) => format!("{of} is new: {}", bare(second)),
-        (Some(first), None) => format!("{of} is gone: {}", bare(first)),
+        (None, Some(second)) => format!("{of} is new: {}", said(second)),
+        (Some(first), None) => format!("{of} is gone: {}", said(first)),
         (first, second) => {
-            let side = |side: &Option<String>| bare(side.as_deref().unwrap_or_default());
+            let side = |side: &Option<String>| said(side.as_deref().unwrap_or_default());
             format!("{of}: {} → {}", side(first), side(second))
         }
     }
@@ -364,7 +365,7 @@ fn layer_words(LayerPair { fate, title, first, second }: &LayerPair) -> String {
         (Some(first), Some(second)) if first != second => format!("{first} → {second}"),
         (first, second) => second.or(first).unwrap_or_default(),
     };
-    let title = title.as_deref().map_or_else(|| "a layer without a line of history".to_owned(), bare);
+    let title = title.as_deref().map_or_else(|| "a layer without a line of history".to_owned(), said);
     format!("{:<12}  {title}  {sizes}", fate.word())
 }
 

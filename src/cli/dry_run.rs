@@ -8,6 +8,7 @@ use indicatif::BinaryBytes;
 use lapstrake::build::{Fate, Forecast, LayerForecast};
 use lapstrake::code::Coded;
 use lapstrake::lock::{Lock, changes};
+use lapstrake::logins::hide_logins;
 use lapstrake::oci::{Descriptor, Digest, Reference};
 use lapstrake::place::Place;
 use lapstrake::report::Reporter;
@@ -148,7 +149,7 @@ pub(crate) fn tell(
         text.push_str(&format!("lock   {}: {change}\n", lock.path.display()));
     }
     for place in written {
-        text.push_str(&format!("write  {place}\n"));
+        text.push_str(&format!("write  {}\n", hide_logins(&place.to_string())));
     }
     for push in &pushes {
         text.push_str(&push_text(push));

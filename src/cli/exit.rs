@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 
 use lapstrake::code::{Cause, ErrorCode, advice};
+use lapstrake::logins::hide_logins;
 use lapstrake::recipe::Diagnostic;
 
 /// Exit codes, as DESIGN promises them to scripts.
@@ -109,16 +110,29 @@ impl Failure {
         self
     }
 
+    /// What went wrong. Whatever repeats what was typed, logins in it are not shown; nor in what follows.
+    pub(crate) fn text(&self) -> String {
+        hide_logins(self.error.to_string().trim_end())
+    }
+
+    /// Why it did, from what is nearest to what is furthest.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = String> {
+        std::iter::successors(self.error.source(), |error| error.source()).map(|error| hide_logins(&error.to_string()))
+    }
+
+    /// What to do about it, where that is known.
+    pub(crate) fn advice(&self) -> Option<String> {
+        self.hint.clone().or_else(|| advice(&*self.error)).map(|hint| hide_logins(&hint))
+    }
+
     /// The whole text: error, causes, hint.
     pub(crate) fn render(&self) -> String {
         let mut text = if self.drawn { String::new() } else { format!("error[{}]: ", self.kind) };
-        text.push_str(self.error.to_string().trim_end());
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            text.push_str(&format!("\n  caused by: {error}"));
-            cause = error.source();
+        text.push_str(&self.text());
+        for cause in self.causes() {
+            text.push_str(&format!("\n  caused by: {cause}"));
         }
-        if let Some(hint) = self.hint.clone().or_else(|| advice(&*self.error)) {
+        if let Some(hint) = self.advice() {
             text.push_str(&format!("\nhint: {hint}"));
         }
         // A log has the code; somebody at a terminal may not know what it is for.
@@ -160,5 +174,7 @@ mod tests {
         assert_eq!(failure.render().split("\nfor more: ").next(), Some(text));
         assert_eq!(failure.kind, ErrorCode::OutputUnwritable);
         assert!(failure.kind(ErrorCode::DiskFull).render().starts_with("error[L1001]: "));
+        let failure = Failure::usage("there is no bob:hunter2@h/x").hint("write https://hunter2@r.example.com/x");
+        assert!(!failure.render().contains("hunter2"), "{}", failure.render());
     }
 }

@@ -10,6 +10,7 @@ use lapstrake::code::Cause;
 use lapstrake::difference::{PackageChange, Side};
 use lapstrake::explain::{self, BaseFate, Changes, Explanation, FileFate, LayerFate, LayerStory};
 use lapstrake::lock::Lock;
+use lapstrake::logins;
 use lapstrake::oci::{Descriptor, Digest, Platform, Reference};
 use lapstrake::place::{BlobSource, Image, ImageSource, Pick, Place, SourceError, select_image};
 use lapstrake::recipe::ImageName;
@@ -400,9 +401,9 @@ impl Told {
         let changed: Vec<String> = settings
             .iter()
             .map(|difference| match (&difference.first, &difference.second) {
-                (None, _) => format!("{} is new", bare(&difference.of)),
-                (_, None) => format!("{} is gone", bare(&difference.of)),
-                _ => format!("{} changed", bare(&difference.of)),
+                (None, _) => format!("{} is new", logins::shown(&difference.of)),
+                (_, None) => format!("{} is gone", logins::shown(&difference.of)),
+                _ => format!("{} changed", logins::shown(&difference.of)),
             })
             .collect();
         let fate = match (&self.before, changed.is_empty()) {
@@ -484,7 +485,7 @@ fn changes_text(changes: &Changes) -> String {
     let Changes { was, packages, files, parts, unread } = changes;
     let mut parts_of_text = Vec::new();
     if let Some(was) = was {
-        parts_of_text.push(format!("the recipe's layer was {}", Shown::new(was.as_bytes())));
+        parts_of_text.push(format!("the recipe's layer was {}", Shown::new(logins::hide_logins(was).as_bytes())));
     }
     if let Some(unread) = unread {
         parts_of_text.push(format!("what changed is not known: {}", bare(unread)));
@@ -549,7 +550,7 @@ fn some_of(all: &[String]) -> String {
 /// A title that leaves room for what is told.
 fn short(title: &str) -> String {
     const WIDTH: usize = 48;
-    let title = bare(title);
+    let title = logins::shown(title);
     match title.chars().count() {
         0..=WIDTH => title,
         _ => format!("{}…", title.chars().take(WIDTH - 1).collect::<String>()),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use lapstrake::code::ErrorCode;
+use lapstrake::logins::hide_logins;
 use lapstrake::nearest::nearest;
 use lapstrake::shown::bare;
 
@@ -77,6 +78,7 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
             if let Some(manifest) = manifest_without_flag(error) {
                 text.push_str(&format!("\nhint: manifests follow -k: `lapstrake resolve -k {}`\n", bare(manifest)));
             }
+            let text = hide_logins(&text);
             io::stderr().write_all(text.replacen("error:", &format!("error[{}]:", ErrorCode::Usage), 1).as_bytes())
         }
     };

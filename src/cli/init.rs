@@ -13,6 +13,7 @@ use lapstrake::dockerfile::{self, Dockerfile, Kind, MAX_DOCKERFILE};
 use lapstrake::git::Checkout;
 use lapstrake::host::open_regular;
 use lapstrake::limits::Limits;
+use lapstrake::logins::hide_in_name;
 use lapstrake::migrate::{self, Context, Fate, FileKind, Input, Migration, Options};
 use lapstrake::nearest::nearest;
 use lapstrake::oci::Reference;
@@ -264,10 +265,14 @@ fn replaced(inputs: &[Input], options: &Options) -> Outcome {
         bases.iter().any(|base| base == wanted || reference.is_some() && base.parse().ok() == reference)
     };
     let Some((wanted, _)) = options.bases.iter().find(|(wanted, _)| !has(wanted)) else { return Ok(()) };
-    let failure = Failure::usage(format!("--base {wanted}=…: no Dockerfile has the base {wanted}"));
+    let shown = hide_in_name(wanted);
+    let failure = Failure::usage(format!("--base {shown}=…: no Dockerfile has the base {shown}"));
     Err(match nearest(wanted, bases.iter().map(String::as_str)) {
-        Some(near) => failure.hint(format!("did you mean `{near}`?")),
-        None => failure.hint(format!("their bases are {}", bases.into_iter().collect::<Vec<_>>().join(", "))),
+        Some(near) => failure.hint(format!("did you mean `{}`?", hide_in_name(near))),
+        None => failure.hint(format!(
+            "their bases are {}",
+            bases.iter().map(|base| hide_in_name(base)).collect::<Vec<_>>().join(", ")
+        )),
     })
 }
 

@@ -8,10 +8,11 @@ use lapstrake::build::{Builder, Locking};
 use lapstrake::code::{Coded, ErrorCode};
 use lapstrake::host::open_regular;
 use lapstrake::lock::Lock;
+use lapstrake::logins::{hide_credentials, hide_in_name};
 use lapstrake::manifests::{Mention, OWN, Pin, Pins, Why};
 use lapstrake::oci::{Digest, Reference};
-use lapstrake::place::{self, ArchiveKind, Place};
-use lapstrake::recipe::{ImageName, Inputs, Recipe, hide_credentials};
+use lapstrake::place::{self, ArchiveKind, Place, PlaceError};
+use lapstrake::recipe::{ImageName, Inputs, Recipe};
 use lapstrake::registry::RegistryError;
 use lapstrake::report::Reporter;
 use lapstrake::shown::Shown;
@@ -315,9 +316,11 @@ fn left_by_a_build(text: &str, global: &Global, reporter: &Reporter) -> Outcome<
                 .map_err(|failure| failure.hint(format!("where it is an archive, write archive:{text}")))?,
         );
     }
-    if Place::parse(text).is_err() && path.symlink_metadata().is_err() {
-        let failure =
-            Failure::usage(format!("--from {}: there is no such file, and it is no place", hide_credentials(text)));
+    if let Err(error) = Place::parse(text)
+        && path.symlink_metadata().is_err()
+    {
+        let shown = if error == PlaceError::Login { hide_in_name(text) } else { hide_credentials(text) };
+        let failure = Failure::usage(format!("--from {shown}: there is no such file, and it is no place"));
         return Err(failure.hint(meant::neighbour(path, |_| true).unwrap_or_else(|| {
             "`lapstrake build --metadata-file FILE` writes one; or name what a build left, such as oci:lapstrake-out"
                 .to_owned()

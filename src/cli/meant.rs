@@ -6,6 +6,7 @@ use std::path::Path;
 
 use lapstrake::code::ErrorCode;
 use lapstrake::git::Checkout;
+use lapstrake::logins::hide_in_name;
 use lapstrake::nearest::nearest;
 use lapstrake::oci::Platform;
 use lapstrake::place::Place;
@@ -45,6 +46,8 @@ pub(crate) fn platform_to_build(text: &str) -> Outcome<Platform> {
 /// The recipe has no such image, or not in that variant.
 pub(crate) fn image(recipe: &Recipe, text: &str) -> Failure {
     let failed = |text: String| Failure::usage(text).kind(ErrorCode::NoSuchImage);
+    // What is no image of the recipe may be a reference, with a login in front.
+    let text = &*hide_in_name(text);
     if let Some((image, variant)) = text.split_once(':') {
         let same = recipe.images.iter().filter(|known| known.name.image == image);
         let variants: Vec<Option<&str>> = same.map(|known| known.name.variant.as_deref()).collect();

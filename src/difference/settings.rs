@@ -6,10 +6,11 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::image::Side;
+use crate::logins::shown as said;
 use crate::oci::{ContainerConfig, History};
-use crate::shown::bare;
 
-/// One thing in which two images differ, as it is written in them; [`fmt::Display`] makes it fit for a terminal.
+/// One thing in which two images differ, as it is written in them; [`fmt::Display`] makes it fit for a terminal,
+/// without logins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// `env PATH`, or a path from the root.
@@ -22,8 +23,8 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = |side: &Option<String>| side.as_deref().map_or_else(|| "-".to_owned(), bare);
-        write!(f, "{}\t{}\t{}", bare(&self.of), side(&self.first), side(&self.second))
+        let side = |side: &Option<String>| side.as_deref().map_or_else(|| "-".to_owned(), said);
+        write!(f, "{}\t{}\t{}", said(&self.of), side(&self.first), side(&self.second))
     }
 }
 

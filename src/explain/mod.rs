@@ -14,8 +14,8 @@ use crate::difference::{
 };
 use crate::layer::Layer;
 use crate::limits::Limits;
+use crate::logins::hide_credentials;
 use crate::oci::{Descriptor, DiffId, annotation};
-use crate::recipe::hide_credentials;
 use crate::report::Reporter;
 use crate::shown::with_causes;
 use crate::store::BlobStore;

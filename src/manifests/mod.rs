@@ -34,8 +34,8 @@ pub use stream::joined;
 use document::{Kind, NodeId, Tree};
 use site::Site;
 
+use crate::logins::{hide_credentials, hide_in_name};
 use crate::nearest;
-use crate::recipe::hide_credentials;
 
 /// Where something is in a text. Both count from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -270,7 +270,7 @@ impl<'t> Manifest<'t> {
         let mut all: Vec<_> = self.sites.iter().map(|site| site.pin(&self.tree, self.text, pins, tags)).collect();
         shared::leave(&self.tree, &self.sites, &mut all);
         for (site, pinned) in self.sites.iter().zip(all) {
-            let (position, from) = (self.tree.position(site.node()), hide_credentials(&site.text(&self.tree)));
+            let (position, from) = (self.tree.position(site.node()), hide_in_name(&site.text(&self.tree)));
             match pinned {
                 Ok(pinned) if pinned.is_as_it_was() => {}
                 Ok(pinned) => {

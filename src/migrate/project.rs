@@ -11,7 +11,8 @@ use super::value::Value;
 use super::{Context, Options};
 use crate::code::ErrorCode;
 use crate::dockerfile::{Dockerfile, Instruction, Kind, expand};
-use crate::oci::Reference;
+use crate::logins::hide_in_name;
+use crate::oci::{Reference, ReferenceError};
 use crate::recipe::{Diagnostic, Diagnostics};
 
 /// What Debian's images have for it.
@@ -208,7 +209,7 @@ impl<'a> Project<'a> {
             return Ok(state);
         }
         let (text, mut comments) = match self.options.replaced(&base) {
-            Some(new) => (new.to_owned(), vec![format!("{place}: in the place of `{base}`")]),
+            Some(new) => (new.to_owned(), vec![format!("{place}: in the place of `{}`", hide_in_name(&base))]),
             None => match base.parse::<Reference>() {
                 Ok(reference) => (reference.to_string(), Vec::new()),
                 Err(error) => {
@@ -220,6 +221,10 @@ impl<'a> Project<'a> {
                     )
                     .label("expected `[registry/]repository[:tag]`")
                     .help("`--base OLD=NEW` puts another in its place");
+                    let wrong = match error {
+                        ReferenceError::Credentials => wrong.hide(from.span),
+                        ReferenceError::Grammar { .. } => wrong,
+                    };
                     return Err(wrong.into());
                 }
             },
@@ -293,7 +298,7 @@ impl<'a> Project<'a> {
             (Some(new), _) => Ok(Found::Outside(new.to_owned())),
             (None, Ok(reference)) => Ok(Found::Outside(reference.to_string())),
             (None, Err(_)) => Err(Kept::new(
-                format!("`{}` is neither a stage nor an image", super::stage::shown(from)),
+                format!("`{}` is neither a stage nor an image", super::stage::shown(&hide_in_name(from))),
                 "`image = { image = \"…\", copy = […] }`",
             )),
         }

@@ -42,7 +42,7 @@ impl Report {
 /// A text on one line, without credentials and control characters, and not too long.
 pub(super) fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let safe = crate::recipe::hide_credentials(&words.join(" "));
+    let safe = crate::logins::hide_credentials(&words.join(" "));
     let shown: String = safe.chars().map(|c| if crate::shown::is_unseen(c) { ' ' } else { c }).collect();
     match shown.char_indices().nth(160) {
         Some((end, _)) => format!("{}…", &shown[..end]),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Digest;
+use crate::logins::{hide_in_name, resembles_digest};
 
 /// Where an image is, in full: `registry/repository[:tag][@digest]`.
 ///
@@ -22,13 +23,15 @@ pub enum ReferenceError {
     /// Not of the grammar.
     #[error("reference {reference:?} is not [registry/]repository[:tag][@sha256:…] ({reason})")]
     Grammar {
-        /// What was given.
+        /// What was given, without what may be a login.
         reference: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// User name and password in front of the host.
-    #[error("a reference holds no credentials: log in to the registry, or use --authfile")]
+    /// User name and password, or a token, in front of the host; or what may be one.
+    #[error(
+        "a reference holds no credentials: log in to the registry, or use --authfile; behind `@` stands a digest, sha256:…"
+    )]
     Credentials,
 }
 
@@ -138,29 +141,20 @@ pub fn valid_tag(tag: &str) -> bool {
         && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
 }
 
-/// Whether somebody may have meant a digest: `sha256:…` of any length, another algorithm, or the digits alone.
-fn resembles_digest(text: &str) -> bool {
-    let (algorithm, digits) = text.split_once(':').unwrap_or(("sha256", text));
-    let is_algorithm = algorithm.starts_with(|c: char| c.is_ascii_alphabetic())
-        && algorithm.ends_with(|c: char| c.is_ascii_digit())
-        && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_algorithm && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let bad = |reason: &str| ReferenceError::Grammar {
-            reference: text.chars().take(300).collect(),
+            reference: hide_in_name(text).chars().take(300).collect(),
             reason: reason.to_owned(),
         };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => match digest.parse::<Digest>() {
                 Ok(digest) => (rest, Some(digest)),
-                // Not even a wrong digest: what stands before it may be a password, and is not repeated.
-                Err(_) if rest.contains(':') && !resembles_digest(digest) => return Err(ReferenceError::Credentials),
-                Err(error) => return Err(bad(&error.to_string())),
+                Err(error) if resembles_digest(digest) => return Err(bad(&error.to_string())),
+                // Not even a wrong digest: what stands before it may be a password or token, and is not repeated.
+                Err(_) => return Err(ReferenceError::Credentials),
             },
             None => (text, None),
         };
@@ -272,7 +266,23 @@ mod tests {
         ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad}");
         }
-        assert_eq!("user:secret@r.example.com/a".parse::<Reference>(), Err(ReferenceError::Credentials));
+        for login in [
+            "user:secret@r.example.com/a",
+            "user:secret@cafe",
+            "user:secret@node1:5000",
+            "user:secret@r.example.com/a@sha256:12",
+            "secret@r.example.com/a",
+            "secret@localhost",
+            "user:@secret",
+            "a@12",
+        ] {
+            assert_eq!(login.parse::<Reference>(), Err(ReferenceError::Credentials), "{login}");
+        }
+        let told = "user:secret@sha256:12".parse::<Reference>().unwrap_err().to_string();
+        assert!(told.contains("64 lower-case"), "{told}");
+        let told =
+            format!("https://r.example.com/a?t={}", "secret".repeat(100)).parse::<Reference>().unwrap_err().to_string();
+        assert!(!told.contains("secret"), "{told}");
     }
 
     proptest! {

@@ -13,9 +13,9 @@ use crate::content::Content;
 use crate::difference::{self, Kind, Line, Side};
 use crate::limits::Limits;
 use crate::lock::Lock;
+use crate::logins::{hide_credentials, shown as said};
 use crate::oci::{DiffId, Digest, ImageConfig, annotation};
 use crate::place::{Artifact, BlobSource, Image};
-use crate::recipe::hide_credentials;
 use crate::report::Reporter;
 use crate::store::BlobStore;
 use crate::tree::{Located, NodeKind, Rootfs, TreePath};
@@ -292,7 +292,7 @@ impl Reading<'_> {
             created: config.and_then(|config| config.created.as_ref()).map(|created| shown(created.as_bytes())),
             base: base(&subject.image),
             system: system(stack.rootfs()),
-            user: config.and_then(|config| config.config.user.as_ref()).map(|user| shown(user.as_bytes())),
+            user: config.and_then(|config| config.config.user.as_deref()).map(said),
             layers: numbers,
             files,
             unpacked,
@@ -338,7 +338,7 @@ fn read(content: &Content, path: &TreePath, image: &str) -> Result<Vec<u8>, Page
 
 fn layer_facts(line: &Line<'_>, listing: &Listing, asked: &Asked) -> LayerFacts {
     let is_made = line.descriptor.annotations.contains_key(annotation::LAYER_KEY);
-    let text = line.created_by.map(|text| shown(text.as_bytes())).filter(|text| !text.is_empty());
+    let text = line.created_by.map(said).filter(|text| !text.is_empty());
     // `name: what it does`, where lapstrake made it.
     let title = match (&text, is_made) {
         (Some(text), true) => text.split_once(": ").map_or(text.as_str(), |(name, _)| name).to_owned(),
@@ -504,7 +504,7 @@ fn settings(image: &Image) -> BTreeMap<String, String> {
     let Some(config) = &image.config else { return BTreeMap::new() };
     let config: &ImageConfig = config;
     let facts = difference::facts(&config.config);
-    let fit = |(key, value): (String, String)| (shown(key.as_bytes()), shown(value.as_bytes()));
+    let fit = |(key, value): (String, String)| (said(&key), said(&value));
     let mut facts: BTreeMap<String, String> = facts.into_iter().map(fit).collect();
     facts.insert("format".to_owned(), shown(image.manifest.config.media_type.to_string().as_bytes()));
     if let Some(created) = &config.created {

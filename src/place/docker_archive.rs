@@ -13,10 +13,11 @@ use super::archive_file::ArchiveFile;
 use super::archive_writer::ArchiveWriter;
 use super::listing;
 use super::output::OutputError;
-use super::source::{BlobSource, ImageSource, ListedName, Root, SourceError, holds_login};
+use super::source::{BlobSource, ImageSource, ListedName, Root, SourceError};
 use super::{ArchiveKind, Artifact, FilePlace, Image, Place};
 use crate::compress::{Decoder, detect};
 use crate::content::Content;
+use crate::logins::holds_login;
 use crate::oci::json::null_is_default;
 use crate::oci::{
     Compression, Descriptor, DiffId, Digest, Encoded, Family, Hasher, ImageConfig, Manifest, MediaType, json,

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::{label_reference, tagged, untagged};
 use super::output::OutputError;
-use super::source::{BlobSource, ListedName, Root, SourceError, holds_login};
+use super::source::{BlobSource, ListedName, Root, SourceError};
 use super::{Artifact, Document, Fallback};
+use crate::logins::holds_login;
 use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, Encoded, Family, Index, JsonError, MediaType, Reference, annotation, json};
 use crate::shown::Shown;

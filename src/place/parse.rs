@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{ArchiveKind, FilePlace, Pick, Place};
+use crate::logins::{hide_credentials, hide_in_name, holds_login, resembles_digest};
 use crate::nearest::nearest;
 use crate::oci::{Digest, DigestError, ReferenceError};
-use crate::recipe::hide_credentials;
 use crate::shown::Shown;
 
 /// Why a text is no place.
@@ -62,7 +62,7 @@ pub enum PlaceError {
         reason: &'static str,
     },
     /// What follows `@` is no digest.
-    #[error("in {text}")]
+    #[error("{text} names no image: behind `:@` stands a position or a digest")]
     Digest {
         /// What was given.
         text: Shown,
@@ -80,8 +80,11 @@ pub enum PlaceError {
         /// What is wrong with it.
         reason: String,
     },
-    /// User name and password, which are not repeated.
-    #[error("a place holds no credentials: log in to the registry, or use --authfile")]
+    /// User name and password, or a token, which are not repeated; or what may be one.
+    #[error(
+        "a place holds no credentials: log in to the registry, or use --authfile; behind `@` stands a digest, sha256:…, \
+         or a position"
+    )]
     Login,
     /// None of the kinds, and no reference.
     #[error("{text} is no place: {FORMS}")]
@@ -118,7 +121,7 @@ impl Place {
     /// # Errors
     /// [`PlaceError`] says what is wrong, and what to write.
     pub fn parse(text: &str) -> Result<Place, PlaceError> {
-        let shown = || shown_text(text);
+        let shown = || typed(text);
         if text.is_empty() {
             return Err(PlaceError::Empty);
         }
@@ -153,6 +156,10 @@ impl Place {
         }
         let looks_like_file = is_archive(text);
         if text.starts_with(['/', '.', '~']) || looks_like_file {
+            // Of a reference, the host is in the first part.
+            if holds_login(text) || text.split_once('/').is_some_and(|(first, _)| first.contains('@')) {
+                return Err(PlaceError::Login);
+            }
             let directory = format!("{} (a directory)", suggested("oci:", text));
             let file = format!("{} (a file)", suggested("archive:", text));
             let docker = suggested("docker-archive:", text);
@@ -160,13 +167,13 @@ impl Place {
                 true => format!("{file} or {docker} (for docker load alone)"),
                 false => format!("{directory} or {file}"),
             };
-            return Err(PlaceError::Bare { text: shown(), suggestion });
+            return Err(PlaceError::Bare { text: shown_text(text), suggestion });
         }
         if !text.contains(['/', ':', '@']) {
             let [directory, file, registry] =
                 ["oci:", "archive:", "docker.io/library/"].map(|kind| suggested(kind, text));
             let suggestion = format!("{directory} (a directory), {file} (a file) or {registry} (a registry)");
-            return Err(PlaceError::Bare { text: shown(), suggestion });
+            return Err(PlaceError::Bare { text: shown_text(text), suggestion });
         }
         parse_reference(text, text)
     }
@@ -193,23 +200,18 @@ fn suggested(kind: &str, text: &str) -> Shown {
 fn parse_reference(text: &str, reference: &str) -> Result<Place, PlaceError> {
     match reference.parse() {
         Ok(reference) => Ok(Place::Registry(reference)),
-        // Its text is not repeated: it holds a password.
-        Err(source @ ReferenceError::Credentials) => {
-            Err(PlaceError::Reference { text: Shown::new(b"the reference"), source })
-        }
-        Err(source) => Err(PlaceError::Reference { text: shown_text(text), source }),
+        Err(ReferenceError::Credentials) => Err(PlaceError::Login),
+        Err(source) => Err(PlaceError::Reference { text: typed(text), source }),
     }
 }
 
 fn parse_kind(text: &str, kind: &str, rest: &str) -> Result<Place, PlaceError> {
-    let shown = || shown_text(text);
-    // What follows `:@` is a position or a digest.
-    if !rest.contains(":@") && hide_credentials(rest) != rest {
+    if holds_login(rest) {
         return Err(PlaceError::Login);
     }
     if rest.starts_with("//") && kind == "oci" {
         let advice = "`oci:` is followed by a directory; a registry is written without a scheme".to_owned();
-        return Err(PlaceError::Unsupported { text: shown(), advice });
+        return Err(PlaceError::Unsupported { text: shown_text(text), advice });
     }
     let (path, pick) = match rest.split_once(':') {
         Some((path, pick)) => (path, Some(parse_pick(text, pick)?)),
@@ -261,12 +263,12 @@ fn parse_pick(text: &str, pick: &str) -> Result<Pick, PlaceError> {
         }
         return match rest.parse::<Digest>() {
             Ok(digest) => Ok(Pick::Digest(digest)),
-            Err(source) => Err(PlaceError::Digest { text: shown_text(text), source }),
+            Err(source) if resembles_digest(rest) => Err(PlaceError::Digest { text: shown_text(text), source }),
+            Err(_) => Err(PlaceError::Login),
         };
     }
     // As in the short form, where a colon stands in front of it.
-    let behind = format!(":{pick}");
-    if hide_credentials(&behind) != behind {
+    if holds_login(&format!(":{pick}")) {
         return Err(PlaceError::Login);
     }
     if pick.is_empty() {
@@ -290,11 +292,11 @@ pub(super) fn valid_name(name: &str) -> bool {
 
 /// Reads the form that buildx knows: fields of a CSV line.
 fn parse_form(text: &str) -> Result<Place, PlaceError> {
-    let bad = |reason: String| PlaceError::Form { text: shown_text(text), reason };
+    let bad = |reason: String| PlaceError::Form { text: typed(text), reason };
     let (mut kind, mut dest, mut name, mut push, mut tar) = (None, None, None, None, None);
     for field in fields(text).ok_or_else(|| bad("has a quote that does not end".to_owned()))? {
         let Some((key, value)) = field.split_once('=') else {
-            return Err(bad(format!("has a part without `=`: {}", Shown::new(field.as_bytes()))));
+            return Err(bad(format!("has a part without `=`: {}", typed(&field))));
         };
         let slot = match key {
             "type" => &mut kind,
@@ -307,7 +309,7 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
             }
             _ => {
                 let hint = nearest(key, KEYS).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-                return Err(bad(format!("has the unknown key {}{hint}", Shown::new(key.as_bytes()))));
+                return Err(bad(format!("has the unknown key {}{hint}", typed(key))));
             }
         };
         if slot.replace(value.to_owned()).is_some() {
@@ -315,7 +317,7 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
         }
     }
     // A path may have a colon and an `@` in it; an address is none.
-    if dest.as_deref().is_some_and(|dest| dest.contains("://") && hide_credentials(dest) != dest) {
+    if dest.as_deref().is_some_and(|dest| dest.contains("://") && holds_login(dest)) {
         return Err(PlaceError::Login);
     }
     let flag = |key: &str, value: Option<String>| match value.as_deref() {
@@ -323,7 +325,7 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
         Some("true" | "1") => Ok(Some(true)),
         Some("false" | "0") => Ok(Some(false)),
         Some(other) => {
-            let given = Shown::new(format!("{key}={other}").as_bytes());
+            let given = typed(&format!("{key}={other}"));
             Err(bad(format!("has {given}, which is neither true nor false")))
         }
     };
@@ -382,7 +384,7 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
         _ => {
             let known = ["oci", "docker", "archive", "image", "registry"];
             let hint = nearest(&kind, known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-            let kind = Shown::new(kind.as_bytes());
+            let kind = typed(&kind);
             Err(bad(format!("has the unknown type {kind}{hint}: there are oci, docker, archive, image, registry")))
         }
     }
@@ -417,9 +419,14 @@ pub(super) fn field(key: &str, value: &str) -> String {
     }
 }
 
-/// What was written, fit for a message: logins in it are hidden.
+/// What was written, fit for a message: a path, of which an `@` may be a part.
 fn shown_text(text: &str) -> Shown {
     Shown::new(hide_credentials(text).as_bytes())
+}
+
+/// What was written, fit for a message: no path as far as is known, so that all in front of an `@` is hidden.
+fn typed(text: &str) -> Shown {
+    Shown::new(hide_in_name(text).as_bytes())
 }
 
 #[cfg(test)]
@@ -525,13 +532,36 @@ mod tests {
             "type=oci,dest=https://u:hunter2@h/x",
             "type=registry,name=u:hunter2@h/x",
             "type=registry,ref=u:hunter2@h/x",
+            "type=registry,ref=hunter2@h/x",
+            "type=registry,u:hunter2@h/x",
+            "type=registry,name=u:hunt,hunter2@h/x",
+            "type=oci,dest=x,name=@hunter2@h",
+            "type=oci,dest=x,push=hunter2@h",
+            "type=u:hunter2@h",
+            "user:hunter2@cafe",
+            "user:hunter2@node1:5000",
+            "user:hunter2,x y'z\"@h",
+            "hunter2@r.example.com/a",
+            "hunter2@localhost",
+            "hunter2@h/x.tar",
+            "docker://hunter2@h/x",
+            "https://hunter2@h",
+            "oci:u:hunter2@r.example.com/x:@0",
+            "oci:u:@hunter2@h/x",
+            "oci-archive:u:@hunter2",
+            "archive:u:@hunter2,x@h:@sha256:12",
         ] {
             let secret = error(text);
             assert!(!secret.contains("hunter2"), "{secret}");
         }
-        for fine in
-            ["oci:node@18", "oci:x:@0", "archive:./a@b.tar:app:1", "oci:x:r.example.com/a:1", "type=oci,dest=a:b@c"]
-        {
+        for fine in [
+            "oci:node@18",
+            "oci:a@1.0.0/x",
+            "oci:x:@0",
+            "archive:./a@b.tar:app:1",
+            "oci:x:r.example.com/a:1",
+            "type=oci,dest=a:b@c",
+        ] {
             assert!(Place::parse(fine).is_ok(), "{fine}");
         }
         for hostile in

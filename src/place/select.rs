@@ -3,6 +3,7 @@
 use super::artifact::tagged;
 use super::source::{ImageSource, Root, SourceError};
 use super::{Document, Image, Pick};
+use crate::logins::hide_in_name;
 use crate::oci::{Descriptor, Encoded, ImageConfig, Index, Manifest, MediaType, Platform, Reference, json};
 use crate::shown::Shown;
 
@@ -56,7 +57,7 @@ pub fn select_root(source: &dyn ImageSource, pick: Option<&Pick>) -> Result<Root
     let roots = source.roots()?;
     let there = |roots: &[Root]| -> Vec<String> { roots.iter().map(Root::shown).collect() };
     let none = |wanted: &dyn std::fmt::Display| SourceError::NoSuchImage {
-        wanted: Shown::new(wanted.to_string().as_bytes()),
+        wanted: Shown::new(hide_in_name(&wanted.to_string()).as_bytes()),
         there: there(&roots),
     };
     match pick {

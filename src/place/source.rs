@@ -9,7 +9,6 @@ use crate::code::Cause;
 use crate::content::Content;
 use crate::oci::json::MAX_DOCUMENT;
 use crate::oci::{Descriptor, Digest, JsonError};
-use crate::recipe::hide_credentials;
 use crate::shown::Shown;
 use crate::store::{BlobStore, StoreError};
 
@@ -103,11 +102,6 @@ impl Root {
             false => names.join(", "),
         }
     }
-}
-
-/// Whether a name of an image has what looks like `user:password@` in it. No tool needs one there, and names are shown.
-pub(super) fn holds_login(name: &str) -> bool {
-    hide_credentials(name) != name
 }
 
 /// Why an image cannot be read from a place.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::hide_credentials;
 use super::path::{FromText, PerArch};
 use super::problems::{Fault, shown};
+use crate::logins::{hide_credentials, holds_login};
 use crate::oci::{Reference, ReferenceError};
 
 /// What an image stands on.
@@ -80,8 +80,8 @@ impl FromText for Place {
                     "expected a path: a recipe is read more than once",
                 ));
             }
-            if !path.contains(":@") && hide_credentials(path) != path {
-                return Err(holds_login());
+            if holds_login(path) {
+                return Err(with_login());
             }
             let path = path.to_owned();
             return Ok(match scheme {
@@ -95,7 +95,7 @@ impl FromText for Place {
     }
 }
 
-fn holds_login() -> Fault {
+fn with_login() -> Fault {
     Fault::new("a reference holds no user name and password", "expected `[registry/]repository[:tag][@sha256:…]`")
         .help("log in to the registry, or use `--authfile`")
         .secret()
@@ -104,32 +104,22 @@ fn holds_login() -> Fault {
 /// A reference, or why it is none; credentials are never repeated.
 pub(super) fn reference(text: &str) -> Result<Reference, Fault> {
     text.parse().map_err(|error| {
-        if credentials(text) {
-            return holds_login();
-        }
         let reason = match error {
             ReferenceError::Grammar { reason, .. } => reason,
-            error @ ReferenceError::Credentials => error.to_string(),
+            ReferenceError::Credentials => return with_login(),
         };
         let fault = Fault::new(
             format!("{} is no reference: {reason}", shown(text)),
             "expected `[registry/]repository[:tag][@sha256:…]`",
         );
+        let safe = hide_credentials(text);
         let bare =
-            ["https://", "http://", "docker://", "registry:"].iter().find_map(|scheme| text.strip_prefix(scheme));
+            ["https://", "http://", "docker://", "registry:"].iter().find_map(|scheme| safe.strip_prefix(scheme));
         match bare {
             Some(bare) => fault.help(format!("leave the scheme out: `\"{bare}\"`")),
             None if text.contains(char::is_uppercase) => fault.help("repositories are in lower case"),
             None => fault,
         }
-    })
-}
-
-/// Whether something stands in front of an `@` that no digest follows.
-pub(super) fn credentials(text: &str) -> bool {
-    text.rsplit_once('@').is_some_and(|(before, after)| {
-        let digest = ["sha256:", "sha512:"].iter().any(|algorithm| after.starts_with(algorithm));
-        !digest && (before.contains(':') || after.contains('/'))
     })
 }
 
@@ -164,6 +154,12 @@ mod tests {
             "me:s@hunter2@r.example.com/x:1",
             "oci:me:hunter2@r.example.com/x",
             "archive:https://me:hunter2@r.example.com/x",
+            "me:hunter2@cafe",
+            "me:hunter2@node1:5000",
+            "hunter2@localhost",
+            "oci:me:hunter2@r.example.com/x:@0",
+            "oci:me:@hunter2@h",
+            "archive:me:@hunter2",
         ] {
             let fault = Place::from_text(text).unwrap_err();
             assert_eq!(fault.message, "a reference holds no user name and password", "{text}");

@@ -40,7 +40,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use base::{Base, ImageName, Place};
-pub use diagnostic::hide_credentials;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Sources, Style};
 pub use environment::{EnvValue, EnvWarning, Environment};
 pub use image::{Image, Labels, Setting};

@@ -260,7 +260,7 @@ pub(super) fn url(text: &str, schemes: &[&str]) -> Result<Url, Fault> {
     let parsed = Url::parse(text);
     let secret = |url: &Url| !url.username().is_empty() || url.password().is_some();
     if authority.contains('@') || parsed.as_ref().is_ok_and(secret) || (parsed.is_err() && text.contains('@')) {
-        return Err(Fault::new("a URL holds no user name and password", "expected a URL without `user:password@`")
+        return Err(Fault::new("a URL holds no user name and password", "expected a URL without them")
             .help("credentials come from `.netrc`, or from the settings of apt, pip or uv")
             .secret());
     }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{At, Diagnostic, Severity, Sources, Span};
 use crate::code::ErrorCode;
-use crate::shown::is_unseen;
+use crate::logins::hide_credentials;
+use crate::shown::{Shown, is_unseen};
 
 /// Why a string is not what it should be; the place is within the string, and the string's place is known to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,13 +143,14 @@ impl Problems {
 
 /// A value as messages show it: between backticks, escaped, credentials hidden, not too long.
 pub(super) fn shown(text: &str) -> String {
-    let short: String = text.chars().take(100).collect();
-    crate::shown::Shown::new(super::diagnostic::hide_credentials(&short).as_bytes()).to_string()
+    // First hidden, then cut: of a long password the `@` would be cut off.
+    let short: String = hide_credentials(text).chars().take(100).collect();
+    Shown::new(short.as_bytes()).to_string()
 }
 
 /// A string as TOML writes it, for help that can be copied; cut where it is long.
 pub(super) fn quoted(text: &str) -> String {
-    quoted_whole(&text.chars().take(200).collect::<String>())
+    quoted_whole(&hide_credentials(text).chars().take(200).collect::<String>())
 }
 
 /// A string as TOML writes it.

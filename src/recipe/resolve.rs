@@ -480,10 +480,12 @@ impl<'d> Resolver<'d> {
                 None => Err(of_one_platform("a tag")),
                 Some(tag) if valid_tag(tag) => Ok(tag.to_owned()),
                 Some(tag) => Err(text.value.stray().unwrap_or_else(|| {
-                    let fault = Fault::new(
-                        format!("{} is no tag", filled.shown()),
-                        "expected up to 128 letters, digits, `_`, `.` and `-`, not `.` or `-` first",
-                    );
+                    let expected = "expected up to 128 letters, digits, `_`, `.` and `-`, not `.` or `-` first";
+                    let fault = match tag.contains('@') {
+                        // What stands in front of it may be a login.
+                        true => Fault::new("a tag holds no `@`", expected).secret(),
+                        false => Fault::new(format!("{} is no tag", filled.shown()), expected),
+                    };
                     match tag.contains(['/', ':']) {
                         true => fault.help("the repository has a key of its own: `repository = \"…\"`"),
                         false => fault,

@@ -183,6 +183,167 @@ fn a_login_in_a_name_or_an_annotation_is_refused_or_not_shown() {
     assert!(!holds(&run.stdout) && run.stdout().contains("@git.example.com/x"), "{}", run.stdout());
 }
 
+/// Wherever a reference, a place, the name of an image or a tag is asked for, somebody types a login; whatever it looks like, it
+/// is in no message.
+#[test]
+fn a_login_that_is_typed_is_not_repeated() {
+    const RECIPE: &str = "[images.app]\nfrom = \"scratch\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"x\" }\n";
+    let project = Project::new(RECIPE);
+    project.run(&["build", "-o", "oci:out"]).ok();
+    project.write("pod.yaml", format!("image: nginx:1\nkind: {CANARY}@r.example.com/x\n"));
+    let check = |arguments: &[&str]| {
+        for (ci, progress) in [("", "plain"), ("", "json"), ("true", "plain")] {
+            let mut command = project.command(&[arguments, &["--progress", progress]].concat());
+            command.env("GITHUB_ACTIONS", ci);
+            let run = project.end(command);
+            assert_ne!(run.code, Some(0), "{}", run.shown);
+            assert!(!holds(&run.stdout) && !holds(run.stderr.as_bytes()), "{}: {}", run.shown, run.stderr);
+        }
+    };
+    let long = "x".repeat(2000);
+    let logins = [
+        format!("bob:{CANARY}@cafe"),
+        format!("bob:{CANARY}@node1:5000"),
+        format!("bob:{CANARY}@localhost"),
+        format!("bob:{CANARY}@r.example.com/x@sha256:12"),
+        format!("bob:{CANARY},y'z\" x@r.example.com/x:1"),
+        format!("bob:{CANARY}/y@r.example.com/x:1"),
+        format!("bob:{CANARY}{long}@r.example.com/x:1"),
+        format!("bob:@{CANARY}@h"),
+        format!("bob:@{CANARY}"),
+        format!("{CANARY}@r.example.com/x"),
+        format!("{CANARY}@localhost"),
+    ];
+    for login in &logins {
+        for arguments in [
+            &["inspect", login][..],
+            &["copy", login, "oci:other"],
+            &["copy", "oci:out", login],
+            &["push", "oci:out", login],
+            &["diff", "oci:out", login],
+            &["report", login],
+            &["report", "--against", login],
+            &["explain", "--against", login],
+            &["explain", login],
+            &["build", "-o", login],
+            &["build", "--cache-from", login],
+            &["build", "-t", login],
+            &["build", "-t", &format!("{login}{{env.PATH}}")],
+            &["build", "-t", &format!("{login}{{nothing}}")],
+            &["build", "--variant", login],
+            &["build", login],
+            &["build", &format!("app:{login}")],
+            &["verify", login],
+            &["inspect", "--image", login, "oci:out"],
+            &["diff", "--image", login, "oci:out", "oci:out"],
+            &["resolve", "-k", "pod.yaml", "--from", login],
+        ] {
+            check(arguments);
+        }
+    }
+    for place in [
+        format!("oci:bob:@{CANARY}@h/x"),
+        format!("oci:bob:{CANARY}@r.example.com/x:@0"),
+        format!("oci-archive:bob:@{CANARY}"),
+        format!("oci:{CANARY}@r.example.com/x"),
+        format!("docker://{CANARY}@h"),
+        format!("https://{CANARY}@h"),
+        format!("docker-daemon:{CANARY}@h/x"),
+        format!("oic:{CANARY}@h/x"),
+        format!("{CANARY}@h/x.tar"),
+        format!("type=oci,dest=x,name=@{CANARY}@h"),
+        format!("type=registry,{CANARY}@h/x"),
+        format!("type=registry,name={CANARY}@h/x"),
+        format!("type=registry,ref={CANARY}@h/x"),
+        format!("type={CANARY}@h/x"),
+        format!("type=oci,tar={CANARY}@h/x"),
+    ] {
+        check(&["build", "-o", &place]);
+        check(&["inspect", &place]);
+        project.recipe(&format!("[images.app]\nfrom = \"{place}\"\n"));
+        check(&["build"]);
+        project.recipe(RECIPE);
+    }
+    // No reference is asked for, and somebody types one all the same.
+    let login = format!("bob:{CANARY}@r.example.com/x");
+    for arguments in [
+        &[&*login][..],
+        &["inspect", "oci:out", &login],
+        &["build", "--set", &login],
+        &["build", "--platform", &login],
+        &["build", "-f", &login],
+        &["build", &format!("--push={login}")],
+        &["lock", "--update", &login],
+        &["resolve", &login],
+    ] {
+        let run = project.run(arguments);
+        assert_ne!(run.code, Some(0), "{}", run.shown);
+        assert!(!holds(&run.stdout) && !holds(run.stderr.as_bytes()), "{}: {}", run.shown, run.stderr);
+    }
+    for from in logins.iter().filter(|login| !login.contains(['"', '\''])) {
+        for recipe in [
+            format!("[images.app]\nfrom = \"{from}\"\n"),
+            format!("[images.app]\nfrom = \"{from}:@0\"\n"),
+            format!("[images.app]\nfrom = \"scratch\"\nrepository = \"{from}\"\n"),
+            format!("[images.app]\nfrom = \"scratch\"\ntags = [\"{from}\"]\n"),
+        ] {
+            project.recipe(&recipe);
+            check(&["build"]);
+        }
+        project.write("Dockerfile", format!("FROM {from}\n"));
+        check(&["init", "Dockerfile", "--base", &format!("{from}y=x"), "-o", "made.toml"]);
+        check(&["init", "Dockerfile", "-o", "made.toml"]);
+    }
+}
+
+/// What images say of themselves is shown to people without logins, and to programs as it is.
+#[test]
+fn a_login_in_what_an_image_says_is_in_documents_alone() {
+    let recipe = |login: &str| {
+        format!(
+            "[variants.a]\nlabels = {{ v = \"https://{login}@git.example.com/v\" }}\n[variants.b]\n[images.app]\nfrom = \"scratch\"\nvariants = [\"a\", \"b\"]\n\
+             cmd = [\"/x\", \"--from=https://{login}@h.example.com/x\"]\n\
+             annotations = {{ \"a.b\" = \"https://{login}@git.example.com/a\" }}\n\
+             labels = {{ \"a.b\" = \"https://{login}@git.example.com/l\", q = \"https://x.example.com/a?b=c\" }}\n\
+             env = {{ URL = \"https://{login}@git.example.com/e\", PLAIN = \"{login}@h/p\", MAIL = \"bob@example.com\" }}\n"
+        )
+    };
+    let project = Project::new(&recipe("bob:other"));
+    project.run(&["build", "-o", "oci:before"]).ok();
+    project.recipe(&recipe(&format!("bob:{CANARY}")));
+    project.run(&["build", "-o", "oci:out"]).ok();
+    let run = project.run(&["inspect", "oci:out"]).ok();
+    let told = run.stdout();
+    assert!(!holds(told.as_bytes()), "{told}");
+    for shown in [
+        "URL=https://***",
+        "@git.example.com/e",
+        "PLAIN=***",
+        "@h/p",
+        "q=https://x.example.com/a?b=c",
+        "bob@example.com",
+    ] {
+        assert!(told.contains(shown), "{shown}: {told}");
+    }
+    let (before, now) = ("oci:before:app:a", "oci:out:app:a");
+    let run = project.run(&["diff", before, now]);
+    assert_eq!(run.code, Some(6), "{}", run.stderr);
+    assert!(!holds(&run.stdout) && !holds(run.stderr.as_bytes()), "{}", run.stdout());
+    for shown in ["env PLAIN", "@h/p", "label a.b", "@git.example.com/l", "annotation a.b", "cmd"] {
+        assert!(run.stdout().contains(shown), "{shown}: {}", run.stdout());
+    }
+    let run = project.run(&["explain", "--against", "oci:before"]).ok();
+    assert!(!holds(&run.stdout) && !holds(run.stderr.as_bytes()), "{}", run.stdout());
+    let run = project.run(&["report", "oci:out", "-o", "page.html"]).ok();
+    assert!(!holds(&run.stdout) && !holds(run.stderr.as_bytes()), "{}", run.stderr);
+    let page = fs::read(project.path("page.html")).unwrap();
+    assert!(!holds(&page) && String::from_utf8_lossy(&page).contains("@git.example.com/v"));
+    // Documents are given as they are.
+    for arguments in [&["inspect", "--json", "oci:out"][..], &["diff", "--json", before, now]] {
+        assert!(holds(&project.run(arguments).stdout), "{arguments:?}");
+    }
+}
+
 /// What flags take from the environment is shown no more than what recipes take from there.
 #[test]
 fn what_flags_take_from_the_environment_is_not_shown() {

@@ -46,6 +46,31 @@ WRITTEN = [
     ["resolve", "--check", "-k", "pod.yaml", "--from", f"oci:{LOGIN}/x"],
     ["resolve", "--check", "-k", "pod.yaml"],
     ["diff", f"{LOGIN}/x:1", "oci:here"],
+    *([command, f"bob:{CANARY}@{host}"] for command in ["inspect", "report", "verify", "build"] for host in ["cafe", "node1:5000"]),
+    ["copy", f"bob:{CANARY}@cafe", "oci:x"],
+    ["push", "oci:here", f"bob:{CANARY}@cafe"],
+    ["diff", f"bob:{CANARY}@cafe", "oci:here"],
+    ["explain", "--against", f"bob:{CANARY}@node1:5000"],
+    ["build", "--offline", "-o", f"bob:{CANARY}@cafe"],
+    ["build", "--offline", "--cache-from", f"bob:{CANARY}@cafe"],
+    ["inspect", f"oci:bob:@{CANARY}@h/x"],
+    ["inspect", f"oci:{LOGIN}/x:@0"],
+    ["inspect", f"oci-archive:bob:@{CANARY}"],
+    ["build", "--offline", "-o", f"type=oci,dest=x,name=@{CANARY}@h"],
+    ["build", "--offline", "-o", f"type=registry,{CANARY}@h/x"],
+    ["build", "--offline", "-t", f"bob:{CANARY}@localhost"],
+    ["build", "--offline", "-t", f"{CANARY}@localhost"],
+    ["build", "--offline", "-t", f"{CANARY}@registry.example.com/x"],
+    ["build", "--offline", f"{LOGIN}/x"],
+    ["verify", f"{LOGIN}/app:1"],
+    ["inspect", "--image", f"{LOGIN}/x", "oci:here"],
+    ["inspect", f"{CANARY}@registry.example.com/x"],
+    ["inspect", f"{CANARY}@h/x.tar"],
+    ["inspect", f"bob:{CANARY}{'x' * 2000}@registry.example.com/x"],
+    ["inspect", f"bob:{CANARY}, '\"y@registry.example.com/x"],
+    ["inspect", "oci:here", LOGIN],
+    [LOGIN],
+    ["build", "--offline", "--platform", LOGIN],
 ]
 
 
@@ -118,7 +143,10 @@ def campaign(shop, tell=print):
             look(work, registry, ["build", "--push"])
             look(work, registry, ["inspect", f"{registry.name}/app:1"])
             registry.stop()
-    for base in [f'"{LOGIN}/x:1"', f'"https://{LOGIN}/x:1"', f'"oci:{LOGIN}/x"']:
+    for base in [
+        f'"{LOGIN}/x:1"', f'"https://{LOGIN}/x:1"', f'"oci:{LOGIN}/x"', f'"oci:{LOGIN}/x:@0"', f'"oci:bob:@{CANARY}@h"',
+        f'"archive:bob:@{CANARY}"', f'"bob:{CANARY}@cafe"', f'"{CANARY}@localhost"',
+    ]:
         registry = Registry(password=BASIC)
         work = place(registry, base)
         # The recipe has it: that is its author's.

@@ -7,9 +7,9 @@ use std::io::Write;
 
 use lapstrake::code::ErrorCode;
 use lapstrake::difference::{self, ImageContents, Side};
+use lapstrake::logins::{hide_credentials, hide_logins};
 use lapstrake::oci::{History, annotation};
 use lapstrake::place::{Artifact, Image, Place, read_artifacts};
-use lapstrake::recipe::hide_credentials;
 use lapstrake::report::Reporter;
 use lapstrake::shown::with_causes;
 use lapstrake::store::BlobStore;
@@ -57,7 +57,7 @@ pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
     if args.validate {
         let findings = validate::artifacts(&artifacts);
         for finding in &findings {
-            let _ = writeln!(std::io::stderr(), "{finding}");
+            let _ = writeln!(std::io::stderr(), "{}", hide_logins(&finding.to_string()));
         }
         if !validate::is_sound(&findings) {
             return Err(Failure::told(Code::Different, ErrorCode::NotSound, format!("{} is not sound", args.source)));

@@ -2,16 +2,11 @@
 
 use std::io::{self, Write};
 
-use lapstrake::recipe::hide_credentials;
+use lapstrake::logins;
 use lapstrake::shown::bare;
 use serde_json::Value;
 
 use super::{Told, ToldImage, file_json};
-
-/// What an image says of itself, without the logins that addresses in it hold.
-fn without_login(text: &str) -> String {
-    if text.contains("://") { bare(&hide_credentials(text)) } else { bare(text) }
-}
 
 /// All of it; every package by name where `packages`.
 pub(super) fn write(all: &[Told], packages: bool, to: &mut dyn Write) -> io::Result<()> {
@@ -40,24 +35,29 @@ pub(super) fn write(all: &[Told], packages: bool, to: &mut dyn Write) -> io::Res
                 ("stop", "StopSignal"),
             ] {
                 if !config[key].is_null() {
-                    out.push_str(&format!("  {label:<9} {}\n", word(&config[key])));
+                    out.push_str(&format!("  {label:<9} {}\n", said(&config[key])));
                 }
             }
             for line in each(&config["Env"]) {
-                out.push_str(&format!("  env       {}\n", word(&line)));
+                // Apart, so that the name is not taken for a part of the login.
+                let told = match line.as_str().and_then(|line| line.split_once('=')) {
+                    Some((name, value)) => format!("{}={}", logins::shown(name), logins::shown(value)),
+                    None => said(&line),
+                };
+                out.push_str(&format!("  env       {told}\n"));
             }
             for (label, key) in [("port", "ExposedPorts"), ("volume", "Volumes"), ("label", "Labels")] {
                 for (name, value) in config[key].as_object().into_iter().flatten() {
                     match value {
                         Value::String(text) => {
-                            out.push_str(&format!("  {label:<9} {}={}\n", bare(name), without_login(text)));
+                            out.push_str(&format!("  {label:<9} {}={}\n", logins::shown(name), logins::shown(text)));
                         }
-                        _ => out.push_str(&format!("  {label:<9} {}\n", bare(name))),
+                        _ => out.push_str(&format!("  {label:<9} {}\n", logins::shown(name))),
                     }
                 }
             }
             if !config["Healthcheck"].is_null() {
-                out.push_str(&format!("  health    {}\n", word(&config["Healthcheck"]["Test"])));
+                out.push_str(&format!("  health    {}\n", said(&config["Healthcheck"]["Test"])));
             }
             let layers = each(&image["layers"]);
             let total = image["size"].as_u64().unwrap_or_default();
@@ -66,7 +66,7 @@ pub(super) fn write(all: &[Told], packages: bool, to: &mut dyn Write) -> io::Res
                 let size = indicatif::BinaryBytes(layer["size"].as_u64().unwrap_or_default()).to_string();
                 let digest = word(&layer["digest"]);
                 let short = digest.get(..19).unwrap_or(&digest);
-                out.push_str(&format!("    {short} {size:>12}  {}\n", word(&layer["created_by"])));
+                out.push_str(&format!("    {short} {size:>12}  {}\n", said(&layer["created_by"])));
             }
             packages_text(&each(&image["packages"]), packages, &mut out);
             users_text(&each(&image["users"]), &mut out);
@@ -83,6 +83,15 @@ pub(super) fn write(all: &[Told], packages: bool, to: &mut dyn Write) -> io::Res
         to.write_all(out.as_bytes())?;
     }
     Ok(())
+}
+
+/// What the image says, without logins.
+fn said(value: &Value) -> String {
+    match value {
+        Value::String(text) => logins::shown(text),
+        Value::Null => "-".to_owned(),
+        other => logins::shown(&other.to_string()),
+    }
 }
 
 fn word(value: &Value) -> String {

@@ -5,6 +5,8 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lapstrake::logins::hide_logins;
+
 use super::super::exit::{Failure, Spot};
 use super::{first_line, plain};
 
@@ -82,7 +84,8 @@ impl Ci {
             [] => self.annotation("error", &title, &message(failure)).into_iter().collect(),
             spots => {
                 let line = |Spot { file, line, column, text }: &Spot| {
-                    let (file, title, text) = (property(&plain(file)), property(&title), data(&plain(text)));
+                    let (file, title, text) =
+                        (property(&plain(file)), property(&title), data(&plain(&hide_logins(text))));
                     format!("::error file={file},line={line},col={column},title={title}::{text}")
                 };
                 spots.iter().filter(|_| self == Ci::GitHub).map(line).collect()
@@ -108,16 +111,11 @@ fn property(text: &str) -> String {
 /// A failure in short: of what is drawn the first line, else the error with its causes.
 pub(super) fn message(failure: &Failure) -> String {
     if failure.drawn {
-        let text = failure.error.to_string();
+        let text = failure.text();
         return first_line(&plain(&text)).trim_start_matches(&format!("error[{}]: ", failure.kind)).to_owned();
     }
-    let mut text = failure.error.to_string();
-    let mut cause = failure.error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+    let causes = failure.causes().map(|cause| format!(": {cause}"));
+    std::iter::once(failure.text()).chain(causes).collect()
 }
 
 /// Adds Markdown to the page of the run, where there is one.

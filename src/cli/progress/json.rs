@@ -4,7 +4,6 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use lapstrake::code::advice;
 use lapstrake::oci::Digest;
 use lapstrake::report::{Balance, Tally, TaskId};
 use lapstrake::shown::in_json;
@@ -118,17 +117,11 @@ fn row(row: &Row) -> Value {
 
 /// A command's failure.
 pub(super) fn failure(failure: &Failure) -> Map<String, Value> {
-    let mut causes = Vec::new();
-    let mut cause = failure.error.source();
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
-    }
     object([
         ("code", failure.kind.to_string().into()),
-        ("text", plain(failure.error.to_string().trim_end()).into()),
-        ("causes", causes.into()),
-        ("hint", failure.hint.clone().or_else(|| advice(&*failure.error)).into()),
+        ("text", plain(&failure.text()).into()),
+        ("causes", failure.causes().collect::<Vec<_>>().into()),
+        ("hint", failure.advice().into()),
         ("exit", (failure.code as u8).into()),
     ])
 }

@@ -43,7 +43,7 @@ pub(crate) const REFERENCE: Page = Page {
              letters, digits, `_`, `.` and `-`; look at what variables came to; give a full reference its registry \
              (`docker.io/me/web:1`). For `resolve`: take a name that the message lists, write the tag before the \
              `@`, resolve the values in place of the template. Credentials never stand in a reference: log in, or \
-             use `--authfile`.",
+             use `--authfile`; what stands in front of an `@` without a digest may be some, and is not repeated.",
     example: "registry.example.com/Shop/web:1      # no: upper case\nregistry.example.com/shop/web:       # no: the variable behind it was empty\nregistry.example.com/shop/web:1\nimage: lapstrake://server/k8s        # in a manifest: the variant k8s of the image server",
 };
 

@@ -349,6 +349,26 @@ fn nothing_unknown_of_a_base_s_layers_is_handed_on() {
     assert_eq!(layer.keys().collect::<Vec<_>>(), ["digest", "mediaType", "size"]);
 }
 
+/// A base whose layer says that it is the recipe's own is not believed: the next build would take it for that.
+#[test]
+fn a_base_s_layer_does_not_pass_for_one_of_the_recipe() {
+    let recipe = "[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"\" }\n";
+    let project = Project::new(recipe);
+    changed(&project.path("ctx/base"), &|_, _| {});
+    project.run(&["build", "-o", "oci:honest"]).ok();
+    let honest = project.layout("honest").image("app");
+    let notes = honest.manifest["layers"][1]["annotations"].clone();
+    // The key is no secret: whoever knows the recipe can make the layer.
+    changed(&project.path("ctx/base"), &|manifest, _| manifest["layers"][0]["annotations"] = notes.clone());
+    project.run(&["build", "-o", "oci:out"]).ok();
+    let out = project.layout("out").image("app");
+    assert!(out.manifest["layers"][0].get("annotations").is_none(), "{}", out.manifest["layers"][0]);
+    project.sound(&format!("oci:{}", project.path("out").display()));
+    let run = project.run(&["build", "-o", "oci:again", "--cache-from", "oci:out", "--cache-dir", "empty"]).ok();
+    assert_eq!(run.digests(), [out.digest.clone()]);
+    assert_eq!(out.layer_digests()[1], honest.layer_digests()[1]);
+}
+
 /// What no reader takes is not written, and what makes it too long is named.
 #[test]
 fn what_nobody_could_read_is_not_built() {

@@ -311,7 +311,7 @@ impl Validator {
         let shown = |text: &str| Shown::new(text.as_bytes());
         if let Some(user) = config.user.as_deref().filter(|user| !user.is_empty()) {
             let parts: Vec<&str> = user.split(':').collect();
-            if parts.len() > 2 || parts.iter().any(|part| part.is_empty()) {
+            if parts.len() > 2 || parts.iter().any(|part| part.is_empty()) || user.contains(char::is_control) {
                 self.error(subject, format!("`User` is {}, neither user nor user:group", shown(user)));
             } else if !parts.iter().all(|part| part.parse::<u32>().is_ok()) {
                 self.warn(
@@ -332,16 +332,29 @@ impl Validator {
                 _ => self.error(subject, "an entry of `Env` is not NAME=value"),
             }
         }
-        let absolute = config.working_dir.iter().filter(|path| !path.is_empty()).chain(config.volumes.keys());
-        for path in absolute {
+        let is_path = |path: &str| TreePath::parse(path).is_ok() && !path.contains(char::is_control);
+        if let Some(path) = config.working_dir.as_deref().filter(|path| !path.is_empty()) {
             if !path.starts_with('/') {
                 self.error(subject, format!("the path {} is not absolute", shown(path)));
+            } else if !is_path(path) {
+                self.error(subject, format!("{} is no path to work in", shown(path)));
+            }
+        }
+        for path in config.volumes.keys() {
+            if !is_path(path) || TreePath::parse(path).is_ok_and(|path| path.is_root()) {
+                self.error(subject, format!("{} is no path of a volume", shown(path)));
+            } else if !path.starts_with('/') {
+                self.warn(subject, format!("the path {} is not absolute: Docker takes it to be", shown(path)));
             }
         }
         for port in config.exposed_ports.keys() {
             let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-            let valid = |number: &str| number.parse::<u16>().is_ok_and(|number| number > 0);
-            if !number.split('-').all(valid) || !matches!(protocol, "tcp" | "udp" | "sctp") {
+            let digits = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
+            let valid = |number: &str| digits(number) && number.parse::<u16>().is_ok_and(|number| number > 0);
+            if number.split('-').count() > 2
+                || !number.split('-').all(valid)
+                || !matches!(protocol, "tcp" | "udp" | "sctp")
+            {
                 self.error(subject, format!("the port {} is not NUMBER/PROTOCOL", shown(port)));
             }
         }
@@ -698,7 +711,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_found() {
-        let cases: [(&str, Change); 34] = [
+        let cases: [(&str, Change); 42] = [
             ("error: x: the config has 1 diff IDs, and the manifest 2 layers", |c, _| {
                 c.rootfs.diff_ids.pop();
             }),
@@ -715,8 +728,26 @@ mod tests {
             ("error: x: an entry of `Env` is not NAME=value", |c, _| c.config.env.push("secret".into())),
             ("warning: x: the variable `PATH` is set twice", |c, _| c.config.env.push("PATH=/".into())),
             ("error: x: the path `app` is not absolute", |c, _| c.config.working_dir = Some("app".into())),
-            ("error: x: the path `data` is not absolute", |c, _| {
+            ("error: x: `User` is `a\\nb`", |c, _| c.config.user = Some("a\nb".into())),
+            ("error: x: `/a/../b` is no path to work in", |c, _| c.config.working_dir = Some("/a/../b".into())),
+            ("error: x: `/a\\n` is no path to work in", |c, _| c.config.working_dir = Some("/a\n".into())),
+            ("warning: x: the path `data` is not absolute", |c, _| {
                 c.config.volumes.insert("data".into(), Empty {});
+            }),
+            ("error: x: `../x` is no path of a volume", |c, _| {
+                c.config.volumes.insert("../x".into(), Empty {});
+            }),
+            ("error: x: `x\\n` is no path of a volume", |c, _| {
+                c.config.volumes.insert("x\n".into(), Empty {});
+            }),
+            ("error: x: `/` is no path of a volume", |c, _| {
+                c.config.volumes.insert("/".into(), Empty {});
+            }),
+            ("error: x: the port `+80/tcp` is not", |c, _| {
+                c.config.exposed_ports.insert("+80/tcp".into(), Empty {});
+            }),
+            ("error: x: the port `1-2-3` is not", |c, _| {
+                c.config.exposed_ports.insert("1-2-3".into(), Empty {});
             }),
             ("error: x: the port `http` is not", |c, _| {
                 c.config.exposed_ports.insert("http".into(), Empty {});

@@ -6,7 +6,7 @@ use crate::base::{BaseError, Knowledge, LayerReader, LayerStack, StackLayer};
 use crate::image::ImageBase;
 use crate::layer::Chain;
 use crate::limits::Limits;
-use crate::oci::{Digest, Platform, Reference};
+use crate::oci::{Descriptor, Digest, Platform, Reference, annotation};
 use crate::place::{BlobSource, ImageSource, Pick, SourceError, select_image};
 use crate::python::interpreter::Image;
 use crate::python::{Interpreter, InterpreterError};
@@ -211,6 +211,16 @@ struct Documents {
     digests: Option<(Digest, Digest)>,
 }
 
+/// A layer of others without the notes by which layers of a recipe are found again: below an image of this recipe they would be
+/// taken for its own, and whoever made the base could have written any key there.
+fn unmarked(layer: &Descriptor) -> Descriptor {
+    let mut layer = layer.clone();
+    for note in [annotation::LAYER_KEY, annotation::LAYER_DIFF_ID, annotation::LAYER_TRAITS] {
+        layer.annotations.remove(note);
+    }
+    layer
+}
+
 /// What manifest and config say of an image, and where its layers are.
 fn documents(
     source: Arc<dyn ImageSource>,
@@ -227,7 +237,7 @@ fn documents(
     if image.manifest.layers.len() != diff_ids.len() {
         return Err(OpenError::Layers { layers: image.manifest.layers.len(), diff_ids: diff_ids.len() });
     }
-    let layers = image.manifest.layers.clone();
+    let layers: Vec<Descriptor> = image.manifest.layers.iter().map(unmarked).collect();
     let bytes: Arc<dyn BlobSource> = source;
     let stacked = layers.iter().zip(diff_ids).map(|(descriptor, diff_id)| StackLayer {
         descriptor: descriptor.clone(),

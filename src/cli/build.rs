@@ -570,11 +570,7 @@ pub(super) fn failure(error: BuildError) -> Failure {
         BuildError::Layer { ref source, .. } if matches!(**source, LayerError::Machine { .. }) => {
             Failure::new(Code::Recipe, error)
         }
-        BuildError::Outside { ref source, remote, .. } => {
-            let network = remote
-                || causes(&**source).any(|error| error.is::<RegistryError>() || error.is::<Box<RegistryError>>());
-            Failure::new(if network { Code::Network } else { Code::Failed }, error)
-        }
+        BuildError::Outside { remote: true, .. } => Failure::new(Code::Network, error),
         error => Failure::new(Code::Failed, error),
     }
 }

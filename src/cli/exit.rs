@@ -1,11 +1,13 @@
 //! How commands end.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal};
 
-use lapstrake::code::{Cause, ErrorCode, advice};
+use lapstrake::code::{Cause, ErrorCode, advice, causes};
 use lapstrake::logins::hide_logins;
 use lapstrake::recipe::Diagnostic;
+use lapstrake::registry::RegistryError;
 
 /// Exit codes, as DESIGN promises them to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +70,10 @@ impl Spot {
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
-    /// A failure of that kind.
+    /// A failure of that kind; one that a registry or the way to it is to blame for ends as such.
     pub(crate) fn new(code: Code, error: impl Into<Cause>) -> Self {
         let error = error.into();
+        let code = if code == Code::Failed && is_of_registry(&*error) { Code::Network } else { code };
         Failure { code, kind: error.code(), error, hint: None, drawn: false, quiet: false, spots: Vec::new() }
     }
 
@@ -117,7 +120,8 @@ impl Failure {
 
     /// Why it did, from what is nearest to what is furthest.
     pub(crate) fn causes(&self) -> impl Iterator<Item = String> {
-        std::iter::successors(self.error.source(), |error| error.source()).map(|error| hide_logins(&error.to_string()))
+        std::iter::successors(self.error.source(), |error| (*error).source())
+            .map(|error| hide_logins(&error.to_string()))
     }
 
     /// What to do about it, where that is known.
@@ -141,6 +145,14 @@ impl Failure {
         }
         text
     }
+}
+
+/// Whether something could not be had from a registry, or sent to it, and not because of what is on this machine.
+fn is_of_registry(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|error| {
+        let boxed = || error.downcast_ref::<Box<RegistryError>>().map(|error| &**error);
+        error.downcast_ref::<RegistryError>().or_else(boxed).is_some_and(|error| !error.is_of_this_machine())
+    })
 }
 
 /// Gives errors of the library an exit code.

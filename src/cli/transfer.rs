@@ -7,7 +7,7 @@ use std::io;
 use lapstrake::code::ErrorCode;
 use lapstrake::oci::Reference;
 use lapstrake::place::{self, Artifact, Pick, Place, read_artifacts};
-use lapstrake::registry::{Pushed, Registries, RegistryError};
+use lapstrake::registry::{Pushed, Registries};
 use lapstrake::remote::{self, Seen};
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
@@ -149,14 +149,6 @@ pub(crate) fn code_of(place: &Place) -> Code {
     }
 }
 
-/// A push that fails because of what is on this machine is no failure of a registry.
-fn code_of_push(error: &RegistryError) -> Code {
-    match error {
-        RegistryError::Image { .. } | RegistryError::Content { .. } | RegistryError::Store { .. } => Code::Failed,
-        _ => Code::Network,
-    }
-}
-
 /// Which image of a place is meant: what `--image` says, else what the place itself names.
 pub(crate) fn pick(image: Option<&str>, place: &Place) -> Option<Pick> {
     match image {
@@ -200,7 +192,7 @@ pub(crate) fn push_all(
             whose.push(artifact.clone());
         }
     }
-    let pushed = registries.push(&images).map_err(|error| Failure::new(code_of_push(&error), error))?;
+    let pushed = registries.push(&images).or_fail(Code::Failed)?;
     Ok(whose.into_iter().zip(pushed).collect())
 }
 

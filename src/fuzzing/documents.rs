@@ -1,10 +1,10 @@
 //! Documents of images, and how images and places are written.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::{said, text};
-use crate::oci::json::{canonical, parse};
+use crate::oci::json::{canonical, document as read};
+use crate::oci::shape::Shaped;
 use crate::oci::{Descriptor, Digest, ImageConfig, Index, Manifest, MediaType, Platform, Reference};
 use crate::place::Place;
 
@@ -35,21 +35,21 @@ pub fn document(data: &[u8]) {
             Err(error) => said(&error),
         }
     }
-    match parse::<ImageConfig>(data) {
+    match read::<ImageConfig>(data) {
         Ok(config) => {
             let _ = config.platform().to_string();
             written_again(&config);
         }
         Err(error) => said(&error),
     }
-    if let Ok(descriptor) = parse::<Descriptor>(data) {
+    if let Ok(descriptor) = read::<Descriptor>(data) {
         written_again(&descriptor);
     }
 }
 
-fn written_again<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) {
+fn written_again<T: Serialize + Shaped + PartialEq + std::fmt::Debug>(value: &T) {
     let Ok(bytes) = canonical(value) else { panic!("a document that cannot be written: {value:?}") };
-    match parse::<T>(&bytes) {
+    match read::<T>(&bytes) {
         Ok(back) => {
             assert_eq!(&back, value, "another document when written again");
             assert_eq!(canonical(&back).ok(), Some(bytes), "written in two ways");

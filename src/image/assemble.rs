@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::oci::json::{MAX_DOCUMENT, canonical};
 use crate::oci::{
-    Compression, Descriptor, DiffId, Digest, Encoded, Family, History, ImageConfig, Index, JsonError, Manifest,
-    MediaType, Platform, annotation,
+    Compression, ContainerConfig, Descriptor, DiffId, Digest, Encoded, Family, History, ImageConfig, Index, JsonError,
+    Manifest, MediaType, Platform, annotation,
 };
 use crate::shown::Shown;
+use crate::tree::TreePath;
 
 use super::Settings;
 
@@ -86,6 +88,19 @@ pub enum ImageError {
         "layer {0} of the base is compressed with zstd, which `format = \"docker\"` has no media type for: use `format = \"oci\"`"
     )]
     Zstd(Digest),
+    /// A document would be longer than what is read.
+    #[error(
+        "the image's {document} would have {length} bytes, and {MAX_DOCUMENT} is the most that anybody reads; the most of it \
+         is {most}"
+    )]
+    TooLong {
+        /// Which.
+        document: &'static str,
+        /// Its length.
+        length: u64,
+        /// The part of the recipe, or of the base, that is most of it.
+        most: &'static str,
+    },
     /// The documents could not be written.
     #[error("writing the image's documents")]
     Json(#[from] JsonError),
@@ -142,7 +157,9 @@ pub fn assemble(
         config.rootfs.diff_ids.push(layer.diff_id);
         config.history.push(line(&layer.created_by, false));
     }
-    for step in settings.apply(&mut config.config) {
+    let steps = settings.apply(&mut config.config);
+    check_settings(&config.config)?;
+    for step in steps {
         config.history.push(line(step.created_by.as_deref().unwrap_or_default(), true));
     }
     config.created = Some(created.to_owned());
@@ -150,7 +167,10 @@ pub fn assemble(
     config.os = platform.os.clone();
     config.variant = platform.variant.clone().or(config.variant);
 
-    let config = Encoded::new(MediaType::Config(family), config)?;
+    let config = match Encoded::new(MediaType::Config(family), config.clone()) {
+        Err(JsonError::TooLarge(length)) => return Err(too_long("config", length, &parts_of_config(&config, base))),
+        other => other?,
+    };
     let stored = base.layers.iter().chain(layers.iter().map(|layer| &layer.descriptor));
     let manifest = Manifest {
         schema_version: 2,
@@ -160,8 +180,46 @@ pub fn assemble(
         annotations,
         extra: BTreeMap::new(),
     };
-    let manifest = Encoded::new(MediaType::Manifest(family), manifest)?;
+    let manifest = match Encoded::new(MediaType::Manifest(family), manifest.clone()) {
+        Err(JsonError::TooLarge(length)) => {
+            let parts =
+                [("`annotations`", length_of(&manifest.annotations)), ("its layers", length_of(&manifest.layers))];
+            return Err(too_long("manifest", length, &parts));
+        }
+        other => other?,
+    };
     Ok(Image { manifest, config, platform: platform.clone() })
+}
+
+fn too_long(document: &'static str, length: u64, parts: &[(&'static str, usize)]) -> ImageError {
+    let most = parts.iter().max_by_key(|(_, length)| *length).map_or("", |(name, _)| *name);
+    ImageError::TooLong { document, length, most }
+}
+
+fn length_of<T: serde::Serialize + ?Sized>(value: &T) -> usize {
+    canonical(value).map_or(0, |bytes| bytes.len())
+}
+
+/// What a config is made of, as the recipe calls it: settings with the lines of history that tell of them. What a setting has
+/// in common with the base's counts for both.
+fn parts_of_config(config: &ImageConfig, base: &ImageBase) -> [(&'static str, usize); 9] {
+    let settings = &config.config;
+    let lines = || config.history.iter().skip(base.config.history.len());
+    let told = |step: &str| -> usize {
+        let is_it = |line: &&History| line.empty_layer && line.created_by.iter().any(|text| text.starts_with(step));
+        lines().filter(is_it).map(length_of).sum()
+    };
+    [
+        ("what the config of the base says", length_of(&base.config)),
+        ("`env`", length_of(&settings.env) + told("ENV ")),
+        ("`labels`", length_of(&settings.labels) + told("LABEL ")),
+        ("`ports`", length_of(&settings.exposed_ports) + told("EXPOSE ")),
+        ("`volumes`", length_of(&settings.volumes) + told("VOLUME ")),
+        ("`entrypoint`", length_of(&settings.entrypoint) + told("ENTRYPOINT ")),
+        ("`cmd`", length_of(&settings.cmd) + told("CMD ")),
+        ("`healthcheck`", length_of(&settings.healthcheck) + told("HEALTHCHECK ")),
+        ("the history of its layers", lines().filter(|line| !line.empty_layer).map(length_of).sum()),
+    ]
 }
 
 /// The index of images for several platforms, in the order of the recipe.
@@ -189,7 +247,8 @@ fn in_family(layer: &Descriptor, family: Family) -> Result<Descriptor, ImageErro
     if family == Family::Docker && layer.media_type.compression() == Some(Compression::Zstd) {
         return Err(ImageError::Zstd(layer.digest));
     }
-    Ok(Descriptor { media_type: layer.media_type.in_family(family), ..layer.clone() })
+    // Of what a base's manifest says beside, nobody knows what it is for.
+    Ok(Descriptor { media_type: layer.media_type.in_family(family), ..layer.carried() })
 }
 
 fn check_base(base: &ImageBase, config: &ImageConfig) -> Result<(), ImageError> {
@@ -222,6 +281,45 @@ fn check_base(base: &ImageBase, config: &ImageConfig) -> Result<(), ImageError> 
         return Err(ImageError::Base(format!("it holds {word}, and nothing with a NUL can be executed or entered")));
     }
     Ok(())
+}
+
+/// What only the base can have got wrong, where the recipe does not say otherwise: the recipe's settings were checked. The
+/// validator says the same of it.
+fn check_settings(settings: &ContainerConfig) -> Result<(), ImageError> {
+    let wrong = |key: &str, value: &str, what: &str| {
+        Err(ImageError::Base(format!("its {key} {} {what}", Shown::new(value.as_bytes()))))
+    };
+    if let Some(user) = settings.user.as_deref().filter(|user| !user.is_empty()) {
+        let parts = user.split(':').count();
+        if parts > 2 || user.split(':').any(str::is_empty) || user.contains(char::is_control) {
+            return wrong("User", user, "is neither user nor user:group; set `user`");
+        }
+    }
+    if let Some(path) = settings.working_dir.as_deref().filter(|path| !path.is_empty()) {
+        // No runtime starts a process there.
+        if !path.starts_with('/') || TreePath::parse(path).is_err() || path.contains(char::is_control) {
+            return wrong("WorkingDir", path, "is not absolute, or no path; set `workdir`");
+        }
+    }
+    // Docker takes a volume without a slash in front for one below the root.
+    let is_volume =
+        |path: &str| TreePath::parse(path).is_ok_and(|path| !path.is_root()) && !path.contains(char::is_control);
+    if let Some(path) = settings.volumes.keys().find(|path| !is_volume(path)) {
+        return wrong("Volumes", path, "holds what is no path of a volume; `volumes = false` takes all away");
+    }
+    if let Some(port) = settings.exposed_ports.keys().find(|port| !is_port(port)) {
+        return wrong("ExposedPorts", port, "holds what is not NUMBER/PROTOCOL; `ports = false` takes all away");
+    }
+    Ok(())
+}
+
+/// A port, or a range of some, with a protocol or without.
+fn is_port(text: &str) -> bool {
+    let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+    let is_number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse().is_ok_and(|number: u16| number > 0);
+    is_number(first) && is_number(last) && matches!(protocol, "tcp" | "udp" | "sctp")
 }
 
 #[cfg(test)]
@@ -294,11 +392,93 @@ mod tests {
         base.config.rootfs.kind = "snapshots".to_owned();
         assert!(matches!(build(&base, &[], Family::Oci), Err(ImageError::Base(_))));
         base.config.rootfs.kind = "layers".to_owned();
+        for (settings, wanted) in [
+            (r#"{"User":"a:b:c"}"#, "its User `a:b:c`"),
+            (r#"{"User":"a:"}"#, "its User"),
+            (r#"{"User":"a\nb"}"#, "its User"),
+            (r#"{"WorkingDir":"app"}"#, "its WorkingDir `app`"),
+            (r#"{"WorkingDir":"../../x"}"#, "its WorkingDir"),
+            (r#"{"WorkingDir":"/a/../../x"}"#, "its WorkingDir"),
+            (r#"{"WorkingDir":"/a\n"}"#, "its WorkingDir"),
+            (r#"{"Volumes":{"/data":{},"../x":{}}}"#, "its Volumes `../x`"),
+            (r#"{"Volumes":{"x\n":{}}}"#, "its Volumes"),
+            (r#"{"Volumes":{"":{}}}"#, "its Volumes"),
+            (r#"{"Volumes":{"/":{}}}"#, "its Volumes"),
+            (r#"{"ExposedPorts":{"99999/tcp":{}}}"#, "its ExposedPorts `99999/tcp`"),
+            (r#"{"ExposedPorts":{"80/tcp\n":{}}}"#, "its ExposedPorts"),
+            (r#"{"ExposedPorts":{"+80/tcp":{}}}"#, "its ExposedPorts"),
+            (r#"{"ExposedPorts":{"0":{}}}"#, "its ExposedPorts"),
+            (r#"{"ExposedPorts":{"":{}}}"#, "its ExposedPorts"),
+        ] {
+            base.config.config = serde_json::from_str(settings).unwrap();
+            let platform = Platform::linux("amd64");
+            let assembled = |settings: &Settings| {
+                assemble(&base, settings, &[], &BTreeMap::new(), "1980-01-02T00:00:00Z", Family::Oci, &platform)
+            };
+            let error = assembled(&Settings::default()).expect_err(settings).to_string();
+            assert!(error.contains(wanted) && !error.contains(char::is_control), "{settings}: {error}");
+            let over = Settings {
+                user: Change::Set("1:1".to_owned()),
+                workdir: Change::Set("/app".to_owned()),
+                ports: Change::Clear,
+                volumes: Change::Clear,
+                ..Settings::default()
+            };
+            assembled(&over).expect(settings);
+        }
+        base.config.config = serde_json::from_str(
+            r#"{"User":"app","WorkingDir":"/a b","Volumes":{"data":{},"/d/":{}},"ExposedPorts":{"80":{},"1-3/udp":{}}}"#,
+        )
+        .unwrap();
+        build(&base, &[], Family::Oci).unwrap();
+        base.config.config = ContainerConfig::default();
         let tower = |count| vec![layer("l"); count];
         assert!(build(&base, &tower(126), Family::Oci).is_ok());
         assert!(matches!(
             build(&base, &tower(127), Family::Oci),
             Err(ImageError::TooManyLayers { count: 128, base: 1 })
         ));
+    }
+
+    #[test]
+    fn what_nobody_reads_is_not_written() {
+        let scratch = ImageBase::scratch(&Platform::linux("amd64"));
+        let long = || "x".repeat(MAX_DOCUMENT as usize);
+        let assembled = |base: &ImageBase, settings: &Settings, annotations: &BTreeMap<String, String>| {
+            let platform = Platform::linux("amd64");
+            assemble(base, settings, &[], annotations, "1980-01-02T00:00:00Z", Family::Oci, &platform)
+        };
+        let most = |image: Result<Image, ImageError>| match image {
+            Err(ImageError::TooLong { document, length, most }) => {
+                assert!(length > MAX_DOCUMENT);
+                (document, most)
+            }
+            other => panic!("{other:?}"),
+        };
+        let none = BTreeMap::new();
+        let env = Settings { env: [("A".to_owned(), Some(long()))].into(), ..Settings::default() };
+        assert_eq!(most(assembled(&scratch, &env, &none)), ("config", "`env`"));
+        let ports = (1..=u16::MAX).map(|port| format!("{port}/tcp")).collect();
+        let ports = Settings { ports: Change::Set(ports), ..Settings::default() };
+        assert_eq!(most(assembled(&scratch, &ports, &none)), ("config", "`ports`"));
+        let annotations = [("a".to_owned(), long())].into();
+        assert_eq!(most(assembled(&scratch, &Settings::default(), &annotations)), ("manifest", "`annotations`"));
+        let mut base = scratch.clone();
+        base.config.extra.insert("x".to_owned(), long().into());
+        let said = ("config", "what the config of the base says");
+        assert_eq!(most(assembled(&base, &Settings::default(), &none)), said);
+    }
+
+    #[test]
+    fn of_the_base_s_descriptors_only_what_is_meant_is_carried_on() {
+        let mut base = ImageBase::scratch(&Platform::linux("amd64"));
+        let one = layer("one");
+        base.config.rootfs.diff_ids.push(one.diff_id);
+        base.layers.push(one.descriptor.clone().annotated("a", "b"));
+        let wanted = base.layers[0].clone();
+        base.layers[0].extra.insert("urls".to_owned(), serde_json::json!(["http://u:pw@example.com/x"]));
+        base.layers[0].extra.insert("new".to_owned(), serde_json::json!(1));
+        base.layers[0].platform = Some(Platform::linux("arm64"));
+        assert_eq!(build(&base, &[], Family::Oci).unwrap().manifest.layers, [wanted]);
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::json::null_is_default;
+use super::shape::{MAP, Shape, Shaped, UNKNOWN};
 use super::{DiffId, Platform};
 
 /// What an image is when it runs, and which layers it is made of. Its digest is the image ID.
@@ -145,6 +146,76 @@ pub struct Healthcheck {
     pub extra: BTreeMap<String, Value>,
 }
 
+impl Shaped for ImageConfig {
+    const SHAPE: &'static Shape = &Shape::Structure(&[
+        ("architecture", UNKNOWN),
+        ("author", UNKNOWN),
+        ("comment", UNKNOWN),
+        ("config", SETTINGS),
+        ("container", UNKNOWN),
+        ("container_config", SETTINGS),
+        ("created", UNKNOWN),
+        ("docker_version", UNKNOWN),
+        ("history", &Shape::List(HISTORY)),
+        ("id", UNKNOWN),
+        ("os", UNKNOWN),
+        ("os.features", UNKNOWN),
+        ("os.version", UNKNOWN),
+        ("parent", UNKNOWN),
+        ("rootfs", &Shape::Structure(&[("diff_ids", UNKNOWN), ("type", UNKNOWN)])),
+        ("variant", UNKNOWN),
+    ]);
+}
+
+const HISTORY: &Shape = &Shape::Structure(&[
+    ("author", UNKNOWN),
+    ("comment", UNKNOWN),
+    ("created", UNKNOWN),
+    ("created_by", UNKNOWN),
+    ("empty_layer", UNKNOWN),
+]);
+
+/// What the image specification and Docker know of.
+const SETTINGS: &Shape = &Shape::Structure(&[
+    ("ArgsEscaped", UNKNOWN),
+    ("AttachStderr", UNKNOWN),
+    ("AttachStdin", UNKNOWN),
+    ("AttachStdout", UNKNOWN),
+    ("Cmd", UNKNOWN),
+    ("CpuShares", UNKNOWN),
+    ("Domainname", UNKNOWN),
+    ("Entrypoint", UNKNOWN),
+    ("Env", UNKNOWN),
+    ("ExposedPorts", MAP),
+    ("Healthcheck", HEALTHCHECK),
+    ("Hostname", UNKNOWN),
+    ("Image", UNKNOWN),
+    ("Labels", MAP),
+    ("MacAddress", UNKNOWN),
+    ("Memory", UNKNOWN),
+    ("MemorySwap", UNKNOWN),
+    ("NetworkDisabled", UNKNOWN),
+    ("OnBuild", UNKNOWN),
+    ("OpenStdin", UNKNOWN),
+    ("Shell", UNKNOWN),
+    ("StdinOnce", UNKNOWN),
+    ("StopSignal", UNKNOWN),
+    ("StopTimeout", UNKNOWN),
+    ("Tty", UNKNOWN),
+    ("User", UNKNOWN),
+    ("Volumes", MAP),
+    ("WorkingDir", UNKNOWN),
+]);
+
+const HEALTHCHECK: &Shape = &Shape::Structure(&[
+    ("Interval", UNKNOWN),
+    ("Retries", UNKNOWN),
+    ("StartInterval", UNKNOWN),
+    ("StartPeriod", UNKNOWN),
+    ("Test", UNKNOWN),
+    ("Timeout", UNKNOWN),
+]);
+
 impl ImageConfig {
     /// An image of no layers for that platform.
     pub fn scratch(platform: &Platform) -> Self {
@@ -177,7 +248,7 @@ mod tests {
     #[test]
     fn what_is_unknown_survives() {
         let text = br#"{"architecture":"amd64","config":{"ArgsEscaped":true,"Env":["A=1"],"Healthcheck":{"Interval":30000000000,"Test":["CMD","x"],"X":1},"OnBuild":["RUN y"],"Shell":["/bin/ash","-c"]},"history":[{"author":"z","created_by":"x","empty_layer":true}],"moby.buildkit.buildinfo.v1":"e30=","os":"linux","os.features":["a"],"rootfs":{"diff_ids":[],"type":"layers"}}"#;
-        let config: ImageConfig = json::parse(text).unwrap();
+        let config: ImageConfig = json::document(text).unwrap();
         assert_eq!(String::from_utf8(json::canonical(&config).unwrap()).unwrap(), std::str::from_utf8(text).unwrap());
         assert_eq!(config.config.shell.as_deref(), Some(&["/bin/ash".to_owned(), "-c".to_owned()][..]));
     }
@@ -185,7 +256,7 @@ mod tests {
     #[test]
     fn null_is_absent() {
         let text = br#"{"architecture":"amd64","config":{"Cmd":null,"Env":null,"ExposedPorts":null,"Labels":null,"Volumes":null},"history":null,"os":"linux","rootfs":{"diff_ids":null,"type":"layers"}}"#;
-        let config: ImageConfig = json::parse(text).unwrap();
+        let config: ImageConfig = json::document(text).unwrap();
         assert_eq!(config.config, ContainerConfig::default());
     }
 }

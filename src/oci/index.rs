@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::json::JsonError;
+use super::manifest::MANIFEST_OR_INDEX;
+use super::shape::{Shape, Shaped};
 use super::{Descriptor, Encoded, MediaType, Platform};
 
 /// A list of manifests: one for each platform, or, in a layout, one for each image.
@@ -26,6 +28,10 @@ pub struct Index {
     /// `subject`, `artifactType` and others, kept.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
+}
+
+impl Shaped for Index {
+    const SHAPE: &'static Shape = MANIFEST_OR_INDEX;
 }
 
 /// The most manifests that one index may list.

@@ -1,8 +1,9 @@
 //! JSON that is digested, and JSON that is trusted with nothing.
 //!
 //! What lapstrake writes is canonical: keys of objects sorted by their bytes, no white space, no trailing newline; what it
-//! reads is refused where two readers could see two things (keys given twice, text after the value).
+//! reads is refused where two readers could see two things (keys given twice, or in another case; text after the value).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
 
@@ -10,6 +11,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, V
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::shape::{EXACT, Shape, Shaped, folded};
 use super::{Descriptor, Digest, MediaType};
 
 /// The largest manifest, index or config that is read, in bytes (distribution-spec: registries take at least 4 MiB).
@@ -38,22 +40,40 @@ pub fn canonical<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, JsonError>
     Ok(serde_json::to_vec(&serde_json::to_value(value)?)?)
 }
 
-/// Reads a document strictly: UTF-8, one value, no key twice, at most 128 levels deep, at most [`MAX_DOCUMENT`] bytes.
+/// Reads JSON strictly: UTF-8, one value, no key twice, at most 128 levels deep, at most [`MAX_DOCUMENT`] bytes. Documents of
+/// images are read by [`document`].
 ///
 /// # Errors
 /// [`JsonError`] says which of these does not hold.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    parse_as(bytes, &EXACT)
+}
+
+/// Reads a document of an image, or a part of one: as [`parse`], and no key of a structure that others take for another
+/// (see [`super::shape`]).
+///
+/// # Errors
+/// [`JsonError`] says what does not hold.
+pub fn document<T: Shaped>(bytes: &[u8]) -> Result<T, JsonError> {
+    parse_as(bytes, T::SHAPE)
+}
+
+/// Reads a document of that shape.
+///
+/// # Errors
+/// As [`document`].
+pub fn parse_as<T: DeserializeOwned>(bytes: &[u8], shape: &'static Shape) -> Result<T, JsonError> {
     if bytes.len() as u64 > MAX_DOCUMENT {
         return Err(JsonError::TooLarge(bytes.len() as u64));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = StrictValue.deserialize(&mut reader)?;
+    let value = StrictValue(shape).deserialize(&mut reader)?;
     reader.end()?;
     Ok(serde_json::from_value(value)?)
 }
 
-/// Reads any value, refusing objects that hold a key twice.
-struct StrictValue;
+/// Reads any value, refusing objects of which two readers could see two things.
+struct StrictValue(&'static Shape);
 
 impl<'de> DeserializeSeed<'de> for StrictValue {
     type Value = Value;
@@ -103,7 +123,7 @@ impl<'de> Visitor<'de> for StrictValue {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(StrictValue)? {
+        while let Some(item) = items.next_element_seed(StrictValue(self.0.item()))? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -111,15 +131,24 @@ impl<'de> Visitor<'de> for StrictValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
+        let mut seen = BTreeSet::new();
         while let Some(key) = entries.next_key::<String>()? {
             if key == NUMBER_TOKEN {
                 let text: String = entries.next_value()?;
                 let number: serde_json::Number = text.parse().map_err(de::Error::custom)?;
                 return Ok(Value::Number(number));
             }
-            let value = entries.next_value_seed(StrictValue)?;
+            if let Some(name) = self.0.meant(&key) {
+                let text = format_args!("the key {key:?} is {name:?} to readers that take a key whatever its case");
+                return Err(de::Error::custom(text));
+            }
+            let value = entries.next_value_seed(StrictValue(self.0.member(&key)))?;
             if map.insert(key.clone(), value).is_some() {
                 return Err(de::Error::custom(format_args!("the key {key:?} stands twice in one object")));
+            }
+            if !self.0.is_map() && !seen.insert(folded(&key)) {
+                let text = format_args!("the key {key:?} stands twice in one object, if it is taken whatever its case");
+                return Err(de::Error::custom(text));
             }
         }
         Ok(Value::Object(map))
@@ -160,20 +189,23 @@ impl<T: Serialize> Encoded<T> {
     /// Writes a value in canonical form.
     ///
     /// # Errors
-    /// As [`canonical`].
+    /// As [`canonical`]; where it is longer than what is read.
     pub fn new(media_type: MediaType, value: T) -> Result<Self, JsonError> {
         let bytes = canonical(&value)?;
+        if bytes.len() as u64 > MAX_DOCUMENT {
+            return Err(JsonError::TooLarge(bytes.len() as u64));
+        }
         Ok(Encoded { descriptor: Descriptor::of(media_type, &bytes), value, bytes })
     }
 }
 
-impl<T: DeserializeOwned> Encoded<T> {
+impl<T: Shaped> Encoded<T> {
     /// Reads a document, keeping its bytes.
     ///
     /// # Errors
-    /// As [`parse`].
+    /// As [`document`].
     pub fn read(media_type: MediaType, bytes: Vec<u8>) -> Result<Self, JsonError> {
-        Ok(Encoded { value: parse(&bytes)?, descriptor: Descriptor::of(media_type, &bytes), bytes })
+        Ok(Encoded { value: document(&bytes)?, descriptor: Descriptor::of(media_type, &bytes), bytes })
     }
 }
 

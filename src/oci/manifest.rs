@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::json::JsonError;
+use super::shape::{MAP, Shape, Shaped, UNKNOWN};
 use super::{Descriptor, Encoded, MediaType};
 
 /// One image for one platform: a config and its layers, lowest first.
@@ -28,6 +29,24 @@ pub struct Manifest {
     /// `subject`, `artifactType` and others, kept.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
+}
+
+/// Manifests and indexes, so that neither looks like the other to anybody.
+pub(super) const MANIFEST_OR_INDEX: &Shape = &Shape::Structure(&[
+    ("annotations", MAP),
+    ("artifactType", UNKNOWN),
+    ("config", Descriptor::SHAPE),
+    // Of Docker's schema 1.
+    ("fsLayers", UNKNOWN),
+    ("layers", &Shape::List(Descriptor::SHAPE)),
+    ("manifests", &Shape::List(Descriptor::SHAPE)),
+    ("mediaType", UNKNOWN),
+    ("schemaVersion", UNKNOWN),
+    ("subject", Descriptor::SHAPE),
+]);
+
+impl Shaped for Manifest {
+    const SHAPE: &'static Shape = MANIFEST_OR_INDEX;
 }
 
 impl Manifest {

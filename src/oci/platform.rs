@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::shape::{Shape, Shaped, UNKNOWN};
+
 /// What an image runs on, written `os/architecture` or `os/architecture/variant`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
@@ -20,6 +22,17 @@ pub struct Platform {
     /// `os.version`, `os.features` and others, kept.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
+}
+
+impl Shaped for Platform {
+    const SHAPE: &'static Shape = &Shape::Structure(&[
+        ("architecture", UNKNOWN),
+        ("features", UNKNOWN),
+        ("os", UNKNOWN),
+        ("os.features", UNKNOWN),
+        ("os.version", UNKNOWN),
+        ("variant", UNKNOWN),
+    ]);
 }
 
 /// Why a text is no platform.

@@ -402,7 +402,7 @@ fn index_of(leaves: &[Leaf]) -> Result<Encoded<Index>, SourceError> {
     let docker = leaves.iter().all(|leaf| leaf.descriptor.media_type == MediaType::Manifest(Family::Docker));
     let media_type = MediaType::Index(if docker { Family::Docker } else { Family::Oci });
     let manifests = leaves.iter().map(|leaf| {
-        let mut descriptor = leaf.descriptor.clone();
+        let mut descriptor = leaf.descriptor.carried();
         descriptor.platform = Some(leaf.platform.clone());
         descriptor
     });

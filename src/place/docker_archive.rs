@@ -18,7 +18,8 @@ use super::{ArchiveKind, Artifact, FilePlace, Image, Place};
 use crate::compress::{Decoder, detect};
 use crate::content::Content;
 use crate::logins::holds_login;
-use crate::oci::json::null_is_default;
+use crate::oci::json::{MAX_DOCUMENT, null_is_default};
+use crate::oci::shape::{Shape, Shaped, UNKNOWN};
 use crate::oci::{
     Compression, Descriptor, DiffId, Digest, Encoded, Family, Hasher, ImageConfig, Manifest, MediaType, json,
 };
@@ -40,6 +41,16 @@ struct Entry {
     repo_tags: Vec<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     layers: Vec<String>,
+}
+
+impl Shaped for Entry {
+    const SHAPE: &'static Shape = &Shape::Structure(&[
+        ("Config", UNKNOWN),
+        ("LayerSources", &Shape::Map(Descriptor::SHAPE)),
+        ("Layers", UNKNOWN),
+        ("Parent", UNKNOWN),
+        ("RepoTags", UNKNOWN),
+    ]);
 }
 
 /// An archive of `docker save` (and of the many tools that write the like), read where it lies.
@@ -73,7 +84,7 @@ impl DockerArchive {
             };
             return Err(SourceError::Kind { place, reason: reason.to_owned() });
         };
-        let entries: Vec<Entry> = json::parse(&bytes).map_err(|source| SourceError::Document {
+        let entries: Vec<Entry> = json::document(&bytes).map_err(|source| SourceError::Document {
             item: MANIFEST_FILE.to_owned(),
             place: place.clone(),
             source,
@@ -111,7 +122,7 @@ impl DockerArchive {
         if named_digest(&entry.config).is_some_and(|named| named != digest) {
             return Err(self.damaged(&entry.config, "has bytes of another digest than its name says"));
         }
-        let config: ImageConfig = json::parse(&bytes).map_err(|source| SourceError::Json { digest, source })?;
+        let config: ImageConfig = json::document(&bytes).map_err(|source| SourceError::Json { digest, source })?;
         let diff_ids = &config.rootfs.diff_ids;
         if diff_ids.len() != entry.layers.len() {
             let reason =
@@ -265,7 +276,11 @@ pub(super) fn manifest_file(images: &[(&Artifact, &Image)]) -> Result<Vec<u8>, O
             layers: image.manifest.layers.iter().map(|layer| listing::blob_path(&layer.digest)).collect(),
         });
     }
-    json::canonical(&entries).map_err(OutputError::Json)
+    let bytes = json::canonical(&entries).map_err(OutputError::Json)?;
+    match bytes.len() as u64 > MAX_DOCUMENT {
+        true => Err(OutputError::LongIndex { length: bytes.len() }),
+        false => Ok(bytes),
+    }
 }
 
 /// Writes the images as `docker save` does.

@@ -10,6 +10,7 @@ use super::source::{BlobSource, ListedName, Root, SourceError};
 use super::{Artifact, Document, Fallback};
 use crate::logins::holds_login;
 use crate::oci::json::MAX_DOCUMENT;
+use crate::oci::shape::{Shape, Shaped, UNKNOWN};
 use crate::oci::{Descriptor, Digest, Encoded, Family, Index, JsonError, MediaType, Reference, annotation, json};
 use crate::shown::Shown;
 
@@ -43,13 +44,17 @@ struct LayoutFile {
     image_layout_version: String,
 }
 
+impl Shaped for LayoutFile {
+    const SHAPE: &'static Shape = &Shape::Structure(&[("imageLayoutVersion", UNKNOWN)]);
+}
+
 impl Listing {
     /// Reads the two files of a layout.
     pub(super) fn read(layout: &[u8], index: Vec<u8>, place: &Shown) -> Result<Self, SourceError> {
         let wrong = |item: &'static str| {
             move |source: JsonError| SourceError::Document { item: item.to_owned(), place: place.clone(), source }
         };
-        let version = json::parse::<LayoutFile>(layout).map_err(wrong(LAYOUT_FILE))?.image_layout_version;
+        let version = json::document::<LayoutFile>(layout).map_err(wrong(LAYOUT_FILE))?.image_layout_version;
         if version != "1.0.0" {
             return Err(SourceError::Kind {
                 place: place.clone(),

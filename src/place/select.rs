@@ -4,6 +4,7 @@ use super::artifact::tagged;
 use super::source::{ImageSource, Root, SourceError};
 use super::{Document, Image, Pick};
 use crate::logins::hide_in_name;
+use crate::oci::shape::Shaped;
 use crate::oci::{Descriptor, Encoded, ImageConfig, Index, Manifest, MediaType, Platform, Reference, json};
 use crate::shown::Shown;
 
@@ -226,9 +227,9 @@ pub(super) fn read(source: &dyn ImageSource, descriptor: &Descriptor) -> Result<
 /// What a document is of which nobody says so: an old index lists some without a media type.
 ///
 /// # Errors
-/// Where it is no JSON.
+/// Where it is no JSON, or could be read in two ways.
 pub fn kind_of(bytes: &[u8]) -> Result<Option<MediaType>, json::JsonError> {
-    let value: serde_json::Value = json::parse(bytes)?;
+    let value: serde_json::Value = json::parse_as(bytes, Manifest::SHAPE)?;
     if let Some(name) = value.get("mediaType").and_then(|name| name.as_str()) {
         let media_type = MediaType::named(name);
         return Ok((media_type.is_index() || media_type.is_manifest()).then_some(media_type));

@@ -248,6 +248,9 @@ impl fmt::Display for Port {
     }
 }
 
+/// The most ports that a list may come to: with the history, which tells of each, they are more than half of the longest config.
+pub(super) const MAX_PORTS: usize = 20_000;
+
 /// One port, or the ports of a range: `8080`, `53/udp`, `8000-8010/tcp`, as `EXPOSE` takes them.
 pub(super) fn ports(text: &str) -> Result<Vec<Port>, Fault> {
     let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));

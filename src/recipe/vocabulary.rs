@@ -426,7 +426,7 @@ const CONTENT: &[Key] = &[
     key("users", Kind::List(&Kind::Text(&USER_NAME)), "Users of this recipe that get entries in passwd and group, and a home where they want one."),
     key("user", Kind::Text(&OWNER), "Who the process runs as; written in numbers.").also(&["run-as", "run_as"]),
     key("workdir", Kind::Text(&IMAGE_PATH), "Where the process starts, and where copies land that say no `to`; made where it is not there.").also(&["workingDirectory", "working_dir", "cwd"]),
-    key("ports", Kind::Any(&[Kind::List(&Kind::Any(&[Kind::Integer { min: 1, max: 65535 }, Kind::Text(&PORT)])), Kind::False]), "Ports it listens on, beside the base's; `false` clears those.").also(&["expose", "exposedPorts", "port"]),
+    key("ports", Kind::Any(&[Kind::List(&Kind::Any(&[Kind::Integer { min: 1, max: 65535 }, Kind::Text(&PORT)])), Kind::False]), "Ports it listens on, beside the base's, 20,000 at most; `false` clears those.").also(&["expose", "exposedPorts", "port"]),
     key("volumes", Kind::Any(&[Kind::List(&Kind::Text(&IMAGE_PATH)), Kind::False]), "Directories that should be volumes, beside the base's; `false` clears those.").also(&["volume", "mounts"]),
     key("entrypoint", Kind::List(&Kind::Text(&ARGUMENT)), "What is executed, as a list of arguments; resets the base's `cmd`; empty clears it."),
     key("cmd", Kind::List(&Kind::Text(&ARGUMENT)), "Arguments to it, or what is executed where there is no entrypoint; empty clears it.").also(&["command", "args"]),

@@ -119,6 +119,10 @@ wrong! {
         "a port that is too great" => " ports = [65536]";
         "a mapped port" => " ports = [\"8080:80\"]";
         "a protocol" => " ports = [\"80/TCP\"]";
+        "all ports" => " ports = [8080, \"1-65535/tcp\", \"1-65535/udp\"]";
+        "more and more ports" => " ports = [\"1-10000/tcp\", \"1-10000/udp\", 80]";
+        "a workdir of two lines" => " workdir = \"/app\\nx\"";
+        "a volume with ESC" => " volumes = [\"/data\", \"/x\\u001b\"]";
         "a signal" => " stop_signal = \"SIGTREM\"";
         "a duration without a unit" => " healthcheck = { test = [\"CMD\", \"x\"], interval = \"30\" }";
         "a duration of days" => " healthcheck = { test = [\"CMD\", \"x\"], interval = \"1d\" }";

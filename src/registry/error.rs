@@ -168,6 +168,11 @@ impl RegistryError {
         }
     }
 
+    /// Whether what is on this machine is to blame: what was to be sent, or where it was to be kept.
+    pub fn is_of_this_machine(&self) -> bool {
+        matches!(self, RegistryError::Image { .. } | RegistryError::Content { .. } | RegistryError::Store { .. })
+    }
+
     /// Whether it was ended from outside.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, RegistryError::Net(NetError::Cancelled))

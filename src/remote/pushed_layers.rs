@@ -133,7 +133,7 @@ impl<'a> PushedLayers<'a> {
         let mut found = Vec::new();
         for root in source.roots()? {
             let read = |bytes: &[u8]| {
-                let manifest = json::parse(bytes).ok()?;
+                let manifest = json::document(bytes).ok()?;
                 Some(Read { source: source.clone(), root: root.descriptor.clone(), manifest })
             };
             let bytes = source.document(&root.descriptor)?;
@@ -145,7 +145,7 @@ impl<'a> PushedLayers<'a> {
                 found.extend(read(&bytes));
                 continue;
             }
-            let Ok(index) = json::parse::<Index>(&bytes) else { continue };
+            let Ok(index) = json::document::<Index>(&bytes) else { continue };
             let children = index.manifests.iter().filter(|child| child.media_type.is_manifest() && self.is_for(child));
             for child in children.take(MAX_CHILDREN) {
                 // What one platform lost is no reason to do without the others.

@@ -36,6 +36,40 @@ fn a_layout_whose_images_share_a_tag_fails_here() {
     assert!(registry.log().is_empty(), "{:?}", registry.lines());
 }
 
+/// Whichever command asks a registry for a blob in vain: it is the registry's failure.
+#[test]
+fn a_blob_that_a_registry_does_not_give_is_its_failure_for_every_command() {
+    let other = FakeRegistry::plain();
+    for (fault, code) in [
+        (Fault::Status(403, vec![], String::new()), "L0802"),
+        (Fault::Status(404, vec![], String::new()), "L0817"),
+        (Fault::Flip, "L0818"),
+    ] {
+        let registry = FakeRegistry::plain();
+        let project = Project::new(&APP.replacen("\n[[", &format!("\nrepository = \"{}/x\"\n[[", registry.name()), 1));
+        let reference = format!("{}/x:latest", registry.name());
+        project.run(&["build", "-o", "oci:out", "--push"]).ok();
+        let digest = project.layout("out").image(&reference).layer_digests()[0].clone();
+        registry.fault(on("GET", &format!("/blobs/{digest}")).always(), fault);
+        let pushed = format!("{}/y:latest", other.name());
+        let fails = |arguments: &[&str]| {
+            // What came before is not at hand.
+            let told = project.run(&[arguments, &["--cache-dir", "empty"]].concat()).fails(5);
+            assert!(told.contains(&format!("error[{code}]")), "{arguments:?}: {told}");
+            std::fs::remove_dir_all(project.path("empty")).unwrap();
+        };
+        for place in ["oci:copied", "archive:copied.tar", "docker-archive:copied.tar", &pushed] {
+            fails(&["copy", &reference, place]);
+        }
+        fails(&["inspect", &reference, "--cat", "/f"]);
+        project.write(
+            "over/lapstrake.toml",
+            format!("recipe = 1\n[images.y]\nfrom = \"{reference}\"\n[[images.y.layers]]\nremove = [\"/f\"]\n"),
+        );
+        fails(&["build", "-f", "over/lapstrake.toml", "-o", "oci:over/out"]);
+    }
+}
+
 #[test]
 fn help_explains_codes_and_commands() {
     let project = Project::empty();

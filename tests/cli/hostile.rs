@@ -190,6 +190,14 @@ fn images_that_contradict_themselves_are_refused() {
         ("an environment of numbers", |_, c| c["config"]["Env"] = json!([1])),
         ("a command with NUL", |_, c| c["config"]["Cmd"] = json!(["a\0b"])),
         ("another kind of root", |_, c| c["rootfs"]["type"] = json!("snapshots")),
+        ("a relative workdir", |_, c| c["config"]["WorkingDir"] = json!("app")),
+        ("a workdir outside", |_, c| c["config"]["WorkingDir"] = json!("/a/../../x")),
+        ("a volume outside", |_, c| c["config"]["Volumes"] = json!({ "../x": {} })),
+        ("a volume of two lines", |_, c| c["config"]["Volumes"] = json!({ "x\n": {} })),
+        ("a port that is none", |_, c| c["config"]["ExposedPorts"] = json!({ "99999/tcp": {} })),
+        ("a port of two lines", |_, c| c["config"]["ExposedPorts"] = json!({ "80/tcp\n": {} })),
+        ("a user of two lines", |_, c| c["config"]["User"] = json!("app\n::error::injected\u{1b}]0;x\u{7}")),
+        ("a user of three parts", |_, c| c["config"]["User"] = json!("a:b:c")),
     ];
     let mut faults = Vec::new();
     for (what, change) in cases {
@@ -199,6 +207,185 @@ fn images_that_contradict_themselves_are_refused() {
     all_refused(faults);
     changed(&project.path("ctx/base"), &|_, _| {});
     project.run(&["build", "-o", "oci:out"]).ok();
+}
+
+/// Programs written in Go take keys whatever their case, and the last of several: they would see another image. Nor is what
+/// stands beside a digest believed.
+#[test]
+fn images_that_others_read_otherwise_are_no_images() {
+    let project = Project::new("[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"\" }\n");
+    type Change = fn(&mut Value, &mut Value);
+    let cases: Vec<(&str, Change)> = vec![
+        ("a user in two cases", |_, c| {
+            c["config"]["User"] = json!("5");
+            c["config"]["user"] = json!("0");
+        }),
+        ("a variable in another case", |_, c| c["config"]["env"] = json!(["LD_PRELOAD=/evil"])),
+        ("a command that folds", |_, c| c["config"]["\u{17f}hell"] = json!(["/evil"])),
+        ("a key that nobody knows, in two cases", |_, c| {
+            c["config"]["New"] = json!(1);
+            c["config"]["nEW"] = json!(2);
+        }),
+        ("a health check in another case", |_, c| c["config"]["Healthcheck"] = json!({ "test": ["CMD", "/evil"] })),
+        ("settings in another case", |_, c| c["Config"] = json!({ "User": "0" })),
+        ("a root in another case", |_, c| c["RootFS"] = json!({ "type": "layers", "diff_ids": [] })),
+        ("diff IDs in another case", |_, c| c["rootfs"]["Diff_IDs"] = json!([])),
+        ("a history in another case", |_, c| c["History"] = json!([])),
+        ("a line of history in another case", |_, c| {
+            c["history"] = json!([{ "created_by": "a", "Empty_Layer": true }])
+        }),
+        ("layers in another case", |m, _| m["Layers"] = json!([])),
+        ("a config in another case", |m, _| m["CONFIG"] = m["config"].clone()),
+        ("a list of manifests in another case", |m, _| m["Manifests"] = json!([])),
+        ("a media type in another case", |m, _| m["mediatype"] = json!("application/vnd.oci.image.index.v1+json")),
+        ("a digest in another case", |m, _| m["layers"][0]["Digest"] = json!(format!("sha256:{}", "a".repeat(64)))),
+        ("addresses in another case", |m, _| m["layers"][0]["Urls"] = json!(["http://example.com"])),
+        ("data of a layer that is another", |m, _| m["layers"][0]["data"] = json!("AAAA")),
+        ("data of a config that is another", |m, _| m["config"]["data"] = json!("e30=")),
+        ("data that is no text", |m, _| m["layers"][0]["data"] = json!(7)),
+    ];
+    let mut faults = Vec::new();
+    for (what, change) in cases {
+        changed(&project.path("ctx/base"), &change);
+        faults.push((what, unfit(&project, "base").or_else(|| unread(&project, "oci:ctx/base"))));
+    }
+    let places: Vec<(&str, Change)> = vec![
+        ("manifests in another case", |i, _| i["Manifests"] = json!([])),
+        ("a digest in another case", |i, _| i["manifests"][0]["DIGEST"] = json!(format!("sha256:{}", "a".repeat(64)))),
+        ("a platform in another case", |i, _| {
+            i["manifests"][0]["platform"] = json!({ "os": "linux", "architecture": "amd64", "OS": "windows" });
+        }),
+        ("layers beside manifests", |i, _| i["layerS"] = json!([])),
+        ("data of a manifest that is another", |i, _| i["manifests"][0]["data"] = json!("AAAA")),
+        ("a version in another case", |_, l| l["ImageLayoutVersion"] = json!("9")),
+    ];
+    for (what, change) in places {
+        changed(&project.path("ctx/base"), &|_, _| {});
+        let parsed = |name: &str| -> (std::path::PathBuf, Value) {
+            let path = project.path("ctx/base").join(name);
+            let value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            (path, value)
+        };
+        let ((index, mut listed), (layout, mut version)) = (parsed("index.json"), parsed("oci-layout"));
+        change(&mut listed, &mut version);
+        fs::write(index, listed.to_string()).unwrap();
+        fs::write(layout, version.to_string()).unwrap();
+        faults.push((what, unfit(&project, "base").or_else(|| unread(&project, "oci:ctx/base"))));
+    }
+    all_refused(faults);
+    // Labels are data, and so is what is embedded as it is.
+    changed(&project.path("ctx/base"), &|manifest, config| {
+        config["config"]["Labels"] = json!({ "A": "1", "a": "2", "user": "3" });
+        manifest["annotations"] = json!({ "Layers": "x", "layers": "y" });
+    });
+    project.run(&["build", "-o", "oci:out"]).ok();
+    assert_eq!(project.layout("out").image("app").settings()["Labels"]["a"], "2");
+    project.sound(&format!("oci:{}", project.path("out").display()));
+}
+
+/// What is wrong where a place is copied or validated; nothing where both refuse it.
+fn unread(project: &Project, place: &str) -> Option<String> {
+    for arguments in [vec!["inspect", "--validate", place], vec!["copy", place, "oci:copied"]] {
+        let run = project.run(&arguments);
+        if run.code != Some(1) || !run.stderr.contains("error[L0502]") || project.path("copied").exists() {
+            let _ = fs::remove_dir_all(project.path("copied"));
+            return Some(format!("{arguments:?} ({:?}): {}", run.code, run.stderr));
+        }
+    }
+    None
+}
+
+#[test]
+fn archives_of_docker_that_others_read_otherwise_are_no_images() {
+    let project = Project::new(
+        "[images.app]\nfrom = \"docker-archive:base.tar\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"\" }\n",
+    );
+    let layer = Tar::new().dir("etc/", 0o755, 0, 0).end();
+    let saved = |change: &dyn Fn(&mut Value, &mut Value)| {
+        let mut listed = json!({ "Config": "c.json", "RepoTags": ["x:1"], "Layers": ["l/layer.tar"] });
+        let mut config = json!({
+            "architecture": "amd64", "os": "linux", "config": {},
+            "rootfs": { "type": "layers", "diff_ids": [sha256(&layer)] },
+        });
+        change(&mut listed, &mut config);
+        let tar = Tar::new().file("c.json", 0o644, &config.to_string()).file("l/layer.tar", 0o644, &layer);
+        let tar = tar.file("d.json", 0o644, "{}").file("manifest.json", 0o644, &json!([listed]).to_string());
+        project.write("ctx/base.tar", tar.end());
+    };
+    type Change = fn(&mut Value, &mut Value);
+    let cases: Vec<(&str, Change)> = vec![
+        ("a config in another case", |l, _| l["config"] = json!("d.json")),
+        ("layers in another case", |l, _| l["layers"] = json!([])),
+        ("tags in another case", |l, _| l["repoTags"] = json!(["y:1"])),
+        ("settings in another case", |_, c| c["Config"] = json!({})),
+        ("a user in another case", |_, c| c["config"]["user"] = json!("0")),
+        ("data of a layer's source that is no key of ours", |l, _| {
+            l["LayerSources"] = json!({ "sha256:x": { "mediaType": "x/y", "mediatype": "z" } });
+        }),
+    ];
+    let mut faults = Vec::new();
+    for (what, change) in cases {
+        saved(&change);
+        faults.push((what, unfit(&project, "base.tar").or_else(|| unread(&project, "docker-archive:ctx/base.tar"))));
+    }
+    all_refused(faults);
+    saved(&|_, _| {});
+    project.run(&["build", "-o", "oci:out"]).ok();
+}
+
+/// Of what a base's manifest says of its layers, what they are is handed on: no logins, no bytes, nothing unknown.
+#[test]
+fn nothing_unknown_of_a_base_s_layers_is_handed_on() {
+    let project = Project::new("[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"\" }\n");
+    changed(&project.path("ctx/base"), &|manifest, _| {
+        manifest["layers"][0]["urls"] = json!(["http://u:pw@example.com/x", "file:///etc/passwd"]);
+        manifest["layers"][0]["new"] = json!({ "a": 1 });
+        manifest["layers"][0]["annotations"] = json!({ "of": "somebody" });
+    });
+    project.run(&["build", "-o", "oci:out"]).ok();
+    let manifest = project.layout("out").image("app").manifest;
+    let mut layer = manifest["layers"][0].as_object().unwrap().clone();
+    assert_eq!(layer.remove("annotations"), Some(json!({ "of": "somebody" })));
+    assert_eq!(layer.keys().collect::<Vec<_>>(), ["digest", "mediaType", "size"]);
+}
+
+/// A base whose layer says that it is the recipe's own is not believed: the next build would take it for that.
+#[test]
+fn a_base_s_layer_does_not_pass_for_one_of_the_recipe() {
+    let recipe = "[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\nfiles = { \"/x\" = \"\" }\n";
+    let project = Project::new(recipe);
+    changed(&project.path("ctx/base"), &|_, _| {});
+    project.run(&["build", "-o", "oci:honest"]).ok();
+    let honest = project.layout("honest").image("app");
+    let notes = honest.manifest["layers"][1]["annotations"].clone();
+    // The key is no secret: whoever knows the recipe can make the layer.
+    changed(&project.path("ctx/base"), &|manifest, _| manifest["layers"][0]["annotations"] = notes.clone());
+    project.run(&["build", "-o", "oci:out"]).ok();
+    let out = project.layout("out").image("app");
+    assert!(out.manifest["layers"][0].get("annotations").is_none(), "{}", out.manifest["layers"][0]);
+    project.sound(&format!("oci:{}", project.path("out").display()));
+    let run = project.run(&["build", "-o", "oci:again", "--cache-from", "oci:out", "--cache-dir", "empty"]).ok();
+    assert_eq!(run.digests(), std::slice::from_ref(&out.digest));
+    assert_eq!(out.layer_digests()[1], honest.layer_digests()[1]);
+}
+
+/// What no reader takes is not written, and what makes it too long is named.
+#[test]
+fn what_nobody_could_read_is_not_built() {
+    let project = Project::new("[images.app]\nfrom = \"scratch\"\nports = [\"1-65535/tcp\", \"1-65535/udp\"]\n");
+    let told = project.run(&["build", "-o", "oci:out"]).fails(3);
+    assert!(told.contains("the list holds 65535 ports") && told.contains("expected 20000 at most"), "{told}");
+    // Each list is short enough, and the image has them all.
+    project.recipe(
+        "[images.low]\nfrom = \"scratch\"\npublish = false\nports = [\"1-20000/tcp\"]\n\
+         [images.app]\nfrom = \"low\"\nports = [\"1-20000/udp\"]\n",
+    );
+    let told = project.run(&["build", "-o", "oci:out"]).fails(3);
+    assert!(told.contains("error[L0319]") && told.contains("the most of it is `ports`"), "{told}");
+    assert!(!project.path("out").exists());
+    project.recipe("[images.app]\nfrom = \"scratch\"\nports = [\"1-20000/udp\"]\n");
+    project.run(&["build", "-o", "oci:out"]).ok();
+    project.run(&["inspect", "oci:out"]).ok();
 }
 
 /// A layer may say where else it is; nobody is asked there.

@@ -54,6 +54,7 @@ impl Coded for ImageError {
             ImageError::TooManyLayers { .. } => ErrorCode::TooManyLayers,
             ImageError::Base(_) => ErrorCode::BaseDamaged,
             ImageError::Zstd(_) => ErrorCode::ZstdInDocker,
+            ImageError::TooLong { .. } => ErrorCode::TooMuch,
             ImageError::Json(error) => error.code(),
         }
     }

@@ -155,8 +155,10 @@ pub(crate) const WRONG_MACHINE: Page = Page {
 
 pub(crate) const TOO_MUCH: Page = Page {
     title: "there is more than can be taken in",
-    meaning: "A layer, an archive or a document is beyond a limit that keeps lapstrake's memory in bounds.",
-    why: "`copy` takes far more than was meant, or a file was made to do harm.",
+    meaning: "A layer, an archive or a document is beyond a limit that keeps lapstrake's memory in bounds, or an image \
+              would have a config or manifest that nobody reads.",
+    why: "`copy` takes far more than was meant, a file was made to do harm, or `env`, `labels`, `ports` or \
+          `annotations` say very much.",
     remedy: "Leave out what is not needed with `exclude` or the ignore file, or make several layers or recipes. \
              `[limits]` allows more entries of an archive, a package, a wheel or a base's layer.",
     example: "exclude = [\"**/node_modules\", \".git\"]",

@@ -214,9 +214,9 @@ impl Reader<'_> {
             };
             let Some(some) = self.read(text, value::ports) else { continue };
             count += some.value.len();
-            if count > 200_000 {
-                let diagnostic = self.problems.error(node.span, "the list holds more ports than there are");
-                self.problems.push(diagnostic.label("expected each once"));
+            if count > value::MAX_PORTS {
+                let diagnostic = self.problems.error(node.span, format!("with these, the list holds {count} ports"));
+                self.problems.push(diagnostic.label(format!("expected {} at most", value::MAX_PORTS)));
                 break;
             }
             ports.extend(some.value);

@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(ask(r#"echo '{"Username":"u","Secret":""}'"#, "test", "r").unwrap(), password("u", ""));
         // 30 bytes, and spaces to the very limit.
         let long = |spaces: u64| {
-            format!(r#"echo '{{"Username":"u","Secret":"s"}}'; head -c {spaces} /dev/zero | tr '\\0' ' '"#)
+            format!(r#"echo '{{"Username":"u","Secret":"s"}}'; head -c {spaces} /dev/zero | tr '\0' ' '"#)
         };
         assert_eq!(ask(&long(MAX_ANSWER - 30), "test", "r").unwrap(), password("u", "s"));
         assert!(matches!(ask(&long(MAX_ANSWER - 29), "test", "r"), Err(HelperError::Long)));

@@ -9,6 +9,7 @@ use crate::content::Content;
 use crate::image::{Change, Settings};
 use crate::oci::{ContainerConfig, Platform};
 use crate::recipe::{FileMode, Image, ImageName, Labels, NameOrId, OwnerSpec, Setting};
+use crate::shown::Shown;
 use crate::source::users::{AccountFiles, Accounts, User, UsersError, add_users};
 use crate::tree::{Entry, FileTree, Located, NamedDirectory, Origin, Owner, Placer, Rootfs, TreePath};
 
@@ -121,8 +122,9 @@ pub(super) fn resolve(
                 named.filter(|name| name.split(':').next().is_none_or(|user| user.parse::<u32>().is_err()))
             {
                 warnings.push(format!(
-                    "{}: the base's user is the name `{name}`, which runAsNonRoot of Kubernetes refuses: set `user` to have it in numbers",
-                    image.name
+                    "{}: the base's user is the name {}, which runAsNonRoot of Kubernetes refuses: set `user` to have it in numbers",
+                    image.name,
+                    Shown::new(name.as_bytes())
                 ));
             }
             Change::Inherit

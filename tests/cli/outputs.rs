@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::support::{Layout, Project, sha256};
+use super::support::{Base, Layout, Project, sha256};
 
 const TWO: &str = r#"
 [images.one]
@@ -261,6 +261,66 @@ fn files_for_other_programs() {
     }
     let told = project.run(&["build", "one", "-o", "oci:out", "--digest-file", "no/such/file"]).code(1).told();
     assert!(told.contains("no/such/file"), "{told}");
+}
+
+/// Fails where two things are written to one place, where something is written over an input, or where that is found out after
+/// something was built.
+#[test]
+fn each_file_that_is_written_is_another_and_none_is_an_input() {
+    let project = Project::new(&ONE.replace("from = \"scratch\"", "from = \"oci-archive:../base.tar\""));
+    Base::debian().oci_archive(&project.path("base.tar"));
+    Base::debian().layout(&project.path("there"));
+    fs::create_dir(project.path("directory")).unwrap();
+    symlink("directory/file", project.path("link")).unwrap();
+    fs::write(project.path("directory/file"), "").unwrap();
+    let recipe = fs::read(project.path("lapstrake.toml")).unwrap();
+    let base = fs::read(project.path("base.tar")).unwrap();
+    for (arguments, one, other) in [
+        (&["-o", "archive:o", "-o", "oci-archive:o"][..], "-o archive:o", "-o oci-archive:o"),
+        (&["-o", "archive:m", "--metadata-file", "m"], "-o archive:m", "--metadata-file m"),
+        (&["-o", "archive:m", "--metadata-file", "./ctx/../m"], "-o archive:m", "--metadata-file ./ctx/../m"),
+        (&["--iidfile", "m", "--digest-file", "m"], "--iidfile m", "--digest-file m"),
+        (&["--iidfile", "link", "--image-refs", "directory/file"], "--iidfile link", "--image-refs directory/file"),
+        (&["--metadata-file", "lapstrake.toml"], "--metadata-file lapstrake.toml", "the recipe lapstrake.toml"),
+        (&["-o", "archive:lapstrake.toml"], "-o archive:lapstrake.toml", "the recipe lapstrake.toml"),
+        (&["--digest-file", "lapstrake.lock"], "--digest-file lapstrake.lock", "the lock lapstrake.lock"),
+        (&["-o", "archive:base.tar"], "-o archive:base.tar", "the image at ctx/../base.tar"),
+        (&["-o", "oci:never", "--image-refs", "never/index.json"], "--image-refs never/index.json", "-o oci:never"),
+        (&["--image-refs", "lapstrake-out/blobs"], "--image-refs lapstrake-out/blobs", "-o oci:./lapstrake-out"),
+        (&["-o", "oci:never", "-o", "oci:never:other"], "-o oci:never", "-o oci:never:other"),
+        (&["-o", "oci:never/more", "-o", "oci:never"], "-o oci:never/more", "-o oci:never"),
+        (&["-o", "archive:never", "-o", "oci:never/more"], "-o archive:never", "-o oci:never/more"),
+    ] {
+        for more in [&[][..], &["--dry-run"]] {
+            let told = project.run(&[&["build"], arguments, more].concat()).fails(2);
+            assert!(told.contains(one) && told.contains(other), "{arguments:?}: {told}");
+        }
+    }
+    for (arguments, told) in [
+        (&["--metadata-file", "none/file"][..], "there is no directory none: make it first"),
+        (&["--iidfile", "none/file"], "there is no directory none: make it first"),
+        (&["--digest-file", "directory"], "writing directory: it is a directory"),
+    ] {
+        let run = project.run(&[&["build", "-o", "oci:never"], arguments].concat()).code(1);
+        assert!(run.told().contains(told), "{}", run.told());
+    }
+    for name in ["o", "m", "never", "lapstrake-out", "lapstrake.lock", "none"] {
+        assert!(!project.path(name).exists(), "{name}");
+    }
+    assert_eq!(fs::read(project.path("lapstrake.toml")).unwrap(), recipe);
+    assert_eq!(fs::read(project.path("base.tar")).unwrap(), base);
+    // `push` and `report` too.
+    let same = ["push", "oci:there", "127.0.0.1:1/x", "--digest-file", "d", "--image-refs", "d"];
+    assert!(project.run(&same).fails(2).contains("--digest-file d and --image-refs d"));
+    let inside = ["push", "oci:there", "127.0.0.1:1/x", "--digest-file", "there/index.json"];
+    assert!(project.run(&inside).fails(2).contains("--digest-file there/index.json is inside of oci:there"));
+    let report = project.run(&["report", "-o", "lapstrake.toml"]).fails(2);
+    assert!(report.contains("-o lapstrake.toml would be written over the recipe"), "{report}");
+    assert_eq!(fs::read(project.path("lapstrake.toml")).unwrap(), recipe);
+    // What takes several is no file that one of them would lose; saying the same twice loses nothing.
+    project
+        .run(&["build", "-o", "archive:q", "-o", "archive:q", "--iidfile", "/dev/null", "--digest-file", "/dev/null"])
+        .ok();
 }
 
 #[test]

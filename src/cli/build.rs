@@ -106,6 +106,8 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     };
     // What is told of a build is no part of the next.
     builder.left_out.extend(args.results().map(|(_, path)| path.clone()));
+    // What an item names would be copied, and then written over.
+    builder.forbidden.extend(args.results().map(|(_, path)| path.clone()));
     builder.forbidden.extend(outputs.iter().filter_map(|output| match output {
         Place::Layout { directory, .. } => Some(directory.clone()),
         Place::Archive { file: FilePlace::Path(path), .. } => Some(path.clone()),

@@ -147,6 +147,9 @@ mod tests {
     use super::super::tests::lock;
     use super::*;
 
+    /// What somebody makes of a lock.
+    type Edit<'e> = &'e dyn Fn(&mut Lock);
+
     /// Fails where one edited entry takes others with it, or is used.
     #[test]
     fn what_was_not_edited_is_kept() {
@@ -181,12 +184,12 @@ mod tests {
         good.compilers = good.debian.clone();
         good.sort();
         let other = Digest::of(b"other");
-        let with = |change: &dyn Fn(&mut Lock)| {
+        let with = |change: Edit<'_>| {
             let mut lock = good.clone();
             change(&mut lock);
             salvage(&lock.text()).unwrap()
         };
-        let doubled: [(&str, &dyn Fn(&mut Lock)); 6] = [
+        let doubled: [(&str, Edit<'_>); 6] = [
             ("image entries for library/debian:13 on", &|lock| {
                 lock.images.push(ImagePin { manifest: other, ..lock.images[0].clone() });
             }),
@@ -222,7 +225,7 @@ mod tests {
         }
         for change in [
             &(|lock: &mut Lock| lock.fetch.push(crate::lock::FetchPin { sha256: other, ..lock.fetch[0].clone() }))
-                as &dyn Fn(&mut Lock),
+                as Edit<'_>,
             &|lock| lock.images.push(ImagePin { platform: "linux/arm64".to_owned(), ..lock.images[0].clone() }),
             &|lock| {
                 let asked = ["package git"].into_iter().collect();

@@ -309,6 +309,13 @@ fn each_file_that_is_written_is_another_and_none_is_an_input() {
     }
     assert_eq!(fs::read(project.path("lapstrake.toml")).unwrap(), recipe);
     assert_eq!(fs::read(project.path("base.tar")).unwrap(), base);
+    // Nor is a file written over that is copied; beside what is, it is left out.
+    project.write("ctx/version", "1");
+    project.recipe(&ONE.replace("\".\"", "\"version\""));
+    let told = project.run(&["build", "-o", "oci:never", "--digest-file", "ctx/version"]).fails(3);
+    assert!(told.contains("version") && told.contains("an output or the cache"), "{told}");
+    assert!(!project.path("never").exists() && fs::read(project.path("ctx/version")).unwrap() == b"1");
+    project.write("lapstrake.toml", &recipe);
     // `push` and `report` too.
     let same = ["push", "oci:there", "127.0.0.1:1/x", "--digest-file", "d", "--image-refs", "d"];
     assert!(project.run(&same).fails(2).contains("--digest-file d and --image-refs d"));
@@ -321,6 +328,27 @@ fn each_file_that_is_written_is_another_and_none_is_an_input() {
     project
         .run(&["build", "-o", "archive:q", "-o", "archive:q", "--iidfile", "/dev/null", "--digest-file", "/dev/null"])
         .ok();
+}
+
+/// Fails where two images are pushed under one tag, or an index lists one platform twice, since they are written in two ways.
+#[test]
+fn one_tag_or_platform_in_two_spellings_is_one() {
+    for (one, other) in [
+        ("R.example.com/x", "r.example.com/x"),
+        ("r.example.com:443/x", "r.example.com/x"),
+        ("R.Example.com:443/x", "r.example.com/x"),
+    ] {
+        let recipe = TWO.replace("from = \"scratch\"", &format!("from = \"scratch\"\nrepository = \"{one}\""));
+        let recipe = recipe.replace("from = \"one\"", &format!("from = \"one\"\nrepository = \"{other}\""));
+        let project = Project::new(&recipe);
+        let told = project.run(&["build", "--push"]).fails(2);
+        assert!(told.contains("one and two would both be") && told.contains(one) && told.contains(other), "{told}");
+    }
+    let project = Project::new(TWO);
+    let told =
+        project.run(&["build", "one", "--dry-run", "--platform", "linux/arm,linux/arm/v7,linux/arm/v6"]).ok().stdout();
+    let built: Vec<&str> = told.split_whitespace().filter(|word| word.starts_with("linux/")).collect();
+    assert_eq!(built, ["linux/arm", "linux/arm/v6"], "{told}");
 }
 
 #[test]

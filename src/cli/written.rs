@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use lapstrake::code::ErrorCode;
 use lapstrake::place::{FilePlace, Place};
-use lapstrake::recipe::{self, Base, Recipe};
+use lapstrake::recipe::packages::{DebianPackage, PythonInput};
+use lapstrake::recipe::{self, At, Base, FilePath, PerArch, Recipe};
 use lapstrake::unfinished;
 
 use super::environment::stays_in_place;
@@ -37,7 +38,7 @@ impl Named {
         Some(Named { what: typed.to_owned(), path: path.clone(), is_directory })
     }
 
-    /// The recipe, its lock, and the images on this machine that it names.
+    /// The recipe, its lock, and the images and files on this machine that it names. Of what is copied, builds see to that.
     pub(super) fn inputs(recipe: &Recipe) -> Vec<Self> {
         let lock = lock::lock_path(recipe);
         let own = [("the recipe", &recipe.path), ("the lock", &lock)].map(|(kind, path)| Named {
@@ -51,7 +52,12 @@ impl Named {
             path,
             is_directory,
         });
-        own.into_iter().chain(bases).collect()
+        let files = recipe.images.iter().flat_map(|image| files(recipe, image)).map(|path| Named {
+            what: format!("{} that the recipe names", path.display()),
+            path,
+            is_directory: false,
+        });
+        own.into_iter().chain(bases).chain(files).collect()
     }
 
     /// The path as the kernel knows it. None of what is written as it is made: devices and pipes take several.
@@ -92,6 +98,42 @@ pub(super) fn local_images(recipe: &Recipe, image: &recipe::Image) -> Vec<(PathB
         }
     };
     places.filter_map(path).collect()
+}
+
+/// Archives, certificates, packages and lists of packages that an image is made of.
+fn files(recipe: &Recipe, image: &recipe::Image) -> Vec<PathBuf> {
+    let of = |source: &recipe::Source| -> Vec<PerArch<FilePath>> {
+        let values = |list: &[At<PerArch<FilePath>>]| list.iter().map(|path| path.value.clone()).collect();
+        match source {
+            recipe::Source::Archive(items) => items.iter().map(|item| item.value.path.clone()).collect(),
+            recipe::Source::Ca(paths) => values(paths),
+            recipe::Source::Debian(debian) => {
+                let file = |package: &At<DebianPackage>| match &package.value {
+                    DebianPackage::File(path) => Some(path.clone()),
+                    DebianPackage::Named { .. } => None,
+                };
+                debian.packages.iter().filter_map(file).collect()
+            }
+            recipe::Source::Python(python) => {
+                let mut paths: Vec<PerArch<FilePath>> = values(&python.wheels);
+                match &python.input {
+                    PythonInput::None => {}
+                    PythonInput::Requirements(files) => paths.append(&mut values(files)),
+                    PythonInput::Pylock(file) | PythonInput::UvLock(file) | PythonInput::Pyproject(file) => {
+                        paths.push(file.value.clone());
+                    }
+                }
+                paths
+            }
+            _ => Vec::new(),
+        }
+    };
+    let paths: Vec<_> =
+        image.layers.iter().flat_map(|layer| &layer.sources).flat_map(|source| of(&source.value)).collect();
+    let platforms = lapstrake::build::platforms(recipe, image, None);
+    let resolved =
+        paths.iter().flat_map(|path| platforms.iter().filter_map(|platform| path.resolve(&platform.architecture).ok()));
+    resolved.map(|path| path.in_context(&recipe.context)).collect()
 }
 
 /// Refuses what would be written over something else that is written, or that is read.

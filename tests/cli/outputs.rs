@@ -309,6 +309,16 @@ fn each_file_that_is_written_is_another_and_none_is_an_input() {
     }
     assert_eq!(fs::read(project.path("lapstrake.toml")).unwrap(), recipe);
     assert_eq!(fs::read(project.path("base.tar")).unwrap(), base);
+    // Nor are files that the recipe names.
+    project.write("ctx/requirements.txt", "");
+    project.write("ctx/tool.deb", "");
+    let layers = "[[images.app.layers]]\narchive = \"x.tar\"\n[[images.app.layers]]\ndebian = [\"tool.deb\"]\n\
+        [[images.app.layers]]\nca = [\"ca.pem\"]\n[[images.app.layers]]\npython = { requirements = \"requirements.txt\" }\n";
+    project.recipe(&format!("[images.app]\nfrom = \"scratch\"\n{layers}"));
+    for file in ["ctx/x.tar", "ctx/tool.deb", "ctx/ca.pem", "ctx/requirements.txt"] {
+        let told = project.run(&["build", "--offline", "-o", &format!("archive:{file}")]).fails(2);
+        assert!(told.contains(&format!("would be written over {file} that the recipe names")), "{told}");
+    }
     // Nor is a file written over that is copied; beside what is, it is left out.
     project.write("ctx/version", "1");
     project.recipe(&ONE.replace("\".\"", "\"version\""));

@@ -53,6 +53,87 @@ pub fn in_json(json: &str) -> String {
     out
 }
 
+/// Text made fit for a terminal or a log, in lines: what is not seen is by number but for ends of lines and tabs, and no line is
+/// a command to the system that runs a job (`::set-output`, `##[error]`, `##vso[…]`).
+pub fn in_lines(text: &str) -> String {
+    lines(text, false)
+}
+
+/// The same of text that is drawn, of which colours and weights stay.
+pub fn in_coloured_lines(text: &str) -> String {
+    lines(text, true)
+}
+
+fn lines(text: &str, coloured: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        let line = seen(line, coloured);
+        // Runners take the one at the start of a line, behind any space, and the other one anywhere.
+        let colons = line.trim_start().starts_with("::").then(|| line.find(':')).flatten();
+        let mut from = 0;
+        for at in colons.into_iter().chain(brackets(&line)) {
+            out.push_str(&line[from..at]);
+            out.extend(line[at..].chars().take(1).flat_map(char::escape_unicode));
+            from = at + 1;
+        }
+        out.push_str(&line[from..]);
+    }
+    out
+}
+
+/// Where brackets are that begin a command inside of a line.
+fn brackets(line: &str) -> impl Iterator<Item = usize> {
+    let is_command = |at: &usize| line[..*at].trim_end_matches(|c: char| c.is_ascii_alphabetic()).ends_with("##");
+    line.match_indices('[').map(|(at, _)| at).filter(is_command)
+}
+
+/// A line of JSON that says the same, as [`in_json`] gives it, and holds no command to the system that runs a job.
+pub fn in_json_line(json: &str) -> String {
+    let mut line = in_json(json);
+    // In front of a bracket that is no part of a string, there is no `##`.
+    for at in brackets(&line).collect::<Vec<_>>().into_iter().rev() {
+        line.replace_range(at..=at, "\\u005b");
+    }
+    line
+}
+
+/// A line with what is not seen by number, but for tabs and, where they are to stay, colours.
+fn seen(line: &str, coloured: bool) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let length = match colour(rest).filter(|_| coloured) {
+            Some(length) => {
+                out.push_str(&rest[..length]);
+                length
+            }
+            None => {
+                match is_unseen(c) && c != '\t' {
+                    true => out.extend(c.escape_default()),
+                    false => out.push(c),
+                }
+                c.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    out
+}
+
+/// The length of the sequence that sets a colour or weight, where a text starts with one.
+fn colour(text: &str) -> Option<usize> {
+    let after = text.strip_prefix("\x1b[")?.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+    after.strip_prefix('m').map(|after| text.len() - after.len())
+}
+
+/// Text made fit for a line: what is not seen is by number.
+pub fn in_line(text: &str) -> String {
+    seen(text, false).replace('\t', "\\t")
+}
+
 /// Bytes made fit for a message: escaped, and cut at 200 characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Shown(String);
@@ -125,6 +206,35 @@ mod tests {
     fn messages_hold_no_control_bytes() {
         let shown = Shown::new(b"a\x1b[31m\n\xff\xe2\x80\xaeb").to_string();
         assert_eq!(shown, r"`a\u{1b}[31m\n\xff\u{202e}b`");
+    }
+
+    #[test]
+    fn lines_command_neither_a_terminal_nor_a_runner() {
+        for (text, shown) in [
+            ("a\n  b\tc: ::d\n", "a\n  b\tc: ::d\n"),
+            ("\x1b]0;t\x07\r\u{9b}2J\u{202e}", r"\u{1b}]0;t\u{7}\r\u{9b}2J\u{202e}"),
+            ("x\n::error title=y::z", "x\n\\u{3a}:error title=y::z"),
+            ("::endgroup::", "\\u{3a}:endgroup::"),
+            ("x\n \t\u{a0}::stop-commands::y", "x\n \t\u{a0}\\u{3a}:stop-commands::y"),
+            ("a ##[error]b ##vso[task.x]c", "a ##\\u{5b}error]b ##vso\\u{5b}task.x]c"),
+            (":: ##[x] [y]", "\\u{3a}: ##\\u{5b}x] [y]"),
+            ("# [a] #[b] ## [c] ##[", "# [a] #[b] ## [c] ##\\u{5b}"),
+            ("[::1]:5000, é中😀", "[::1]:5000, é中😀"),
+        ] {
+            assert_eq!(in_lines(text), shown);
+            assert_eq!(in_coloured_lines(text), shown);
+        }
+        let coloured = "\x1b[1;31merror\x1b[0m: \x1b[m";
+        assert_eq!(in_coloured_lines(coloured), coloured);
+        assert_eq!(in_lines(coloured), r"\u{1b}[1;31merror\u{1b}[0m: \u{1b}[m");
+        for text in ["\x1b[2J", "\x1b[1", "\x1b[?25m", "\x1b"] {
+            assert_eq!(in_coloured_lines(text), format!("\\u{{1b}}{}", &text[1..]));
+        }
+        assert_eq!(in_line("a\n\tb"), r"a\n\tb");
+        let value = serde_json::json!([["##[error]a ##vso[b]", "\u{202e}"]]);
+        let line = in_json_line(&value.to_string());
+        assert_eq!(line, r###"[["##\u005berror]a ##vso\u005bb]","\u202e"]]"###);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
     }
 
     #[test]

@@ -481,7 +481,9 @@ impl Reading {
     ) -> Option<()> {
         let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| mode & !MODE_MASK == 0)?;
         let (uid, gid) = owner.split_once(':')?;
-        let owner = Owner::new(uid.parse().ok()?, gid.parse().ok()?);
+        // As in archives: the last number stands for nobody.
+        let id = |text: &str| text.parse().ok().filter(|id| *id != u32::MAX);
+        let owner = Owner::new(id(uid)?, id(gid)?);
         let path = read_path(path)?;
         let kind = kind(&path)?;
         self.nodes.insert(path, Node { kind, mode, owner });
@@ -826,7 +828,7 @@ mod tests {
         let first = "layers sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let none = BTreeMap::new();
         let parse = |lines: &[&str]| Knowledge::parse([first].iter().chain(lines).copied(), &none);
-        assert!(parse(&["d 0755 0:0 /a", "- /a/b", "l 0777 0:0 /l -> x\\x20y", "- /m"]).is_ok());
+        assert!(parse(&["d 0755 4294967294:0 /a", "- /a/b", "l 0777 0:0 /l -> x\\x20y", "- /m"]).is_ok());
         assert!(Knowledge::parse([], &none).unwrap().is_empty());
         assert!(Knowledge::parse(["- /a"], &none).is_err());
         for lines in [
@@ -848,6 +850,9 @@ mod tests {
             &["d 10755 0:0 /a"],
             &["d 0755 0 /a"],
             &["d 0755 +0:0 /a"],
+            &["d 0755 4294967295:0 /a"],
+            &["d 0755 0:4294967295 /a"],
+            &["d 0755 4294967296:0 /a"],
             &["d 0755 0:0 /"],
             &["d 0755 0:0 /a", "- /a"],
             &["d 0755 0:0 /a", "d 0700 0:0 /a"],

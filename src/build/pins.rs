@@ -183,7 +183,8 @@ impl Pins {
                 && entry.is_for(layer)
                 && entry.asked.without("installed").without("taken") == *asked
         };
-        let entry = self.before.debian.iter().find(fits)?;
+        let mut fitting = self.before.debian.iter().filter(fits);
+        let (Some(entry), None) = (fitting.next(), fitting.next()) else { return None };
         match self.debian(layer, platform, &entry.asked) {
             Ok(Search::Pinned(pins)) => Some(pins),
             Ok(Search::Missing(..)) | Err(Stale(_)) => None,

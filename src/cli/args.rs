@@ -266,9 +266,15 @@ pub(crate) struct BuildArgs {
 }
 
 impl BuildArgs {
-    /// The files that tell others what was built.
-    pub(crate) fn results(&self) -> impl Iterator<Item = &PathBuf> {
-        [&self.metadata_file, &self.iidfile, &self.digest_file, &self.image_refs].into_iter().flatten()
+    /// The files that tell others what was built, each with its flag.
+    pub(crate) fn results(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let all = [
+            ("--metadata-file", &self.metadata_file),
+            ("--iidfile", &self.iidfile),
+            ("--digest-file", &self.digest_file),
+            ("--image-refs", &self.image_refs),
+        ];
+        all.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)))
     }
 }
 

@@ -25,11 +25,13 @@ use super::environment::{LazyRegistries, epoch, load_recipe, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome, Spot};
 use super::load::Loader;
 use super::lock;
+use super::log::{self, Lines};
 use super::meant;
 use super::progress::{Progress, Summary};
 use super::transfer::{push_all, references_of};
 use super::watch;
 use super::workshop::Workshop;
+use super::written::{self, Named};
 
 /// Where images go when nothing is said.
 pub(super) const DEFAULT_OUTPUT: &str = "oci:./lapstrake-out";
@@ -65,6 +67,7 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
     let names = names(&recipe, &inputs, &wanted, args)?;
     let plan = plan(&recipe, &wanted, &names, platforms.as_deref());
     check(args, &plan, &outputs)?;
+    check_written(args, &recipe, &outputs)?;
     let cache_from = cache_from(&args.cache_from, &inputs, &plan)?;
     let (labels, annotations) = (key_values("--label", &args.label)?, key_values("--annotation", &args.annotation)?);
     let pushes = outputs.iter().any(|output| matches!(output, Place::OwnNames | Place::Registry(_)));
@@ -103,7 +106,9 @@ fn once(global: &Global, args: &BuildArgs, progress: &Progress, reporter: &Repor
         ..workshop.builder(&recipe, &outside, before.as_ref().unwrap_or(&nothing))
     };
     // What is told of a build is no part of the next.
-    builder.left_out.extend(args.results().cloned());
+    builder.left_out.extend(args.results().map(|(_, path)| path.clone()));
+    // What an item names would be copied, and then written over.
+    builder.forbidden.extend(args.results().map(|(_, path)| path.clone()));
     builder.forbidden.extend(outputs.iter().filter_map(|output| match output {
         Place::Layout { directory, .. } => Some(directory.clone()),
         Place::Archive { file: FilePlace::Path(path), .. } => Some(path.clone()),
@@ -494,18 +499,37 @@ fn check(args: &BuildArgs, plan: &[Planned<'_>], outputs: &[Place]) -> Outcome {
             _ => {}
         }
     }
-    let mut seen: BTreeMap<String, &ImageName> = BTreeMap::new();
+    let mut seen: BTreeMap<String, (&ImageName, &Reference)> = BTreeMap::new();
     for planned in plan {
         for reference in &planned.references {
-            if let Some(other) = seen.insert(reference.to_string(), &planned.image.name)
+            if let Some((other, first)) = seen.insert(at_registry(reference), (&planned.image.name, reference))
                 && *other != planned.image.name
             {
                 let text = format!("{other} and {} would both be {reference}", planned.image.name);
-                return Err(Failure::usage(text));
+                return Err(Failure::usage(match first == reference {
+                    true => text,
+                    false => format!("{text}, which is {first} written in another way"),
+                }));
             }
         }
     }
     Ok(())
+}
+
+/// A reference as its registry knows it: names of hosts have no case, and 443 is where HTTPS is anyway.
+fn at_registry(reference: &Reference) -> String {
+    let registry = reference.registry().to_ascii_lowercase();
+    let registry = registry.strip_suffix(":443").unwrap_or(&registry);
+    format!("{registry}/{}:{}", reference.repository(), reference.identifier())
+}
+
+/// What can be told of the files that are written: that each is another one, that none is an input, and that there are directories.
+fn check_written(args: &BuildArgs, recipe: &Recipe, outputs: &[Place]) -> Outcome {
+    let typed = args.output.iter().map(String::as_str).chain(std::iter::repeat(DEFAULT_OUTPUT));
+    let places = outputs.iter().zip(typed).filter_map(|(place, typed)| Named::place(&format!("-o {typed}"), place));
+    let written: Vec<Named> = places.chain(args.results().map(|(flag, path)| Named::file(flag, path))).collect();
+    written::check(&written, &Named::inputs(recipe))?;
+    args.results().try_for_each(|(_, path)| written::has_directory(path))
 }
 
 /// What gives images a repository, where so many are built.
@@ -645,7 +669,7 @@ pub(super) fn platforms(args: &BuildArgs) -> Outcome<Option<Vec<Platform>>> {
     let mut platforms: Vec<Platform> = Vec::new();
     for text in &args.platform {
         let platform = meant::platform_to_build(text)?;
-        if !platforms.contains(&platform) {
+        if !platforms.iter().any(|known| known.satisfies(&platform)) {
             platforms.push(platform);
         }
     }
@@ -771,10 +795,12 @@ fn report(
     }
     github_output(built, &metadata)?;
     match outputs.iter().any(Place::is_standard) {
-        true => drop(io::stderr().write_all(lines.as_bytes())),
-        false => super::print(&lines)?,
+        true => {
+            log::write(&Lines::told(lines.trim_end()));
+            Ok(())
+        }
+        false => super::print(&lines),
     }
-    Ok(())
 }
 
 /// `image`, or `image/variant` (semantics 28).
@@ -832,6 +858,17 @@ fn github_output(built: &[Built], metadata: &Map<String, Value>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_the_same_however_its_registry_is_written() {
+        let at = |text: &str| at_registry(&text.parse().unwrap());
+        for same in ["R.Example.com/x", "r.example.com:443/x", "R.EXAMPLE.COM:443/x:latest"] {
+            assert_eq!(at(same), at("r.example.com/x"), "{same}");
+        }
+        for other in ["r.example.com:5000/x", "r.example.com:1443/x", "r.example.com/x:1", "r.example.com/y"] {
+            assert_ne!(at(other), at("r.example.com/x"), "{other}");
+        }
+    }
 
     #[test]
     fn names_of_the_commit_are_told_from_others() {

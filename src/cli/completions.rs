@@ -23,7 +23,7 @@ const BASH: &str = include_str!("lapstrake.bash");
 /// Prints the script of a shell.
 pub(crate) fn run(shell: Shell) -> Outcome {
     if shell == Shell::Bash {
-        return super::print(BASH);
+        return super::print_bytes(BASH.as_bytes());
     }
     let shells = Shells::builtins();
     let name = shell.to_string();

@@ -24,6 +24,7 @@ use lapstrake::unfinished;
 
 use super::args::{Global, RegistryArgs};
 use super::exit::{Code, Failure, OrFail, Outcome, Spot};
+use super::log;
 use super::meant;
 
 fn variable(name: &str) -> Option<OsString> {
@@ -60,10 +61,10 @@ pub(crate) fn epoch(typed: Option<i64>) -> Outcome<Option<i64>> {
     let seconds = match (typed, variable("SOURCE_DATE_EPOCH")) {
         (Some(seconds), _) => seconds,
         (None, None) => return Ok(None),
-        (None, Some(text)) => text.to_str().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-            let text = format!("SOURCE_DATE_EPOCH is no number of seconds: {}", text.display());
-            Failure::usage(text).kind(ErrorCode::Environment)
-        })?,
+        (None, Some(text)) => text
+            .to_str()
+            .and_then(|text| text.trim().parse().ok())
+            .ok_or_else(|| Failure::usage("SOURCE_DATE_EPOCH is no number of seconds").kind(ErrorCode::Environment))?,
     };
     match seconds {
         0..=253_402_300_799 => Ok(Some(seconds)),
@@ -131,7 +132,7 @@ pub(crate) fn load_recipe(global: &Global, set: &[String]) -> Outcome<(Recipe, I
 
 /// How snippets are drawn: in colour on a terminal, unless somebody does not want that.
 pub(crate) fn style() -> Style {
-    let terminal = io::IsTerminal::is_terminal(&io::stderr());
+    let terminal = log::is_terminal();
     let colour = terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
     Style { color: colour, ..Style::default() }
 }
@@ -335,7 +336,7 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Outcome {
 
 /// Whether a file must stay the one that it is: /dev/stdout, whatever it leads to, /dev/termination-log, which is a file that is
 /// mounted there, pipes and devices. Anything else is replaced as a whole.
-fn stays_in_place(path: &Path) -> bool {
+pub(crate) fn stays_in_place(path: &Path) -> bool {
     path.starts_with("/dev") && !path.starts_with("/dev/shm")
         || std::fs::metadata(path).is_ok_and(|found| !found.is_file())
 }

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IsTerminal};
 
 use lapstrake::code::{Cause, ErrorCode, advice, causes};
 use lapstrake::logins::hide_logins;
 use lapstrake::recipe::Diagnostic;
 use lapstrake::registry::RegistryError;
+
+use super::log;
 
 /// Exit codes, as DESIGN promises them to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +141,7 @@ impl Failure {
             text.push_str(&format!("\nhint: {hint}"));
         }
         // A log has the code; somebody at a terminal may not know what it is for.
-        if io::stderr().is_terminal() {
+        if log::is_terminal() {
             text.push_str(&format!("\nfor more: lapstrake help {}", self.kind));
         }
         text

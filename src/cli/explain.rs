@@ -1,7 +1,6 @@
 //! `lapstrake explain`: why an image is another than the one before it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +24,7 @@ use super::build::{
 };
 use super::environment::{LazyRegistries, epoch, jobs, load_recipe, parse_source, style};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::log::{self, Lines};
 use super::progress::Progress;
 use super::transfer::code_of;
 use super::workshop::Workshop;
@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
     let (recipe, inputs) = load_recipe(global, &args.selection.set)?;
     for warning in &recipe.warnings {
-        let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
+        log::write(&Lines::drawn(warning.render(style()).trim_end()));
     }
     let build_args = args.selection.build_args();
     let wanted = wanted(&recipe, &build_args)?;

@@ -1,6 +1,6 @@
 //! `lapstrake help`: commands, and the codes of errors.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -12,7 +12,8 @@ use lapstrake::shown::bare;
 
 use super::args::Cli;
 use super::exit::{Code, Failure, OrFail, Outcome};
-use super::print;
+use super::log::{self, Lines};
+use super::{print, print_bytes};
 
 /// Pages of codes are not wider.
 const WIDTH: usize = 80;
@@ -24,7 +25,7 @@ pub(crate) fn run(topics: &[String]) -> Outcome {
             let code: ErrorCode = topic.parse().or_fail(Code::Usage)?;
             print(&code.page().text(code, WIDTH))
         }
-        topics => print(&of_command(topics)?),
+        topics => print_bytes(of_command(topics)?.as_bytes()),
     }
 }
 
@@ -74,12 +75,14 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let text = error.render();
-            let mut text = if io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+            let mut text = if log::is_terminal() { text.ansi().to_string() } else { text.to_string() };
             if let Some(manifest) = manifest_without_flag(error) {
                 text.push_str(&format!("\nhint: manifests follow -k: `lapstrake resolve -k {}`\n", bare(manifest)));
             }
-            let text = hide_logins(&text);
-            io::stderr().write_all(text.replacen("error:", &format!("error[{}]:", ErrorCode::Usage), 1).as_bytes())
+            let text = hide_logins(&text).replacen("error:", &format!("error[{}]:", ErrorCode::Usage), 1);
+            let text = text.trim_end_matches('\n');
+            log::write(&if log::is_terminal() { Lines::drawn(text) } else { Lines::told(text) });
+            Ok(())
         }
     };
     // A closed pipe is no reason to panic.

@@ -19,7 +19,7 @@ use lapstrake::nearest::nearest;
 use lapstrake::oci::Reference;
 use lapstrake::place::{Artifact, BlobSource, Image, read_artifacts};
 use lapstrake::recipe::packages::{PythonInput, PythonSource};
-use lapstrake::recipe::{self, Inputs, Recipe, RecipeError, Source};
+use lapstrake::recipe::{self, Inputs, Recipe, RecipeError, Source, Style};
 use lapstrake::report::Reporter;
 use lapstrake::store::BlobStore;
 use lapstrake::tree::TreePath;
@@ -28,9 +28,9 @@ use super::args::{Global, InitArgs};
 use super::environment::{LazyRegistries, open_source, open_store, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::meant;
-use super::print;
 use super::progress::Progress;
 use super::transfer::{code_of, pick};
+use super::{print, print_bytes};
 
 /// How deep Dockerfiles are looked for, and how many are told.
 const DEPTH: usize = 3;
@@ -105,7 +105,7 @@ fn next(command: &str, recipe: &Path) -> String {
 }
 
 fn write(output: &Path, standard: bool, text: &str) -> Outcome {
-    if standard { print(text) } else { write_file(output, text) }
+    if standard { print_bytes(text.as_bytes()) } else { write_file(output, text) }
 }
 
 /// What a directory is called.
@@ -356,9 +356,8 @@ fn accepted(output: &Path, migration: &Migration, context: &Path, reporter: &Rep
                 ));
             }
         }
-        Err(RecipeError::Wrong(diagnostics)) => {
-            reporter.warn(format!("the recipe needs a hand before it can be built:\n{}", diagnostics.render(style())))
-        }
+        Err(RecipeError::Wrong(diagnostics)) => reporter
+            .warn(format!("the recipe needs a hand before it can be built:\n{}", diagnostics.render(Style::PLAIN))),
         Err(error) => reporter.warn(error.to_string()),
     }
 }

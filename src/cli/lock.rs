@@ -22,10 +22,11 @@ use super::workshop::Workshop;
 
 /// Runs it.
 pub(crate) fn run(global: &Global, args: &LockArgs) -> Outcome {
-    let reporter = Reporter::new(Progress::new(global));
+    let progress = Progress::new(global);
+    let reporter = Reporter::new(progress.clone());
     let (recipe, _) = load_recipe(global, &args.set)?;
     for warning in &recipe.warnings {
-        reporter.warn(warning.render(style()).trim_end());
+        progress.diagnostic(&warning.render(style()));
     }
     let path = lock_path(&recipe);
     let (before, told) = before(&path, &reporter);

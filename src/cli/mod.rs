@@ -17,6 +17,7 @@ mod json_keys;
 mod known_digests;
 mod load;
 mod lock;
+mod log;
 mod meant;
 mod no_threads;
 mod print_recipe;
@@ -30,6 +31,7 @@ mod transfer;
 mod verify;
 mod watch;
 mod workshop;
+mod written;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -38,7 +40,7 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use lapstrake::code::ErrorCode;
-use lapstrake::shown::in_json;
+use lapstrake::shown::{in_json, in_lines};
 
 use exit::{Code, Failure, OrFail, Outcome};
 
@@ -102,11 +104,12 @@ fn manual_of_commands(command: &clap::Command, name: &str, text: &mut Vec<u8>) -
     Ok(())
 }
 
-/// Writes data to standard output; a program that loses its output has failed.
+/// Writes lines for people to standard output, whatever they quote.
 pub(crate) fn print(text: &str) -> Outcome {
-    print_bytes(text.as_bytes())
+    print_bytes(in_lines(text).as_bytes())
 }
 
+/// Writes data to standard output, as it is; a program that loses its output has failed.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Outcome {
     print_with(|out| out.write_all(bytes))
 }

@@ -17,5 +17,5 @@ pub(crate) fn run(global: &Global, args: &BuildArgs) -> Outcome {
     let chosen: Vec<_> = recipe.images.iter().filter(|image| names.contains(&image.name)).collect();
     let text =
         recipe.resolved(&chosen).map_err(|error| Failure::told(Code::Recipe, ErrorCode::Interpolation, error))?;
-    super::print(&text)
+    super::print_bytes(text.as_bytes())
 }

@@ -1,7 +1,6 @@
 //! `lapstrake report`: a page about images.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
@@ -19,11 +18,13 @@ use super::args::{BuildArgs, Global};
 use super::build::{DEFAULT_OUTPUT, failure, names, plan, platforms, wanted};
 use super::environment::{epoch, load_recipe, parse_source, style, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::log::{self, Lines};
 use super::progress::Progress;
 use super::pushed::UnderTags;
 use super::transfer::{code_of, pick};
 use super::workshop::Workshop;
-use super::{lock, print, pushed};
+use super::written::{self, Named};
+use super::{lock, print_bytes, pushed};
 
 /// `lapstrake report`
 #[derive(Debug, Args)]
@@ -82,7 +83,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Outcome {
 fn keep(page: &Page, output: &Path, images: usize, reporter: &Reporter) -> Outcome {
     let html = page.html();
     if output == Path::new("-") {
-        return print(&html);
+        return print_bytes(html.as_bytes());
     }
     write_file(output, &html)?;
     let size = indicatif::BinaryBytes(html.len() as u64);
@@ -97,7 +98,7 @@ type Gathered = (Vec<Subject>, String, Option<Lock>);
 fn asked(global: &Global, args: &ReportArgs) -> Outcome<(Recipe, Inputs, BuildArgs, BTreeSet<ImageName>)> {
     let (recipe, inputs) = load_recipe(global, &args.set)?;
     for warning in &recipe.warnings {
-        let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
+        log::write(&Lines::drawn(warning.render(style()).trim_end()));
     }
     let build_args = BuildArgs {
         images: args.image.clone(),
@@ -106,6 +107,8 @@ fn asked(global: &Global, args: &ReportArgs) -> Outcome<(Recipe, Inputs, BuildAr
         ..BuildArgs::default()
     };
     let wanted = wanted(&recipe, &build_args)?;
+    let output = Some(Named::file("-o", &args.output)).filter(|_| args.output != Path::new("-"));
+    written::check(output.as_slice(), &Named::inputs(&recipe))?;
     Ok((recipe, inputs, build_args, wanted))
 }
 

@@ -155,7 +155,7 @@ pub(crate) fn run(global: &Global, args: &ResolveArgs) -> Outcome {
     }
     match args.in_place {
         true => replace_all(&done, &reporter),
-        false => super::print(&joined(done.iter().map(|(_, pinned)| pinned.text.as_str()))),
+        false => super::print_bytes(joined(done.iter().map(|(_, pinned)| pinned.text.as_str())).as_bytes()),
     }
 }
 

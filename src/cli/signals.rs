@@ -1,7 +1,6 @@
 //! SIGINT and SIGTERM: the process ends with the code that shells expect, and leaves nothing behind.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,6 +10,8 @@ use lapstrake::unfinished;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
+
+use super::log::{self, Lines};
 
 /// How long the run may go on to tidy up after itself.
 const GRACE: Duration = Duration::from_millis(400);
@@ -99,7 +100,7 @@ pub(crate) fn listen() {
             if let Some(directory) = temporary {
                 let _ = fs::remove_dir_all(directory);
             }
-            let _ = writeln!(io::stderr(), "interrupted");
+            log::write(&Lines::told("interrupted"));
             std::process::exit(128 + signal);
         }
     });

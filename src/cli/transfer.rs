@@ -18,6 +18,7 @@ use super::exit::{Code, Failure, OrFail, Outcome};
 use super::meant;
 use super::print;
 use super::progress::Progress;
+use super::written::{self, Named};
 
 /// As many commands are written out in a hint.
 const COMMANDS: usize = 12;
@@ -29,6 +30,11 @@ pub(crate) fn push(global: &Global, args: &PushArgs) -> Outcome {
     let store = open_store(global, &reporter)?;
     let registries = LazyRegistries::new(global, &reporter);
     let (source, place) = open_source(&args.source, &store, &registries)?;
+    let results = [("--digest-file", &args.digest_file), ("--image-refs", &args.image_refs)];
+    let results: Vec<_> = results.iter().filter_map(|(flag, path)| Some((*flag, path.as_deref()?))).collect();
+    let written: Vec<Named> = results.iter().map(|(flag, path)| Named::file(flag, path)).collect();
+    written::check(&written, Named::place(&args.source, &place).as_slice())?;
+    results.iter().try_for_each(|(_, path)| written::has_directory(path))?;
     let pick = pick(args.image.as_deref(), &place);
     let artifacts = read_artifacts(&source, pick.as_ref(), &[]).or_fail(Code::Failed)?;
     let artifacts = match (&references[..], artifacts.len()) {

@@ -1,7 +1,5 @@
 //! `lapstrake verify`: whether what was pushed is what the recipe and its lock make.
 
-use std::io::{self, Write};
-
 use clap::Args;
 use lapstrake::base::BaseError;
 use lapstrake::build::{Builder, Built, Locking};
@@ -20,6 +18,7 @@ use super::build::{DEFAULT_OUTPUT, Planned, failure, key_values, names, plan, pl
 use super::comparison::{Comparison, Party, compare, unread};
 use super::environment::{epoch, load_recipe, parse_source, style};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::log::{self, Lines};
 use super::progress::Progress;
 use super::selection::Selection;
 use super::transfer::code_of;
@@ -45,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Outcome {
     let reporter = Reporter::new(Progress::new(global));
     let (recipe, inputs) = load_recipe(global, &args.selection.set)?;
     for warning in &recipe.warnings {
-        let _ = writeln!(io::stderr(), "{}", warning.render(style()).trim_end());
+        log::write(&Lines::drawn(warning.render(style()).trim_end()));
     }
     let build_args = args.selection.build_args();
     let wanted = wanted(&recipe, &build_args)?;

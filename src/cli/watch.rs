@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lapstrake::code::ErrorCode;
 use lapstrake::place::{FilePlace, Place};
-use lapstrake::recipe::{self, Base, Recipe};
+use lapstrake::recipe::{self, Recipe};
 use lapstrake::report::Reporter;
 use lapstrake::unfinished;
 use notify::event::EventKind;
@@ -20,6 +20,7 @@ use super::build::DEFAULT_OUTPUT;
 use super::environment::{cache_directory, load_recipe};
 use super::exit::{Code, Failure, Outcome};
 use super::progress;
+use super::written::local_images;
 
 /// Editors and checkouts write several files at a time: a build waits until nothing changed for so long.
 const QUIET: Duration = Duration::from_millis(50);
@@ -137,7 +138,7 @@ fn is_inside_git(path: &Path) -> bool {
 /// a build writes.
 fn directories(global: &Global, args: &BuildArgs) -> (BTreeMap<PathBuf, bool>, Own) {
     let mut named = vec![(parent(&global.file), false)];
-    let mut written: Vec<PathBuf> = args.results().cloned().collect();
+    let mut written: Vec<PathBuf> = args.results().map(|(_, path)| path.clone()).collect();
     written.extend(std::env::var_os("GITHUB_OUTPUT").map(PathBuf::from));
     written.extend(cache_directory(global));
     // What is said may go to files, too.
@@ -171,26 +172,8 @@ fn directories(global: &Global, args: &BuildArgs) -> (BTreeMap<PathBuf, bool>, O
 
 /// Where the images are that an image stands on or copies from, where that is on this machine.
 fn bases(recipe: &Recipe, image: &recipe::Image) -> Vec<(PathBuf, bool)> {
-    let sources = image.layers.iter().flat_map(|layer| &layer.sources);
-    let copied = sources.flat_map(|source| match &source.value {
-        recipe::Source::Image(items) => items.iter().map(|item| &item.value.from.value).collect(),
-        _ => Vec::new(),
-    });
-    let platforms = lapstrake::build::platforms(recipe, image, None);
-    let named = std::iter::once(&image.from.value).chain(copied).filter_map(|base| match base {
-        Base::Place(place) => Some(place),
-        _ => None,
-    });
-    let places =
-        named.flat_map(|place| platforms.iter().filter_map(|platform| place.resolve(&platform.architecture).ok()));
-    let path = |place| match place {
-        recipe::Place::Registry(_) => None,
-        recipe::Place::Oci(path) => Some((recipe.context.join(path), true)),
-        recipe::Place::OciArchive(path) | recipe::Place::DockerArchive(path) | recipe::Place::Archive(path) => {
-            Some((parent(&recipe.context.join(path)), false))
-        }
-    };
-    places.filter_map(path).collect()
+    let directory = |(path, is_layout): (PathBuf, bool)| (if is_layout { path } else { parent(&path) }, is_layout);
+    local_images(recipe, image).into_iter().map(directory).collect()
 }
 
 /// A path as the kernel knows it, also where the last part is not there yet.

@@ -169,7 +169,7 @@ pub(super) fn walk(
     let others = if walk.is_done() { 0 } else { threads.max(1) - 1 };
     let help = || walk.work(usize::MAX);
     let mut parts = std::thread::scope(|scope| {
-        let others = parallel::helpers(scope, others, &help);
+        let others = parallel::helpers(scope, others, help);
         let mut parts = vec![first, walk.work(usize::MAX)];
         // A panic of a thread is one of the walk.
         parts.extend(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Lock;
+use crate::shown::bare;
 
 /// One difference between two locks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,13 +24,16 @@ pub struct Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Change { kind, name, platforms, before, now } = self;
+        // What stood in an edited lock may be anything.
+        let (name, platforms) = (bare(name), bare(&platforms.join(", ")));
+        let [before, now] = [before, now].map(|version| version.as_deref().map(bare));
         match (before, now) {
             (None, Some(now)) => write!(f, "+ {kind} {name} {now}")?,
             (Some(before), None) => write!(f, "- {kind} {name} {before}")?,
             (Some(before), Some(now)) => write!(f, "~ {kind} {name} {before} → {now}")?,
             (None, None) => write!(f, "  {kind} {name}")?,
         }
-        write!(f, " ({})", platforms.join(", "))
+        write!(f, " ({platforms})")
     }
 }
 

@@ -46,15 +46,29 @@ pub enum LockError {
     },
     /// Packages of an entry are not those that were written.
     #[error(
-        "the lock was edited: the {kind} entry for {layers} on {platform} is not what was locked; lock again with `lapstrake lock`, or take the last good one from version control"
+        "the lock was edited: the {kind} entry for {} on {} is not what was locked; lock again with `lapstrake lock`, or take the last good one from version control",
+        layers.bare(), platform.bare()
     )]
     Edited {
         /// `debian` or `python`.
         kind: &'static str,
         /// Which layers.
-        layers: String,
+        layers: Shown,
         /// Which platform.
-        platform: String,
+        platform: Shown,
+    },
+    /// Of several entries for one thing, nobody can tell which one was locked.
+    #[error(
+        "the lock was edited: it has several {kind} entries for {} on {}; lock again with `lapstrake lock`, or take the last good one from version control",
+        what.bare(), platform.bare()
+    )]
+    Twice {
+        /// `image`, `Debian`, `compiler`, `Python`, `fetch`, `view`.
+        kind: &'static str,
+        /// What they are for.
+        what: Shown,
+        /// Which platform.
+        platform: Shown,
     },
     /// A value cannot be.
     #[error(
@@ -339,6 +353,7 @@ pub fn salvage(text: &str) -> Result<Salvage, LockError> {
     for pin in raw.view.into_iter().map(RawView::pin) {
         salvage.take(Ok(pin), |lock| &mut lock.views);
     }
+    salvage.refuse_several();
     salvage.lock.sort();
     salvage.told.sort();
     Ok(salvage)

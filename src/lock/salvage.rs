@@ -1,7 +1,11 @@
 //! What is left of a lock that somebody edited: the entries that are as they were written.
 
+use std::collections::BTreeMap;
+
 use super::read::LockError;
-use super::{ImagePin, Lock};
+use super::{DebianPins, ImagePin, Lock, PythonPins};
+use crate::oci::Digest;
+use crate::shown::Shown;
 
 /// A lock, entry by entry.
 #[derive(Debug)]
@@ -35,7 +39,11 @@ impl<P> Entry<P> {
         platform: String,
         pins: P,
     ) -> Self {
-        Entry { pins, edited: (seal != should).then_some(LockError::Edited { kind, layers, platform }) }
+        let edited = || {
+            let [layers, platform] = [layers, platform].map(|text| Shown::new(text.as_bytes()));
+            LockError::Edited { kind, layers, platform }
+        };
+        Entry { pins, edited: (seal != should).then(edited) }
     }
 }
 
@@ -77,6 +85,59 @@ impl Salvage {
         }
         self.take(Ok(entry), |lock| &mut lock.images);
     }
+
+    /// Takes out what has several entries: one of them would be used, and a reviewer may have read another.
+    pub(super) fn refuse_several(&mut self) {
+        let Salvage { lock, refused, .. } = self;
+        let of_debian = |pins: &DebianPins| Subject {
+            what: pins.layers.join(", "),
+            platform: pins.platform.clone(),
+            found_by: pins.asked.lines().map(str::to_owned).collect(),
+        };
+        let of_python = |pins: &PythonPins| Subject {
+            what: pins.layers.join(", "),
+            platform: pins.platform.clone(),
+            found_by: pins.asked.lines().map(str::to_owned).collect(),
+        };
+        let named = |name: &str, platform: &str, more: Option<Digest>| Subject {
+            what: name.to_owned(),
+            platform: platform.to_owned(),
+            found_by: std::iter::once(name.to_owned()).chain(more.map(|digest| digest.to_string())).collect(),
+        };
+        several("image", &mut lock.images, refused, |pin| named(&pin.name, &pin.platform, None));
+        several("Debian", &mut lock.debian, refused, of_debian);
+        several("compiler", &mut lock.compilers, refused, of_debian);
+        several("Python", &mut lock.python, refused, of_python);
+        // Two layers may download different files of one name.
+        several("fetch", &mut lock.fetch, refused, |pin| named(&pin.name, &pin.platform, Some(pin.sha256)));
+        several("view", &mut lock.views, refused, |pin| named(&pin.layer, &pin.platform, None));
+    }
+}
+
+/// What an entry is for.
+struct Subject {
+    /// Its name, or its layers.
+    what: String,
+    platform: String,
+    /// By what it is found on its platform.
+    found_by: Vec<String>,
+}
+
+/// Takes those out of a list that are found by the same.
+fn several<P>(kind: &'static str, list: &mut Vec<P>, refused: &mut Vec<LockError>, of: impl Fn(&P) -> Subject) {
+    let mut found: BTreeMap<(String, Vec<String>), (usize, String)> = BTreeMap::new();
+    for Subject { what, platform, found_by } in list.iter().map(&of) {
+        found.entry((platform, found_by)).or_insert((0, what)).0 += 1;
+    }
+    found.retain(|_, (count, _)| *count > 1);
+    list.retain(|entry| {
+        let Subject { platform, found_by, .. } = of(entry);
+        !found.contains_key(&(platform, found_by))
+    });
+    refused.extend(found.into_iter().map(|((platform, _), (_, what))| {
+        let [what, platform] = [what, platform].map(|text| Shown::new(text.as_bytes()));
+        LockError::Twice { kind, what, platform }
+    }));
 }
 
 #[cfg(test)]
@@ -85,6 +146,9 @@ mod tests {
     use super::super::read::salvage;
     use super::super::tests::lock;
     use super::*;
+
+    /// What somebody makes of a lock.
+    type Edit<'e> = &'e dyn Fn(&mut Lock);
 
     /// Fails where one edited entry takes others with it, or is used.
     #[test]
@@ -111,5 +175,72 @@ mod tests {
         let image = &left.lock.images[0];
         assert_eq!((image.manifest, image.knowledge.len(), image.files.len()), (good.images[0].manifest, 0, 0));
         assert_eq!(left.lock.debian, good.debian);
+    }
+
+    /// Fails where the first of two entries counts, or a file of the same name is taken for the same file.
+    #[test]
+    fn two_entries_for_one_thing_are_refused() {
+        let mut good = lock("8.1");
+        good.compilers = good.debian.clone();
+        good.sort();
+        let other = Digest::of(b"other");
+        let with = |change: Edit<'_>| {
+            let mut lock = good.clone();
+            change(&mut lock);
+            salvage(&lock.text()).unwrap()
+        };
+        let doubled: [(&str, Edit<'_>); 6] = [
+            ("image entries for library/debian:13 on", &|lock| {
+                lock.images.push(ImagePin { manifest: other, ..lock.images[0].clone() });
+            }),
+            ("Debian entries for base/packages on", &|lock| {
+                lock.debian.push(DebianPins { packages: Vec::new(), ..lock.debian[0].clone() });
+            }),
+            ("compiler entries for base/packages on", &|lock| lock.compilers.push(lock.compilers[0].clone())),
+            ("Python entries for base/wheels on", &|lock| {
+                lock.python.push(PythonPins {
+                    layers: vec!["z/z".to_owned()],
+                    wheels: Vec::new(),
+                    ..lock.python[0].clone()
+                });
+            }),
+            ("fetch entries for x.tar.gz on", &|lock| {
+                lock.fetch.push(crate::lock::FetchPin { size: 2, ..lock.fetch[0].clone() });
+            }),
+            ("view entries for base/packages on", &|lock| lock.views.push(lock.views[0].clone())),
+        ];
+        for (what, change) in doubled {
+            let left = with(change);
+            let refused: Vec<String> = left.refused.iter().map(ToString::to_string).collect();
+            assert!(
+                refused.len() == 1 && refused[0].contains(&format!("it has several {what}")),
+                "{what}: {refused:?}"
+            );
+            let entries = |lock: &Lock| {
+                [lock.images.len(), lock.debian.len(), lock.compilers.len(), lock.python.len()].iter().sum::<usize>()
+                    + lock.fetch.len()
+                    + lock.views.len()
+            };
+            assert_eq!(entries(&left.lock), entries(&good) - 1, "{what}");
+        }
+        for change in [
+            &(|lock: &mut Lock| lock.fetch.push(crate::lock::FetchPin { sha256: other, ..lock.fetch[0].clone() }))
+                as Edit<'_>,
+            &|lock| lock.images.push(ImagePin { platform: "linux/arm64".to_owned(), ..lock.images[0].clone() }),
+            &|lock| {
+                let asked = ["package git"].into_iter().collect();
+                lock.debian.push(DebianPins { asked, ..lock.debian[0].clone() });
+            },
+        ] {
+            assert!(with(change).refused.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_an_entry_is_called_is_shown_by_number() {
+        let text = "lock = 1\nformat = 1\neffects = 3\n[[python]]\nplatform = \"x\\u001b\"\n\
+            layers = [\"a\\n::error::b\"]\nasked = []\nseal = \"0\"\nwheels = []\n";
+        let told = salvage(text).unwrap().refused[0].to_string();
+        assert!(told.contains(r"for a\n::error::b on x\u{1b} is"), "{told}");
     }
 }

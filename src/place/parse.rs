@@ -73,7 +73,7 @@ pub enum PlaceError {
     #[error("a layout is a directory and cannot go to standard output: use `archive:-` or `oci-archive:-`")]
     LayoutToStandard,
     /// The `type=…` form is not well-formed.
-    #[error("the output {text} {reason}")]
+    #[error("the place {text} {reason}")]
     Form {
         /// What was given.
         text: Shown,
@@ -115,6 +115,9 @@ const ELSEWHERE: [(&str, &str); 8] = [
 
 const KEYS: [&str; 5] = ["type", "dest", "name", "push", "tar"];
 
+/// Types of the form that are written.
+const TYPES: [&str; 5] = ["oci", "docker", "archive", "image", "registry"];
+
 impl Place {
     /// Reads a place.
     ///
@@ -128,7 +131,9 @@ impl Place {
         if text == "-" {
             return Ok(Place::Archive { kind: ArchiveKind::Hybrid, file: FilePlace::Standard, pick: None });
         }
-        if text.split_once('=').is_some_and(|(key, _)| KEYS.contains(&key.trim_start_matches('"'))) {
+        // Several keys are the form of buildx, whichever comes first.
+        let is_key = |key: &str| KEYS.contains(&key) || text.contains(',') && is_word(key);
+        if text.split_once('=').is_some_and(|(key, _)| is_key(key.trim_start_matches('"'))) {
             return parse_form(text);
         }
         if let Some(reference) = text.strip_prefix("docker://") {
@@ -292,11 +297,11 @@ pub(super) fn valid_name(name: &str) -> bool {
 
 /// Reads the form that buildx knows: fields of a CSV line.
 fn parse_form(text: &str) -> Result<Place, PlaceError> {
-    let bad = |reason: String| PlaceError::Form { text: typed(text), reason };
-    let (mut kind, mut dest, mut name, mut push, mut tar) = (None, None, None, None, None);
+    let bad = |reason: String| PlaceError::Form { text: shown_form(text), reason };
+    let (mut kind, mut dest, mut name, mut push, mut tar, mut unknown) = (None, None, None, None, None, None);
     for field in fields(text).ok_or_else(|| bad("has a quote that does not end".to_owned()))? {
         let Some((key, value)) = field.split_once('=') else {
-            return Err(bad(format!("has a part without `=`: {}", typed(&field))));
+            return Err(bad("has a part without `=`".to_owned()));
         };
         let slot = match key {
             "type" => &mut kind,
@@ -308,13 +313,25 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
                 return Err(bad(format!("sets `{key}`, which belongs to the image: write it in the recipe")));
             }
             _ => {
-                let hint = nearest(key, KEYS).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-                return Err(bad(format!("has the unknown key {}{hint}", typed(key))));
+                unknown.get_or_insert(key.to_owned());
+                continue;
             }
         };
         if slot.replace(value.to_owned()).is_some() {
             return Err(bad(format!("has the key `{key}` twice")));
         }
+    }
+    // What a key means depends on the type.
+    if let Some(kind) = kind.as_deref().filter(|kind: &&str| !TYPES.contains(kind) && !["local", "tar"].contains(kind))
+    {
+        let hint = nearest(kind, TYPES).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+        let kind = if is_word(kind) { format!(" `{kind}`") } else { String::new() };
+        return Err(bad(format!("has the unknown type{kind}{hint}: there are {}", TYPES.join(", "))));
+    }
+    if let Some(key) = unknown {
+        let hint = nearest(&key, KEYS).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+        let key = if is_word(&key) { format!("the unknown key `{key}`") } else { "an unknown key".to_owned() };
+        return Err(bad(format!("has {key}{hint}")));
     }
     // A path may have a colon and an `@` in it; an address is none.
     if dest.as_deref().is_some_and(|dest| dest.contains("://") && holds_login(dest)) {
@@ -324,10 +341,7 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
         None => Ok(None),
         Some("true" | "1") => Ok(Some(true)),
         Some("false" | "0") => Ok(Some(false)),
-        Some(other) => {
-            let given = typed(&format!("{key}={other}"));
-            Err(bad(format!("has {given}, which is neither true nor false")))
-        }
+        Some(_) => Err(bad(format!("has in `{key}` what is neither true nor false"))),
     };
     let (push, tar) = (flag("push", push)?, flag("tar", tar)?);
     let kind = kind.ok_or_else(|| bad("has no `type=`".to_owned()))?;
@@ -378,16 +392,27 @@ fn parse_form(text: &str) -> Result<Place, PlaceError> {
                 None => Ok(Place::OwnNames),
             }
         }
-        "local" | "tar" => Err(bad(format!(
+        _ => Err(bad(format!(
             "is `type={kind}`, a root filesystem, which lapstrake does not write: use `oci:DIR` or `archive:FILE`"
         ))),
-        _ => {
-            let known = ["oci", "docker", "archive", "image", "registry"];
-            let hint = nearest(&kind, known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-            let kind = typed(&kind);
-            Err(bad(format!("has the unknown type {kind}{hint}: there are oci, docker, archive, image, registry")))
-        }
     }
+}
+
+/// Whether a text is as keys and types are, and holds nothing that somebody may have put in the wrong place.
+fn is_word(text: &str) -> bool {
+    let is_of_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    text.len() <= 20 && text.bytes().all(is_of_word)
+}
+
+/// The form as it is shown: its keys and its type, and no other value, since tools put passwords and tokens there.
+fn shown_form(text: &str) -> Shown {
+    let part = |field: &String| match field.split_once('=') {
+        Some(("type", kind)) if is_word(kind) => format!("type={kind}"),
+        Some((key, _)) if is_word(key) => format!("{key}=…"),
+        _ => "…".to_owned(),
+    };
+    let parts: Vec<String> = fields(text).iter().flatten().map(part).collect();
+    Shown::new(if parts.is_empty() { "…".to_owned() } else { parts.join(",") }.as_bytes())
 }
 
 /// The fields of one CSV line (RFC 4180); `None` where a quote does not end.
@@ -553,6 +578,27 @@ mod tests {
         ] {
             let secret = error(text);
             assert!(!secret.contains("hunter2"), "{secret}");
+        }
+        // Of the form of buildx, no value is repeated but the type.
+        for (text, said) in [
+            (
+                "type=s3,region=eu,bucket=b,access_key_id=A,secret_access_key=hunter2,session_token=hunter2",
+                "the place `type=s3,region=…,bucket=…,access_key_id=…,secret_access_key=…,session_token=…` has the unknown type `s3`",
+            ),
+            ("type=gha,token=hunter2", "the place `type=gha,token=…` has the unknown type `gha`"),
+            ("mode=max,token=hunter2", "the unknown key `mode`"),
+            (
+                "type=registry,name=r.example.com/x,password=hunter2",
+                "`type=registry,name=…,password=…` has the unknown key `password`",
+            ),
+            ("type=registry,password=a,Hunter2hunter2", "`type=registry,password=…,…` has a part without `=`"),
+            ("type=registry,password=a,HUNTER2hunter2=", "has the unknown key"),
+            ("type=Hunter2hunter2", "has the unknown type:"),
+            ("type=oci,dest=x,push=hunter2", "has in `push` what is neither"),
+            ("type=oci,\"dest=hunter2", "the place `…` has a quote"),
+        ] {
+            let shown = error(text);
+            assert!(shown.contains(said) && !shown.contains("hunter2"), "{text}: {shown}");
         }
         for fine in [
             "oci:node@18",

@@ -14,7 +14,7 @@ use super::problems::{Fault, Problems, shown};
 use super::section::{Created, ImageItemDraft, LayerDraft, Section};
 use super::template::{Filled, Scope, Template};
 use super::user::User;
-use super::{At, Span};
+use super::{At, Diagnostic, Span};
 use crate::code::ErrorCode;
 use crate::compress::Encoding;
 use crate::nearest::nearest;
@@ -212,6 +212,9 @@ impl<'d> Resolver<'d> {
             Some(word) if !word.contains(['/', ':', '@']) => Err(self.no_such_image(word, scope)),
             _ => PerArch::<Place>::new(filled.clone()).map(Base::Place),
         };
+        if let Some(warning) = filled.constant().and_then(|word| self.resembles_variant(word, text.span, problems)) {
+            problems.push(warning);
+        }
         let written = At::new(text.value.text().to_owned(), text.span);
         let fault = |fault| text.value.stray().unwrap_or_else(|| hidden(fault, &filled));
         let base = problems.take(&written, result.map_err(fault))?;
@@ -219,6 +222,18 @@ impl<'d> Resolver<'d> {
             needs.push(At::new(name.clone(), text.span));
         }
         Some(At::new(base, text.span))
+    }
+
+    /// What to say where a reference reads like an image of the recipe in a variant that it has.
+    fn resembles_variant(&self, word: &str, span: Span, problems: &Problems) -> Option<Diagnostic> {
+        let (image, variant) = word.split_once(':')?;
+        self.makes.get(image)?.contains(&variant).then_some(())?;
+        let hub = format!("docker.io/library/{word}");
+        let message = format!("{} is an image of Docker Hub, and not {} of this recipe", shown(word), shown(image));
+        let help = format!(
+            "`\"{image}\"` is the recipe's, in the same variant as the image that stands on it; `\"{hub}\"` is Docker Hub's"
+        );
+        Some(problems.warning(span, message).label(format!("stands for `{hub}`")).help(help))
     }
 
     /// Semantics 1: variant V stands on its base's variant V, else on the base where that has none.

@@ -135,6 +135,7 @@ wrong! {
         "an architecture by another name" => " platforms = [\"linux/x86_64\"]";
         "an architecture with a typo" => " platforms = [\"linux/amd46\"]";
         "a platform twice" => " platforms = [\"linux/amd64\", \"linux/amd64\"]";
+        "a platform in two spellings" => " platforms = [\"linux/amd64\", \"linux/arm\", \"linux/amd64/v1\", \"linux/arm/v7\"]";
         "a level that is too high" => " compression = { kind = \"gzip\", level = 15 }";
         "a level of nothing" => " compression = { kind = \"none\", level = 1 }";
         "members of zstd" => " compression = { kind = \"zstd\", members = \"single\" }";
@@ -188,6 +189,7 @@ wrong! {
         "a circle of one variant" => "recipe = 1\n[variants.k8s]\n[images.a]\nfrom = \"scratch\"\nvariants = [\"k8s\"]\n[images.a.k8s]\nfrom = \"b\"\n[images.b]\nfrom = \"a\"\nvariants = [\"k8s\"]";
         "a base without the variant" => "recipe = 1\n[variants.docker]\n[variants.k8s]\n[images.base]\nfrom = \"scratch\"\nvariants = [\"docker\"]\n[images.app]\nfrom = \"base\"\nvariants = [\"docker\", \"k8s\"]";
         "a base in variants only" => "recipe = 1\n[variants.k8s]\n[images.base]\nfrom = \"scratch\"\nvariants = [\"k8s\"]\n[images.app]\nfrom = \"base\"";
+        "a reference that reads like a variant" => "recipe = 1\n[variants.k8s]\n[images.base]\nfrom = \"scratch\"\nvariants = [\"k8s\"]\n[images.app]\nfrom = \"base:k8s\"";
         "a platform that the base lacks" => "recipe = 1\n[images.base]\nfrom = \"scratch\"\nplatforms = [\"linux/amd64\"]\n[images.app]\nfrom = \"base\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]";
         "a copy out of scratch" => " [[images.app.layers]]\nimage = { image = \"scratch\", copy = \"/x\" }";
     ]

@@ -409,3 +409,107 @@ fn foreign_addresses_of_layers_are_not_called() {
     assert_eq!(unfit(&project, "base"), None);
     assert!(listener.accept().is_err(), "somebody called");
 }
+
+/// Fails where a text from outside reaches a log as it is: it could move the cursor, name the window, or be a command to the
+/// runner of a pipeline.
+#[test]
+fn what_is_quoted_commands_neither_a_terminal_nor_a_runner() {
+    let project = Project::new("[images.app]\nfrom = \"oci:../base\"\n");
+    let evil = "app\n::error title=x::injected\x1b]0;pwned\x07 ##[error]y\r\u{9b}2J\u{202e}";
+    Base::debian().settings(json!({ "User": evil })).layout(&project.path("base"));
+    let shown = r"app\n::error title=x::injected\u{1b}]0;pwned\u{7}";
+    let fit = |said: &str, arguments: &[&str], runner: &str| {
+        let mut lines = said
+            .lines()
+            .filter(|line| !line.starts_with("::error title=L") && !line.starts_with("::warning title=lapstrake"));
+        assert!(
+            lines.all(|line| !line.trim_start().starts_with("::")
+                || line.starts_with("::group::")
+                || line == "::endgroup::"),
+            "{arguments:?} {runner}: {said}"
+        );
+        // Sections of GitLab are ours.
+        let said = said.replace("\x1b[0K", "").replace("\r", if runner == "GITLAB_CI" { "" } else { "\r" });
+        assert!(
+            !said.contains(|c: char| c.is_control() && c != '\n' && c != '\t') && !said.contains('\u{202e}'),
+            "{said:?}"
+        );
+        assert!(!said.contains("##["), "{said}");
+    };
+    let locks = [
+        format!(
+            "[[python]]\nplatform = \"linux/amd64\"\nlayers = [{0}]\nasked = [\"x\"]\nseal = \"0\"\nwheels = []\n",
+            json!(evil)
+        ),
+        format!(
+            "[[debian]]\nplatform = {0}\nlayers = [{0}]\nasked = [{0}]\nseal = \"0\"\npackages = []\n",
+            json!(evil)
+        ),
+        format!("[[view]]\nlayer = {0}\nplatform = {0}\nseal = \"0\"\n", json!(evil)),
+        format!(
+            "[[image]]\nname = {0}\nplatform = {0}\nmanifest = \"sha256:{1}\"\nconfig = \"sha256:{1}\"\npython = \"x\"\n",
+            json!(evil),
+            "0".repeat(64)
+        ),
+    ];
+    for runner in ["GITHUB_ACTIONS", "GITLAB_CI", "NO_RUNNER"] {
+        for mode in ["plain", "tty", "json"] {
+            let run = |arguments: &[&str]| {
+                let mut command = project.command(&[arguments, &["--progress", mode]].concat());
+                command.env(runner, "true");
+                project.end(command)
+            };
+            let built = run(&["build", "-o", "oci:out"]).ok();
+            fit(&built.stderr, &["build"], runner);
+            assert!(
+                built.stderr.contains("the base's user is the name") && built.stderr.contains("injected"),
+                "{}",
+                built.stderr
+            );
+            if mode != "json" {
+                assert!(built.stderr.contains(&format!("`{shown}")), "{}", built.stderr);
+            }
+            for lock in &locks {
+                project.write("lapstrake.lock", format!("lock = 1\nformat = 1\neffects = 3\n{lock}"));
+                for arguments in [&["build", "--dry-run"][..], &["lock"]] {
+                    let run = run(arguments);
+                    let said = format!("{}{}", run.stderr, run.stdout());
+                    fit(&said, arguments, runner);
+                    assert!(said.contains("was edited") && said.contains("injected"), "{said}");
+                }
+            }
+            fs::remove_file(project.path("lapstrake.lock")).unwrap();
+        }
+    }
+    // What is typed may be the name of somebody's branch.
+    let run = project.run(&["build", evil]).code(2);
+    fit(&run.stderr, &["build"], "");
+    let run = project.run(&["build", &format!("--nothing={evil}")]).code(2);
+    fit(&run.stderr, &["build"], "");
+}
+
+/// Fails where the first of two entries for one thing is used, of which somebody may have read the other one.
+#[test]
+fn a_lock_with_two_entries_for_one_image_is_refused() {
+    let project = Project::new("[images.app]\nfrom = \"oci:../base\"\n");
+    Base::debian().layout(&project.path("base"));
+    project.run(&["lock"]).ok();
+    let lock = fs::read_to_string(project.path("lapstrake.lock")).unwrap();
+    let digest = lock.split("manifest = \"sha256:").nth(1).unwrap().split('"').next().unwrap();
+    let entry = &lock[lock.find("[[image]]").unwrap()..];
+    let other = entry.replace(digest, &"0".repeat(64));
+    for text in [format!("{lock}\n{other}"), lock.replace(entry, &format!("{other}\n{entry}"))] {
+        project.write("lapstrake.lock", &text);
+        for arguments in [&["build", "--locked", "-o", "oci:out"][..], &["build", "-o", "oci:out"]] {
+            let told = project.run(arguments).code(4).told();
+            assert!(
+                told.contains("error[L0204]: ")
+                    && told.contains("several image entries for oci:../base on linux/amd64"),
+                "{told}"
+            );
+            assert!(!project.path("out").exists());
+        }
+        project.run(&["lock"]).ok();
+        assert_eq!(fs::read_to_string(project.path("lapstrake.lock")).unwrap(), lock);
+    }
+}

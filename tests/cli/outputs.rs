@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::support::{Layout, Project, sha256};
+use super::support::{Base, Layout, Project, sha256};
 
 const TWO: &str = r#"
 [images.one]
@@ -261,6 +261,104 @@ fn files_for_other_programs() {
     }
     let told = project.run(&["build", "one", "-o", "oci:out", "--digest-file", "no/such/file"]).code(1).told();
     assert!(told.contains("no/such/file"), "{told}");
+}
+
+/// Fails where two things are written to one place, where something is written over an input, or where that is found out after
+/// something was built.
+#[test]
+fn each_file_that_is_written_is_another_and_none_is_an_input() {
+    let project = Project::new(&ONE.replace("from = \"scratch\"", "from = \"oci-archive:../base.tar\""));
+    Base::debian().oci_archive(&project.path("base.tar"));
+    Base::debian().layout(&project.path("there"));
+    fs::create_dir(project.path("directory")).unwrap();
+    symlink("directory/file", project.path("link")).unwrap();
+    fs::write(project.path("directory/file"), "").unwrap();
+    let recipe = fs::read(project.path("lapstrake.toml")).unwrap();
+    let base = fs::read(project.path("base.tar")).unwrap();
+    for (arguments, one, other) in [
+        (&["-o", "archive:o", "-o", "oci-archive:o"][..], "-o archive:o", "-o oci-archive:o"),
+        (&["-o", "archive:m", "--metadata-file", "m"], "-o archive:m", "--metadata-file m"),
+        (&["-o", "archive:m", "--metadata-file", "./ctx/../m"], "-o archive:m", "--metadata-file ./ctx/../m"),
+        (&["--iidfile", "m", "--digest-file", "m"], "--iidfile m", "--digest-file m"),
+        (&["--iidfile", "link", "--image-refs", "directory/file"], "--iidfile link", "--image-refs directory/file"),
+        (&["--metadata-file", "lapstrake.toml"], "--metadata-file lapstrake.toml", "the recipe lapstrake.toml"),
+        (&["-o", "archive:lapstrake.toml"], "-o archive:lapstrake.toml", "the recipe lapstrake.toml"),
+        (&["--digest-file", "lapstrake.lock"], "--digest-file lapstrake.lock", "the lock lapstrake.lock"),
+        (&["-o", "archive:base.tar"], "-o archive:base.tar", "the image at ctx/../base.tar"),
+        (&["-o", "oci:never", "--image-refs", "never/index.json"], "--image-refs never/index.json", "-o oci:never"),
+        (&["--image-refs", "lapstrake-out/blobs"], "--image-refs lapstrake-out/blobs", "-o oci:./lapstrake-out"),
+        (&["-o", "oci:never", "-o", "oci:never:other"], "-o oci:never", "-o oci:never:other"),
+        (&["-o", "oci:never/more", "-o", "oci:never"], "-o oci:never/more", "-o oci:never"),
+        (&["-o", "archive:never", "-o", "oci:never/more"], "-o archive:never", "-o oci:never/more"),
+    ] {
+        for more in [&[][..], &["--dry-run"]] {
+            let told = project.run(&[&["build"], arguments, more].concat()).fails(2);
+            assert!(told.contains(one) && told.contains(other), "{arguments:?}: {told}");
+        }
+    }
+    for (arguments, told) in [
+        (&["--metadata-file", "none/file"][..], "there is no directory none: make it first"),
+        (&["--iidfile", "none/file"], "there is no directory none: make it first"),
+        (&["--digest-file", "directory"], "writing directory: it is a directory"),
+    ] {
+        let run = project.run(&[&["build", "-o", "oci:never"], arguments].concat()).code(1);
+        assert!(run.told().contains(told), "{}", run.told());
+    }
+    for name in ["o", "m", "never", "lapstrake-out", "lapstrake.lock", "none"] {
+        assert!(!project.path(name).exists(), "{name}");
+    }
+    assert_eq!(fs::read(project.path("lapstrake.toml")).unwrap(), recipe);
+    assert_eq!(fs::read(project.path("base.tar")).unwrap(), base);
+    // Nor are files that the recipe names.
+    project.write("ctx/requirements.txt", "");
+    project.write("ctx/tool.deb", "");
+    let layers = "[[images.app.layers]]\narchive = \"x.tar\"\n[[images.app.layers]]\ndebian = [\"tool.deb\"]\n\
+        [[images.app.layers]]\nca = [\"ca.pem\"]\n[[images.app.layers]]\npython = { requirements = \"requirements.txt\" }\n";
+    project.recipe(&format!("[images.app]\nfrom = \"scratch\"\n{layers}"));
+    for file in ["ctx/x.tar", "ctx/tool.deb", "ctx/ca.pem", "ctx/requirements.txt"] {
+        let told = project.run(&["build", "--offline", "-o", &format!("archive:{file}")]).fails(2);
+        assert!(told.contains(&format!("would be written over {file} that the recipe names")), "{told}");
+    }
+    // Nor is a file written over that is copied; beside what is, it is left out.
+    project.write("ctx/version", "1");
+    project.recipe(&ONE.replace("\".\"", "\"version\""));
+    let told = project.run(&["build", "-o", "oci:never", "--digest-file", "ctx/version"]).fails(3);
+    assert!(told.contains("version") && told.contains("an output or the cache"), "{told}");
+    assert!(!project.path("never").exists() && fs::read(project.path("ctx/version")).unwrap() == b"1");
+    project.write("lapstrake.toml", &recipe);
+    // `push` and `report` too.
+    let same = ["push", "oci:there", "127.0.0.1:1/x", "--digest-file", "d", "--image-refs", "d"];
+    assert!(project.run(&same).fails(2).contains("--digest-file d and --image-refs d"));
+    let inside = ["push", "oci:there", "127.0.0.1:1/x", "--digest-file", "there/index.json"];
+    assert!(project.run(&inside).fails(2).contains("--digest-file there/index.json is inside of oci:there"));
+    let report = project.run(&["report", "-o", "lapstrake.toml"]).fails(2);
+    assert!(report.contains("-o lapstrake.toml would be written over the recipe"), "{report}");
+    assert_eq!(fs::read(project.path("lapstrake.toml")).unwrap(), recipe);
+    // What takes several is no file that one of them would lose; saying the same twice loses nothing.
+    project
+        .run(&["build", "-o", "archive:q", "-o", "archive:q", "--iidfile", "/dev/null", "--digest-file", "/dev/null"])
+        .ok();
+}
+
+/// Fails where two images are pushed under one tag, or an index lists one platform twice, since they are written in two ways.
+#[test]
+fn one_tag_or_platform_in_two_spellings_is_one() {
+    for (one, other) in [
+        ("R.example.com/x", "r.example.com/x"),
+        ("r.example.com:443/x", "r.example.com/x"),
+        ("R.Example.com:443/x", "r.example.com/x"),
+    ] {
+        let recipe = TWO.replace("from = \"scratch\"", &format!("from = \"scratch\"\nrepository = \"{one}\""));
+        let recipe = recipe.replace("from = \"one\"", &format!("from = \"one\"\nrepository = \"{other}\""));
+        let project = Project::new(&recipe);
+        let told = project.run(&["build", "--push"]).fails(2);
+        assert!(told.contains("one and two would both be") && told.contains(one) && told.contains(other), "{told}");
+    }
+    let project = Project::new(TWO);
+    let told =
+        project.run(&["build", "one", "--dry-run", "--platform", "linux/arm,linux/arm/v7,linux/arm/v6"]).ok().stdout();
+    let built: Vec<&str> = told.split_whitespace().filter(|word| word.starts_with("linux/")).collect();
+    assert_eq!(built, ["linux/arm", "linux/arm/v6"], "{told}");
 }
 
 #[test]

@@ -641,7 +641,8 @@ fn semantics_19_created() {
     }
     let mut command = project.command(&["build"]);
     command.env("SOURCE_DATE_EPOCH", "yesterday");
-    project.end(command).fails(2);
+    let told = project.end(command).fails(2);
+    assert!(told.contains("SOURCE_DATE_EPOCH") && !told.contains("yesterday"), "{told}");
 }
 
 #[test]

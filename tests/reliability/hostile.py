@@ -681,6 +681,13 @@ def cases_of_locks():
         "no UTF-8": b"version = 1\nx = '\xff'\n",
         "64 MiB": b"#" * (64 << 20),
         "lists 100,000 deep": b"x = " + b"[" * 100_000,
+        "two entries for one image": b"lock = 1\nformat = 1\neffects = 3\n" + b"".join(
+            b'[[image]]\nname = "library/debian:13"\nplatform = "linux/amd64"\nmanifest = "sha256:%s"\nconfig = "sha256:%s"\n'
+            % (digit * 64, digit * 64)
+            for digit in (b"0", b"1")
+        ),
+        "names with escape sequences and commands": b"lock = 1\nformat = 1\neffects = 3\n"
+        b'[[python]]\nplatform = "\\u001b[2J"\nlayers = ["a\\u001b]0;t\\u0007\\n::error title=x::y"]\nasked = []\nseal = "0"\nwheels = []\n',
     }.items():
         files = {**recipe(body), "ctx/dist/tool.deb": deb(), "lapstrake.lock": data}
         yield Case("lock", what, files, ["build", "--offline", "--locked", "-o", "oci:out"], "lapstrake.lock")

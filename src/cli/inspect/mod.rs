@@ -3,8 +3,6 @@
 mod file;
 mod text;
 
-use std::io::Write;
-
 use lapstrake::code::ErrorCode;
 use lapstrake::difference::{self, ImageContents, Side};
 use lapstrake::logins::{hide_credentials, hide_logins};
@@ -22,6 +20,7 @@ use super::args::{Global, InspectArgs};
 use super::comparison::{entry_json, unread};
 use super::environment::{LazyRegistries, open_source, open_store};
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::log::{self, Lines};
 use super::meant;
 use super::progress::Progress;
 use super::transfer::{code_of, pick};
@@ -57,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &InspectArgs) -> Outcome {
     if args.validate {
         let findings = validate::artifacts(&artifacts);
         for finding in &findings {
-            let _ = writeln!(std::io::stderr(), "{}", hide_logins(&finding.to_string()));
+            log::write(&Lines::told(&hide_logins(&finding.to_string())));
         }
         if !validate::is_sound(&findings) {
             return Err(Failure::told(Code::Different, ErrorCode::NotSound, format!("{} is not sound", args.source)));

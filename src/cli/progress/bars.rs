@@ -1,12 +1,12 @@
 //! Progress on a terminal: what runs now, image by image, drawn anew a few times a second.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use console::{Style, Term, measure_text_width, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::super::log::{self, Lines};
 use super::{State, Task, bytes, seconds};
 
 /// What is over before is not drawn.
@@ -66,12 +66,12 @@ impl Screen {
         }
     }
 
-    /// Writes a line above.
-    pub(super) fn say(&mut self, text: &str) {
+    /// Writes lines above.
+    pub(super) fn say(&mut self, lines: &Lines) {
         // A closed terminal is no reason to stop.
         match &self.0 {
-            Some((all, _)) if std::io::stderr().is_terminal() => drop(all.println(text)),
-            _ => drop(writeln!(std::io::stderr(), "{text}")),
+            Some((all, _)) if log::is_terminal() => drop(all.println(lines.as_str())),
+            _ => log::write(lines),
         }
     }
 }

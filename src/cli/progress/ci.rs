@@ -6,8 +6,10 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapstrake::logins::hide_logins;
+use lapstrake::shown::in_lines;
 
 use super::super::exit::{Failure, Spot};
+use super::super::log::Lines;
 use super::{first_line, plain};
 
 /// Whose log it is.
@@ -51,34 +53,37 @@ impl Ci {
     }
 
     /// The line that opens a group that began so long ago.
-    pub(super) fn open(self, group: Group, since: Duration) -> Option<String> {
+    pub(super) fn open(self, group: Group, since: Duration) -> Option<Lines> {
         let name = group.word();
-        match self {
-            Ci::None => None,
-            Ci::GitHub => Some(format!("::group::lapstrake {name}")),
+        let line = match self {
+            Ci::None => return None,
+            Ci::GitHub => format!("::group::lapstrake {name}"),
             Ci::GitLab => {
                 let began = unix_time().saturating_sub(since.as_secs());
-                Some(format!("\x1b[0Ksection_start:{began}:lapstrake_{name}\r\x1b[0Klapstrake {name}"))
+                format!("\x1b[0Ksection_start:{began}:lapstrake_{name}\r\x1b[0Klapstrake {name}")
             }
-        }
+        };
+        Some(Lines::command(line))
     }
 
     /// The line that closes it.
-    pub(super) fn close(self, group: Group) -> Option<String> {
-        match self {
-            Ci::None => None,
-            Ci::GitHub => Some("::endgroup::".to_owned()),
-            Ci::GitLab => Some(format!("\x1b[0Ksection_end:{}:lapstrake_{}\r\x1b[0K", unix_time(), group.word())),
-        }
+    pub(super) fn close(self, group: Group) -> Option<Lines> {
+        let line = match self {
+            Ci::None => return None,
+            Ci::GitHub => "::endgroup::".to_owned(),
+            Ci::GitLab => format!("\x1b[0Ksection_end:{}:lapstrake_{}\r\x1b[0K", unix_time(), group.word()),
+        };
+        Some(Lines::command(line))
     }
 
     /// The line that puts a text beside the run; `level` is `error` or `warning`.
-    pub(super) fn annotation(self, level: &str, title: &str, text: &str) -> Option<String> {
-        (self == Ci::GitHub).then(|| format!("::{level} title={}::{}", property(title), data(&plain(text))))
+    pub(super) fn annotation(self, level: &str, title: &str, text: &str) -> Option<Lines> {
+        let line = || format!("::{level} title={}::{}", property(title), data(&plain(text)));
+        (self == Ci::GitHub).then(|| Lines::command(line()))
     }
 
     /// The lines that put a failure beside the run, and beside the lines of files that it is about.
-    pub(super) fn annotations_of(self, failure: &Failure) -> Vec<String> {
+    pub(super) fn annotations_of(self, failure: &Failure) -> Vec<Lines> {
         let title = failure.kind.to_string();
         match &failure.spots[..] {
             [] => self.annotation("error", &title, &message(failure)).into_iter().collect(),
@@ -86,7 +91,7 @@ impl Ci {
                 let line = |Spot { file, line, column, text }: &Spot| {
                     let (file, title, text) =
                         (property(&plain(file)), property(&title), data(&plain(&hide_logins(text))));
-                    format!("::error file={file},line={line},col={column},title={title}::{text}")
+                    Lines::command(format!("::error file={file},line={line},col={column},title={title}::{text}"))
                 };
                 spots.iter().filter(|_| self == Ci::GitHub).map(line).collect()
             }
@@ -100,7 +105,7 @@ fn unix_time() -> u64 {
 
 /// A text that stays one line.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    in_lines(&text.replace("\r\n", "\n")).replace('%', "%25").replace('\n', "%0A")
 }
 
 /// A text among several.
@@ -131,30 +136,35 @@ pub(super) fn step_summary(markdown: &str) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn command(line: &str) -> Option<Lines> {
+        Some(Lines::command(line.to_owned()))
+    }
+
     #[test]
     fn an_annotation_is_one_line_whatever_it_says() {
-        let line = Ci::GitHub.annotation("error", "L0301: a, b", "50 % of\r\nthis\x1b[1m::endgroup::");
-        assert_eq!(line.as_deref(), Some("::error title=L0301%3A a%2C b::50 %25 of%0D%0Athis::endgroup::"));
+        let line = Ci::GitHub.annotation("error", "L0301: a, b", "50 % of\r\nthis\x1b[1m\x07::endgroup::");
+        assert_eq!(line, command("::error title=L0301%3A a%2C b::50 %25 of%0Athis\\u{7}::endgroup::"));
         assert_eq!(Ci::GitLab.annotation("error", "x", "y"), None);
         assert_eq!(Ci::None.annotation("error", "x", "y"), None);
         let spot = Spot { file: "a,b.yaml".to_owned(), line: 3, column: 7, text: "no\nimage".to_owned() };
         let failure = Failure::usage("not told").at([spot]);
         assert_eq!(
             Ci::GitHub.annotations_of(&failure),
-            ["::error file=a%2Cb.yaml,line=3,col=7,title=L0001::no%0Aimage"]
+            [command("::error file=a%2Cb.yaml,line=3,col=7,title=L0001::no%0Aimage").unwrap()]
         );
         assert!(Ci::None.annotations_of(&failure).is_empty() && Ci::GitLab.annotations_of(&failure).is_empty());
     }
 
     #[test]
     fn groups_are_opened_and_closed_in_the_words_of_the_system() {
-        assert_eq!(Ci::GitHub.open(Group::Push, Duration::ZERO).as_deref(), Some("::group::lapstrake push"));
-        assert_eq!(Ci::GitHub.close(Group::Push).as_deref(), Some("::endgroup::"));
+        assert_eq!(Ci::GitHub.open(Group::Push, Duration::ZERO), command("::group::lapstrake push"));
+        assert_eq!(Ci::GitHub.close(Group::Push), command("::endgroup::"));
         let open = Ci::GitLab.open(Group::Build, Duration::ZERO).unwrap();
+        let open = open.as_str();
         assert!(
             open.starts_with("\x1b[0Ksection_start:") && open.ends_with(":lapstrake_build\r\x1b[0Klapstrake build")
         );
-        assert!(Ci::GitLab.close(Group::Build).unwrap().ends_with(":lapstrake_build\r\x1b[0K"));
+        assert!(Ci::GitLab.close(Group::Build).unwrap().as_str().ends_with(":lapstrake_build\r\x1b[0K"));
         assert_eq!((Ci::None.open(Group::Build, Duration::ZERO), Ci::None.close(Group::Build)), (None, None));
     }
 }

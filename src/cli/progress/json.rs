@@ -1,15 +1,14 @@
 //! Progress for machines: one JSON object a line (docs/json.md).
 
-use std::io::Write;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use lapstrake::oci::Digest;
 use lapstrake::report::{Balance, Tally, TaskId};
-use lapstrake::shown::in_json;
 use serde_json::{Map, Value, json};
 
 use super::super::exit::Failure;
+use super::super::log;
 use super::plain;
 use super::summary::{Row, Summary};
 
@@ -38,8 +37,7 @@ pub(super) fn line(event: &str, fields: Map<String, Value>) {
 fn write(event: &str, seconds: f64, fields: Map<String, Value>) {
     let mut object = object([("event", event.into()), ("seconds", seconds.into())]);
     object.extend(fields);
-    // Whole, so that the lines of several threads do not mix; a closed standard error is no reason to stop.
-    let _ = std::io::stderr().write_all(format!("{}\n", in_json(&Value::Object(object).to_string())).as_bytes());
+    log::write_json(&Value::Object(object).to_string());
 }
 
 /// An object of these fields.

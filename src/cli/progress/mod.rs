@@ -16,7 +16,6 @@ mod lines;
 mod summary;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,10 +23,12 @@ use std::time::{Duration, Instant};
 use indicatif::BinaryBytes;
 use lapstrake::oci::Digest;
 use lapstrake::report::{Balance, Event, Phase, Report, TaskId};
+use lapstrake::shown::in_line;
 
 use super::args::{Global, ProgressMode};
 use super::environment::style;
 use super::exit::Failure;
+use super::log::{self, Lines};
 use bars::Screen;
 use ci::Ci;
 pub(crate) use summary::Summary;
@@ -115,7 +116,7 @@ impl Progress {
             ProgressMode::Quiet => Mode::Quiet,
             ProgressMode::Json => Mode::Json,
             ProgressMode::Tty => Mode::Bars,
-            ProgressMode::Auto if std::io::stderr().is_terminal() && !dumb => Mode::Bars,
+            ProgressMode::Auto if log::is_terminal() && !dumb => Mode::Bars,
             ProgressMode::Plain | ProgressMode::Auto => Mode::Lines,
         };
         let ci = if matches!(mode, Mode::Lines) { Ci::here() } else { Ci::None };
@@ -165,11 +166,10 @@ impl Progress {
             Mode::Json => json::line("summary", json::summary(&summary)),
             Mode::Quiet => {}
             Mode::Bars | Mode::Lines => {
-                let is_terminal = matches!(self.0.mode, Mode::Bars) && std::io::stderr().is_terminal();
+                let is_terminal = matches!(self.0.mode, Mode::Bars) && log::is_terminal();
                 let width = if is_terminal { bars::width() } else { LOG_WIDTH };
                 if summary.is_worth_telling() {
-                    let text = summary.table(width, style().color);
-                    let _ = std::io::stderr().write_all(text.as_bytes());
+                    log::write(&Lines::drawn(summary.table(width, style().color).trim_end()));
                 }
             }
         }
@@ -185,7 +185,7 @@ impl Progress {
             Mode::Json => json::line("warning", json::object([("text", plain(text).into())])),
             Mode::Quiet => {}
             Mode::Bars | Mode::Lines => {
-                self.0.say(text);
+                self.0.say(&Lines::drawn(text));
                 if let Some(line) = self.0.ci.annotation("warning", "lapstrake", first_line(text)) {
                     self.0.say(&line);
                 }
@@ -203,10 +203,8 @@ pub(crate) fn fail(global: &Global, failure: &Failure) {
         return json::line("error", json::failure(failure));
     }
     let text = failure.render();
-    let _ = writeln!(std::io::stderr(), "{text}");
-    for line in Ci::here().annotations_of(failure) {
-        let _ = writeln!(std::io::stderr(), "{line}");
-    }
+    log::write(&if failure.drawn { Lines::drawn(&text) } else { Lines::told(&text) });
+    Ci::here().annotations_of(failure).iter().for_each(log::write);
 }
 
 fn plain(text: &str) -> String {
@@ -238,15 +236,15 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a line above what is drawn.
-    fn say(&self, text: &str) {
-        self.state().screen.say(text);
+    /// Writes lines above what is drawn.
+    fn say(&self, lines: &Lines) {
+        self.state().screen.say(lines);
     }
 
     fn warn(&self, text: &str) {
         match self.ci.annotation("warning", "lapstrake", text) {
             Some(line) => self.say(&line),
-            None => self.say(&format!("warning: {text}")),
+            None => self.say(&Lines::told(&format!("warning: {text}"))),
         }
     }
 
@@ -259,7 +257,7 @@ impl Inner {
                 state.group = Some(group);
             }
         }
-        state.screen.say(text);
+        state.screen.say(&Lines::told(text));
     }
 
     fn ungroup(&self, state: &mut State) {
@@ -300,7 +298,11 @@ impl Inner {
             );
         }
         let now = Instant::now();
-        let (image, subject) = (image.map(str::to_owned), plain(subject));
+        let subject = match self.mode {
+            Mode::Json => plain(subject),
+            _ => in_line(&plain(subject)),
+        };
+        let image = image.map(str::to_owned);
         let task = Task { image, phase, subject, total, done: 0, began: now, spoke: now };
         self.state().tasks.insert(id, task);
     }
@@ -344,7 +346,7 @@ impl Inner {
             }
             Mode::Bars if took >= WORTH_SHOWING && task.image.is_none() => {
                 let text = lines::finished(&task, took, outcome, state.began.elapsed());
-                state.screen.say(&text);
+                state.screen.say(&Lines::told(&text));
             }
             _ => {}
         }
@@ -423,7 +425,7 @@ impl Report for Progress {
             Event::Note(text) => match inner.mode {
                 Mode::Json => json::line("note", json::object([("text", text.into())])),
                 Mode::Quiet => {}
-                _ => inner.say(&format!("note: {text}")),
+                _ => inner.say(&Lines::told(&format!("note: {text}"))),
             },
             Event::Warning(text) => match inner.mode {
                 Mode::Json => json::line("warning", json::object([("text", text.into())])),

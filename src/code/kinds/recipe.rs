@@ -50,7 +50,7 @@ impl Coded for LockError {
             LockError::Toml { .. } => ErrorCode::LockDamaged,
             LockError::Conflict { .. } => ErrorCode::LockConflict,
             LockError::Version { .. } => ErrorCode::LockVersion,
-            LockError::Edited { .. } | LockError::Value { .. } => ErrorCode::LockEdited,
+            LockError::Edited { .. } | LockError::Twice { .. } | LockError::Value { .. } => ErrorCode::LockEdited,
         }
     }
 }

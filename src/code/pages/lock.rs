@@ -30,7 +30,7 @@ pub(crate) const LOCK_CONFLICT: Page = Page {
 
 pub(crate) const LOCK_EDITED: Page = Page {
     title: "the lock was edited",
-    meaning: "Entries of the lock carry a seal over what they hold, and this one is not what was locked.",
+    meaning: "Entries of the lock carry a seal over what they hold, and this one is not what was locked, or there are several for one thing.",
     why: "A version, a digest or a line of what is known of a base was changed by hand, or a merge joined parts of two locks.",
     remedy: "Run `lapstrake lock` (with `--update NAME` for what is to move), or take the last good one from version control.",
     example: "$ lapstrake lock --update curl",

@@ -111,8 +111,13 @@ impl Reader<'_> {
 
     /// Says so where a list has something twice.
     fn refuse_doubles<T: PartialEq>(&mut self, list: &[At<T>], what: &str) {
+        self.refuse_alike(list, what, |first, second| first == second);
+    }
+
+    /// The same, where a thing can be written in several ways.
+    fn refuse_alike<T>(&mut self, list: &[At<T>], what: &str, alike: impl Fn(&T, &T) -> bool) {
         for (position, item) in list.iter().enumerate().take(1000) {
-            if let Some(first) = list[..position].iter().find(|first| first.value == item.value) {
+            if let Some(first) = list[..position].iter().find(|first| alike(&first.value, &item.value)) {
                 let text = self.problems.sources.text(item.span).to_owned();
                 let diagnostic = self
                     .problems

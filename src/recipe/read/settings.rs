@@ -92,7 +92,8 @@ impl Reader<'_> {
         section.tags = fields.get("tags").map(|node| self.read_all(Some(node), Template::parse));
         section.platforms = fields.get("platforms").map(|node| {
             let platforms = self.read_all(Some(node), platform);
-            self.refuse_doubles(&platforms, "platform");
+            // Whoever pulls fills in the usual variant: of two that differ in that alone, one is never found.
+            self.refuse_alike(&platforms, "platform", |first, second| first.satisfies(second));
             if platforms.len() > 100 {
                 let diagnostic = self.problems.error(node.span, "the list holds more platforms than there are");
                 self.problems.push(diagnostic.label("expected each once"));

@@ -138,11 +138,16 @@ async fn read(from: Option<impl AsyncRead + Unpin>, limit: u64) -> Vec<u8> {
     bytes
 }
 
-/// The first line of what a failed helper said, unless it looks like an answer.
+/// The first line of what a failed helper said, unless it looks like an answer, or may quote what it is about.
 fn presentable(said: &str, status: std::process::ExitStatus) -> String {
     let line = said.lines().next().unwrap_or_default();
-    let answer_like = said.contains(['{', '"']) || said.to_ascii_lowercase().contains("secret");
-    if line.is_empty() || answer_like { status.to_string() } else { Shown::new(line.as_bytes()).to_string() }
+    let lower = said.to_ascii_lowercase();
+    let may_tell = ["password", "passwd", "secret", "token"].iter().any(|word| lower.contains(word));
+    if line.is_empty() || may_tell || said.contains(['{', '"']) {
+        status.to_string()
+    } else {
+        Shown::new(line.as_bytes()).to_string()
+    }
 }
 
 fn parse(answer: &[u8]) -> Result<Option<Login>, HelperError> {
@@ -220,6 +225,8 @@ mod tests {
             ("echo 'no session' >&2; exit 3", "test", "r", "`no session`"),
             (r#"echo '{"Username":"u","Secret":"hunter22"}'; exit 1"#, "test", "r", "exit status: 1"),
             ("echo 'the secret is hunter22'; exit 1", "test", "r", "exit status: 1"),
+            ("echo 'bad password hunter22'; exit 1", "test", "r", "exit status: 1"),
+            ("echo 'invalid Token: hunter22' >&2; exit 1", "test", "r", "exit status: 1"),
             ("echo '\"hunter22'; exit 1", "test", "r", "exit status: 1"),
             ("echo 'a first line'; echo hunter22; exit 1", "test", "r", "`a first line`"),
             ("exit 2", "test", "r", "exit status: 2"),

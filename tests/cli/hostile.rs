@@ -419,9 +419,8 @@ fn what_is_quoted_commands_neither_a_terminal_nor_a_runner() {
     Base::debian().settings(json!({ "User": evil })).layout(&project.path("base"));
     let shown = r"app\n::error title=x::injected\u{1b}]0;pwned\u{7}";
     let fit = |said: &str, arguments: &[&str], runner: &str| {
-        let mut lines = said
-            .lines()
-            .filter(|line| !line.starts_with("::error title=L") && !line.starts_with("::warning title=lapstrake"));
+        let ours = ["::error title=L", "::error file=lapstrake.toml,line=", "::warning title=lapstrake"];
+        let mut lines = said.lines().filter(|line| !ours.iter().any(|ours| line.starts_with(ours)));
         assert!(
             lines.all(|line| !line.trim_start().starts_with("::")
                 || line.starts_with("::group::")
@@ -459,7 +458,7 @@ fn what_is_quoted_commands_neither_a_terminal_nor_a_runner() {
                 command.env(runner, "true");
                 project.end(command)
             };
-            let built = run(&["build", "-o", "oci:out"]).ok();
+            let built = run(&["build", "-o", "oci:out"]).code(3);
             fit(&built.stderr, &["build"], runner);
             assert!(
                 built.stderr.contains("the base's user is the name") && built.stderr.contains("injected"),

@@ -65,11 +65,8 @@ pub(crate) fn parse(text: &str) -> Vec<Challenge> {
         let mut ahead = Reader(rest.0);
         ahead.skip(|c| c == ' ');
         let value = ahead.take(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
-        let padding = ahead.take(|c| c == '=');
-        if !value.is_empty()
-            && (ahead.0.is_empty() || ahead.0.starts_with(','))
-            && (!padding.is_empty() || rest.0 != ahead.0)
-        {
+        ahead.skip(|c| c == '=');
+        if !value.is_empty() && (ahead.0.is_empty() || ahead.0.starts_with(',')) {
             rest = ahead;
         }
     }
@@ -156,6 +153,8 @@ mod tests {
             assert_eq!(shown(text), wanted, "{text}");
         }
         assert!(parse(&"Basic ".repeat(10_000)).is_empty());
+        let padded = |length: usize| parse(&format!("Basic{}", " ".repeat(length - 5))).len();
+        assert_eq!((padded(MAX_HEADER), padded(MAX_HEADER + 1)), (1, 0));
         assert_eq!(parse(&"a,".repeat(100)).len(), MAX_CHALLENGES);
     }
 

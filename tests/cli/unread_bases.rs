@@ -116,23 +116,40 @@ fn a_base_without_a_cache_of_the_loader_is_not_read() {
     assert!(image.top().contains("etc/ld.so.cache"), "{}", image.top());
 }
 
+/// Archives with a module `x` and a Python of the version that this machine can compile for; not published yet.
+struct Compiled {
+    mirrored: Mirrored,
+    /// `3.11.2`
+    version: String,
+    /// `3.11`
+    short: String,
+}
+
+impl Compiled {
+    fn new() -> Self {
+        let mut mirrored = Mirrored::new();
+        let version = mirrored.project.end(mirrored.project.wrapped("python3", &["-V"], &[])).ok().stdout();
+        let version = version.trim().strip_prefix("Python ").unwrap().to_owned();
+        let short = version.rsplit_once('.').unwrap().0.to_owned();
+        let module = Deb::all("python3-x", "1").file("usr/lib/python3/dist-packages/x/__init__.py", "x = 1\n");
+        let python = Deb::new(&format!("python{short}-minimal"), &format!("{version}-1"))
+            .program(&format!("usr/bin/python{short}"), "an interpreter")
+            .symlink("usr/bin/python3", &format!("python{short}"));
+        mirrored.archive.add("trixie", module).add("trixie", python);
+        Compiled { mirrored, version, short }
+    }
+}
+
 /// Modules of packages are compiled for a Python that only the lock knows: the base's, or that of the packages; where both
 /// have one, the one that is found first.
 #[test]
 fn compiling_does_not_need_the_base() {
-    let mut mirrored = Mirrored::new();
-    let version = mirrored.project.end(mirrored.project.wrapped("python3", &["-V"], &[])).ok().stdout();
-    let version = version.trim().strip_prefix("Python ").unwrap().to_owned();
-    let short = version.rsplit_once('.').unwrap().0.to_owned();
-    let module = Deb::all("python3-x", "1").file("usr/lib/python3/dist-packages/x/__init__.py", "x = 1\n");
-    let python = Deb::new(&format!("python{short}-minimal"), &format!("{version}-1"))
-        .program(&format!("usr/bin/python{short}"), "an interpreter")
-        .symlink("usr/bin/python3", &format!("python{short}"));
+    let Compiled { mut mirrored, version, short } = Compiled::new();
     let libc = Deb::new("libc6", "2.36-9").file("usr/share/doc/libc6/copyright", "free\n");
     let headers = Deb::new("python3-dev", "1")
         .program("usr/bin/python3-config", "of the headers")
         .file(&format!("usr/include/python{short}/patchlevel.h"), "#define PY_VERSION \"3.1.4\"\n");
-    mirrored.archive.add("trixie", module).add("trixie", python).add("trixie", libc).add("trixie", headers);
+    mirrored.archive.add("trixie", libc).add("trixie", headers);
     mirrored.archive.publish();
     let libraries = Tar::new().dir("usr/lib/python3/", 0o755, 0, 0).dir("usr/lib/python3/dist-packages/", 0o755, 0, 0);
     let mut with_python = system(&short, &format!("{version}-1"), "2.36-9", "amd64");
@@ -170,15 +187,7 @@ fn compiling_does_not_need_the_base() {
 /// Would fail if a Python that is only called from `/usr/local` were taken for one that no package can replace.
 #[test]
 fn a_link_in_usr_local_is_the_python_that_it_leads_to() {
-    let mut mirrored = Mirrored::new();
-    let version = mirrored.project.end(mirrored.project.wrapped("python3", &["-V"], &[])).ok().stdout();
-    let version = version.trim().strip_prefix("Python ").unwrap().to_owned();
-    let short = version.rsplit_once('.').unwrap().0.to_owned();
-    let module = Deb::all("python3-x", "1").file("usr/lib/python3/dist-packages/x/__init__.py", "x = 1\n");
-    let python = Deb::new(&format!("python{short}-minimal"), &format!("{version}-1"))
-        .program(&format!("usr/bin/python{short}"), "an interpreter")
-        .symlink("usr/bin/python3", &format!("python{short}"));
-    mirrored.archive.add("trixie", module).add("trixie", python);
+    let Compiled { mirrored, short, .. } = Compiled::new();
     mirrored.archive.publish();
     let mut base = system("3.1", "3.1.4-1", "2.36-9", "amd64");
     let link = Tar::new().dir("usr/local/bin/", 0o755, 0, 0).link("usr/local/bin/python3", "../../bin/python3");

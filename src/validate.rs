@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::compress::{Decoder, detect};
 use crate::oci::{
     Compression, ContainerConfig, Descriptor, DiffId, Digest, Encoded, Family, Hasher, ImageConfig, Index, Manifest,
-    MediaType, annotation,
+    MediaType, annotation, is_port,
 };
 use crate::place::{Artifact, Document, Image, ImageSource, read_artifacts};
 use crate::shown::Shown;
@@ -348,13 +348,7 @@ impl Validator {
             }
         }
         for port in config.exposed_ports.keys() {
-            let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-            let digits = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
-            let valid = |number: &str| digits(number) && number.parse::<u16>().is_ok_and(|number| number > 0);
-            if number.split('-').count() > 2
-                || !number.split('-').all(valid)
-                || !matches!(protocol, "tcp" | "udp" | "sctp")
-            {
+            if !is_port(port) {
                 self.error(subject, format!("the port {} is not NUMBER/PROTOCOL", shown(port)));
             }
         }

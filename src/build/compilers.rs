@@ -61,8 +61,7 @@ impl Making<'_> {
         let found = find_compilers(version, path, cache.clone(), self.builder.jobs, unpacked);
         match (found, &pins) {
             // What lies in the cache may have lost a part: it is unpacked once more.
-            (Err(_), Some(pins)) => {
-                compiler::forget(&directory, &self.builder.store.tmp(), &pins.seal());
+            (Err(_), Some(pins)) if compiler::forget(&directory, &self.builder.store.tmp(), &pins.seal()) => {
                 find_compilers(version, path, cache, self.builder.jobs, unpacked).map_err(failed)
             }
             (found, _) => found.map_err(failed),

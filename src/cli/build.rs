@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use lapstrake::build::{self, BuildError, Builder, Built, Locking};
-use lapstrake::code::{Coded, ErrorCode, causes};
+use lapstrake::code::{Coded, ErrorCode, causes, of_registries};
 use lapstrake::content::ContentError;
 use lapstrake::layer::{LayerError, Reuse};
 use lapstrake::lock::Lock;
@@ -343,12 +343,7 @@ fn damaged(error: &(dyn std::error::Error + 'static)) -> Option<Digest> {
 
 /// Whether something failed since a registry does not have a layer that was found there.
 fn is_gone(error: &(dyn std::error::Error + 'static), found: &PushedLayers<'_>) -> bool {
-    let missing =
-        |error: &RegistryError| matches!(error, RegistryError::Absent { digest, .. } if found.has_layer(digest));
-    causes(error).any(|error| {
-        error.downcast_ref::<RegistryError>().is_some_and(missing)
-            || error.downcast_ref::<Box<RegistryError>>().is_some_and(|error| missing(error))
-    })
+    of_registries(error).any(|error| matches!(error, RegistryError::Absent { digest, .. } if found.has_layer(digest)))
 }
 
 /// Where layers may be that were pushed before: the places of `--cache-from`; where images are pushed, what is there under

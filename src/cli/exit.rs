@@ -3,10 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-use lapstrake::code::{Cause, ErrorCode, advice, causes};
+use lapstrake::code::{Cause, ErrorCode, advice, of_registries};
 use lapstrake::logins::hide_logins;
 use lapstrake::recipe::Diagnostic;
-use lapstrake::registry::RegistryError;
 
 use super::log;
 
@@ -150,10 +149,7 @@ impl Failure {
 
 /// Whether something could not be had from a registry, or sent to it, and not because of what is on this machine.
 fn is_of_registry(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|error| {
-        let boxed = || error.downcast_ref::<Box<RegistryError>>().map(|error| &**error);
-        error.downcast_ref::<RegistryError>().or_else(boxed).is_some_and(|error| !error.is_of_this_machine())
-    })
+    of_registries(error).any(|error| !error.is_of_this_machine())
 }
 
 /// Gives errors of the library an exit code.

@@ -2,10 +2,9 @@
 
 use std::error::Error;
 
-use lapstrake::code::{ErrorCode, causes};
+use lapstrake::code::{ErrorCode, of_registries};
 use lapstrake::oci::Platform;
 use lapstrake::place::{Artifact, Place, SourceError, read_artifacts};
-use lapstrake::registry::RegistryError;
 
 use super::build::Planned;
 use super::exit::{Code, Failure, OrFail, Outcome};
@@ -26,18 +25,9 @@ pub(super) fn is_absent(place: &Place, error: &SourceError) -> bool {
     matches!((place, error), (Place::Registry(_), SourceError::Kind { .. }))
 }
 
-/// The registry's error that is why something failed.
-fn of_registry<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a RegistryError> {
-    let found = |error: &'a (dyn Error + 'static)| {
-        let boxed = || error.downcast_ref::<Box<RegistryError>>().map(|error| &**error);
-        error.downcast_ref::<RegistryError>().or_else(boxed)
-    };
-    causes(error).find_map(found)
-}
-
 /// Whether a registry gave nothing for a reason that holds for all that it has.
 pub(super) fn is_of_all(error: &(dyn Error + 'static)) -> bool {
-    match of_registry(error) {
+    match of_registries(error).next() {
         Some(error) => error.is_of_all(),
         // What is wrong with the image itself.
         None => !error.is::<SourceError>(),
@@ -46,7 +36,7 @@ pub(super) fn is_of_all(error: &(dyn Error + 'static)) -> bool {
 
 /// Whether a registry refuses this repository alone.
 pub(super) fn is_refusal(error: &(dyn Error + 'static)) -> bool {
-    of_registry(error).is_some_and(|error| error.refusal().is_some() && !error.is_of_all())
+    of_registries(error).next().is_some_and(|error| error.refusal().is_some() && !error.is_of_all())
 }
 
 /// What a registry has under the tags of an image.

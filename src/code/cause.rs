@@ -75,6 +75,14 @@ pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a 
     })
 }
 
+/// What registries are to blame for among an error and its causes.
+pub fn of_registries<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a RegistryError> {
+    causes(error).filter_map(|error| {
+        let boxed = || error.downcast_ref::<Box<RegistryError>>().map(|error| &**error);
+        error.downcast_ref::<RegistryError>().or_else(boxed)
+    })
+}
+
 /// What people can do about what a server or the way to it is to blame for.
 pub fn advice(error: &(dyn Error + 'static)) -> Option<String> {
     causes(error).find_map(|error| {

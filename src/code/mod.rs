@@ -10,7 +10,7 @@ mod page;
 mod pages;
 
 pub(crate) use cause::io_or;
-pub use cause::{Cause, Coded, Told, advice, causes};
+pub use cause::{Cause, Coded, Told, advice, causes, of_registries};
 pub use page::{Page, markdown};
 
 use std::fmt;

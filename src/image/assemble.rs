@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::oci::json::{MAX_DOCUMENT, canonical};
 use crate::oci::{
     Compression, ContainerConfig, Descriptor, DiffId, Digest, Encoded, Family, History, ImageConfig, Index, JsonError,
-    Manifest, MediaType, Platform, annotation,
+    Manifest, MediaType, Platform, annotation, is_port,
 };
 use crate::shown::Shown;
 use crate::tree::TreePath;
@@ -311,15 +311,6 @@ fn check_settings(settings: &ContainerConfig) -> Result<(), ImageError> {
         return wrong("ExposedPorts", port, "holds what is not NUMBER/PROTOCOL; `ports = false` takes all away");
     }
     Ok(())
-}
-
-/// A port, or a range of some, with a protocol or without.
-fn is_port(text: &str) -> bool {
-    let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
-    let is_number =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse().is_ok_and(|number: u16| number > 0);
-    is_number(first) && is_number(last) && matches!(protocol, "tcp" | "udp" | "sctp")
 }
 
 #[cfg(test)]

@@ -240,6 +240,15 @@ impl ImageConfig {
     }
 }
 
+/// Whether a key of `ExposedPorts` is a port, or a range of some, with a protocol or without (image-spec, config.md).
+pub fn is_port(text: &str) -> bool {
+    let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+    let is_number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse().is_ok_and(|number: u16| number > 0);
+    is_number(first) && is_number(last) && matches!(protocol, "tcp" | "udp" | "sctp")
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::json;

@@ -15,7 +15,7 @@ pub mod platform;
 pub mod reference;
 pub mod shape;
 
-pub use config::{ContainerConfig, Healthcheck, History, ImageConfig};
+pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, is_port};
 pub use descriptor::Descriptor;
 pub use digest::{DiffId, Digest, DigestError, Hasher};
 pub use index::Index;

@@ -104,12 +104,11 @@ pub fn unpack<E: From<UnpackError>>(
     }
 }
 
-/// Takes away the directory that [`unpack`] made for that seal, all at once: nobody finds half of it. What is left of it in
-/// `tmp` goes with what builds left there.
-pub fn forget(directory: &Path, tmp: &Path, seal: &str) {
-    if let Ok(aside) = TemporaryDirectory::new(tmp) {
-        let _ = fs::rename(directory.join(format!("python-{seal}")), aside.path().join("python"));
-    }
+/// Takes away the directory that [`unpack`] made for that seal, all at once: nobody finds half of it; whether there was one. What is
+/// left of it in `tmp` goes with what builds left there.
+pub fn forget(directory: &Path, tmp: &Path, seal: &str) -> bool {
+    let made = directory.join(format!("python-{seal}"));
+    TemporaryDirectory::new(tmp).is_ok_and(|aside| fs::rename(made, aside.path().join("python")).is_ok())
 }
 
 fn make(tmp: &Path, packages: &[(String, Content)]) -> Result<TemporaryDirectory, UnpackError> {

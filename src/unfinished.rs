@@ -1,7 +1,7 @@
 //! Files that are not finished: beside the file that they become, under names that say so, locked as long as somebody
 //! writes. What nobody holds a lock on was left by a process that is gone, and is removed by whoever writes there next.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
@@ -54,16 +54,23 @@ pub(crate) fn is_name(name: &[u8]) -> bool {
 /// Where `target` has no name, or no file can be made beside it.
 pub fn begin(target: &Path, mode: u32) -> io::Result<NamedTempFile> {
     let name = target.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-    let directory = directory_of(target);
     let mut prefix = OsString::from(".");
     prefix.push(name);
     prefix.push(MARK);
-    collect(directory, prefix.as_bytes());
+    collect(directory_of(target), |name| name.starts_with(prefix.as_bytes()));
+    begin_in(directory_of(target), &prefix, mode)
+}
+
+/// Begins a file in a directory of which [`collect`] is called by whoever uses it first: where many are written, not for each.
+///
+/// # Errors
+/// Where none can be made there.
+pub(crate) fn begin_in(directory: &Path, prefix: &OsStr, mode: u32) -> io::Result<NamedTempFile> {
     let mut left = TRIES;
     loop {
         left -= 1;
         let file = tempfile::Builder::new()
-            .prefix(&prefix)
+            .prefix(prefix)
             .rand_bytes(LETTERS)
             .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(directory)?;
@@ -88,11 +95,11 @@ pub fn finish(file: NamedTempFile, target: &Path) -> Result<(), (&'static str, i
     directory.sync_all().map_err(|error| ("syncing the directory of", error))
 }
 
-/// Removes files of a directory whose names begin so and that nobody holds a lock on.
-pub(crate) fn collect(directory: &Path, prefix: &[u8]) {
+/// Removes files of a directory that are called so and that nobody holds a lock on.
+pub(crate) fn collect(directory: &Path, is_called_so: impl Fn(&[u8]) -> bool) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
-        if !entry.file_name().as_bytes().starts_with(prefix) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        if !is_called_so(entry.file_name().as_bytes()) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
         let Ok(file) = File::open(entry.path()) else { continue };

@@ -272,6 +272,8 @@ impl Client {
         };
         loop {
             tokio::select! {
+                // An answer that is there counts, whoever kept this thread from looking.
+                biased;
                 answer = &mut sending => {
                     // A file that changed under our hands is not the network's fault.
                     if let Some(error) = activity.failure() {

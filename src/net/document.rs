@@ -61,6 +61,10 @@ async fn once(web: &Web<'_>) -> Result<Result<Reply, NetError>, FetchError> {
     if answer.status == StatusCode::NOT_MODIFIED {
         return Ok(Ok(Reply::Unchanged));
     }
+    if answer.status != StatusCode::OK {
+        let status = answer.status.as_u16();
+        return Ok(Err(NetError::Malformed(format!("status {status} to a request for everything"))));
+    }
     let task = web.reporter.task(Phase::Download, web.what.shown(), answer.content_length());
     let text = |name: HeaderName| text(&answer.headers, name).unwrap_or_default();
     let (content_type, encoding) = (text(CONTENT_TYPE), text(CONTENT_ENCODING));
@@ -94,7 +98,7 @@ fn decoded(bytes: Vec<u8>, encoding: &str, limit: u64) -> Result<Vec<u8>, NetErr
         "" | "identity" => Ok(bytes),
         "gzip" | "x-gzip" => {
             let mut plain = Vec::new();
-            let mut decoder = flate2::read::GzDecoder::new(&bytes[..]).take(limit.saturating_add(1));
+            let mut decoder = flate2::read::MultiGzDecoder::new(&bytes[..]).take(limit.saturating_add(1));
             decoder
                 .read_to_end(&mut plain)
                 .map_err(|error| NetError::Malformed(format!("its gzip is broken: {error}")))?;

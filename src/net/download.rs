@@ -147,6 +147,10 @@ impl<S: Ranged> Download<S> {
                 let size = self.size.unwrap_or_default();
                 return Ok(Err(NetError::Malformed(format!("{length} bytes are announced, and {size} were expected"))));
             }
+            if length < self.offset {
+                let offset = self.offset;
+                return Ok(Err(NetError::Malformed(format!("{length} bytes are announced, and {offset} had come"))));
+            }
             if length > self.limit {
                 return Ok(Err(NetError::TooLong { limit: self.limit }));
             }
@@ -162,7 +166,7 @@ impl<S: Ranged> Download<S> {
         self.skip -= known;
         bytes = bytes.split_off(known as usize);
         let limit = self.size.unwrap_or(self.limit);
-        if bytes.len() as u64 > limit - self.offset {
+        if bytes.len() as u64 > limit.saturating_sub(self.offset) {
             return Err(NetError::TooLong { limit });
         }
         self.offset += bytes.len() as u64;

@@ -191,9 +191,8 @@ impl Fetch {
 
     /// Keeps what is secret in it out of what servers say.
     pub(super) fn teach(&self, network: &Network) {
-        if let Some((user, password)) = &self.login {
-            // A token often stands where the user name is, alone.
-            network.scrubber().learn(if password.is_empty() { user } else { password.expose() });
+        for secret in self.login.iter().flat_map(|(user, password)| redact::secret_forms(user, password)) {
+            network.scrubber().learn(&secret);
         }
     }
 }
@@ -504,6 +503,64 @@ mod tests {
         let (fake, bench) = (FakeRegistry::plain(), bench());
         fake.fault(on("GET", "/cdn/"), Fault::Flip);
         assert!(bench.fetch(&file(&fake, &bytes).pinned(digest)).is_ok());
+    }
+
+    /// A server that answers each connection with the next of these, and closes it.
+    fn scripted(answers: Vec<Vec<u8>>) -> String {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut connection, _) = listener.accept().unwrap();
+                let mut asked = Vec::new();
+                let mut bytes = [0; 1024];
+                while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+                    let read = connection.read(&mut bytes).unwrap();
+                    asked.extend_from_slice(&bytes[..read]);
+                    if read == 0 {
+                        break;
+                    }
+                }
+                let _ = connection.write_all(&answer);
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_file_does_not_get_shorter_on_its_way() {
+        let mut begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n".to_vec();
+        begun.extend([7; 1000]);
+        begun.extend(b"\r\n");
+        let mut shorter = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n".to_vec();
+        shorter.extend([7; 50]);
+        let what = Fetch::new(&scripted(vec![begun, shorter]), 1 << 20).unwrap().pinned(Digest::of(b"x"));
+        let error = bench().fetch(&what).unwrap_err();
+        assert!(whole(&error).contains("50 bytes are announced, and 1000 had come"), "{}", whole(&error));
+    }
+
+    #[test]
+    fn a_part_is_no_document_and_a_document_may_have_parts() {
+        let document = |answer: Vec<u8>| {
+            let what = Fetch::new(&scripted(vec![answer]), 1 << 20).unwrap();
+            bench().network.document(&what, None, &Reporter::silent())
+        };
+        let part =
+            b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-2/9\r\nContent-Length: 3\r\n\r\nabc".to_vec();
+        let error = document(part).unwrap_err();
+        assert!(whole(&error).contains("status 206"), "{}", whole(&error));
+        let mut members = Vec::new();
+        for text in ["abc", "def"] {
+            let mut encoder = flate2::write::GzEncoder::new(&mut members, flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        }
+        let mut answer =
+            format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", members.len())
+                .into_bytes();
+        answer.extend(members);
+        let Ok(super::super::Reply::Document { bytes, .. }) = document(answer) else { panic!("no document") };
+        assert_eq!(bytes, b"abcdef");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub use error::NetError;
 pub use fetch::{Fetch, FetchError};
 pub use network::{Network, NetworkOptions};
 pub use proxy::ProxySettings;
+pub(crate) use redact::secret_forms;
 pub use redact::{Secret, redacted};
 pub use retry::RetryPolicy;
 pub use tls::{ClientIdentity, RootSettings, TlsSettings};

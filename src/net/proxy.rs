@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::NetError;
-use super::redact::redacted;
+use super::fetch::take_login;
+use super::redact::{redacted, secret_forms};
 
 /// Which requests go through which proxy.
 #[derive(Clone, Default)]
@@ -99,10 +100,12 @@ impl ProxySettings {
         if here || self.direct.iter().any(|direct| direct.covers(&host, port)) { None } else { Some(&proxy.url) }
     }
 
-    /// The user names and passwords in the addresses.
+    /// The passwords in the addresses, in every form that a proxy may send back.
     pub(super) fn secrets(&self) -> Vec<String> {
         let urls = [&self.http, &self.https].into_iter().flatten().map(|proxy| &proxy.url);
-        urls.filter_map(|url| url.password()).map(str::to_owned).collect()
+        let encoded = urls.clone().filter_map(|url| url.password()).map(str::to_owned);
+        let decoded = urls.filter_map(|url| take_login(&mut url.clone()));
+        encoded.chain(decoded.flat_map(|(user, password)| secret_forms(&user, &password))).collect()
     }
 }
 
@@ -230,7 +233,16 @@ mod tests {
         }
         let shown = format!("{settings:?}");
         assert!(!shown.contains("hunter22") && shown.contains("***@proxy"), "{shown}");
-        assert_eq!(settings.secrets(), ["hunter22"]);
+        assert!(settings.secrets().contains(&"hunter22".to_owned()));
+    }
+
+    /// However a proxy sends it back.
+    #[test]
+    fn passwords_are_known_in_every_form() {
+        let secrets = |url| settings(&[("http_proxy", url)]).unwrap().secrets();
+        assert_eq!(secrets("http://bob:p%40ss@h:1"), ["p%40ss", "p@ss", "Ym9iOnBAc3M="]);
+        assert!(secrets("http://token@h:1").contains(&"token".to_owned()));
+        assert!(secrets("http://h:1").is_empty());
     }
 
     #[test]

@@ -65,8 +65,30 @@ impl fmt::Debug for Scrubber {
     }
 }
 
-/// Query parameters whose values say something to people and nothing to thieves.
-const PLAIN: [&str; 8] = ["digest", "mount", "from", "scope", "service", "n", "last", "ns"];
+/// What must not be shown of a login: the password, and how it is sent. A token often stands where the user name is, alone.
+pub(crate) fn secret_forms(user: &str, password: &Secret) -> [String; 2] {
+    use base64::Engine;
+    let secret = if password.is_empty() { user } else { password.expose() };
+    let sent = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", password.expose()));
+    [secret.to_owned(), sent]
+}
+
+/// Whether a query parameter says something to people and nothing to thieves: what registries are asked, and token servers.
+fn is_plain(url: &Url, key: &str, value: &str) -> bool {
+    let asks_registry = || url.path().starts_with("/v2/");
+    let asks_for_token = || url.query_pairs().any(|(key, value)| key == "scope" && is_scope(&value));
+    match key {
+        "digest" | "mount" => ["sha256:", "sha512:"].iter().any(|algorithm| value.starts_with(algorithm)),
+        "scope" => is_scope(value),
+        "service" => asks_for_token(),
+        "from" | "last" | "n" | "ns" => asks_registry(),
+        _ => false,
+    }
+}
+
+fn is_scope(value: &str) -> bool {
+    value.starts_with("repository:") || value.starts_with("registry:")
+}
 
 /// An address as it is shown: no user name or password, and no value in the query but those that are known to be harmless
 /// (pre-signed addresses and upload sessions carry keys there).
@@ -78,11 +100,15 @@ pub fn redacted(url: &Url) -> String {
         let _ = shown.set_username("***");
     }
     shown.set_fragment(None);
-    if url.query().is_some() {
+    if let Some(query) = url.query() {
         let mut seen = String::new();
-        for (key, value) in url.query_pairs() {
-            let value = if PLAIN.contains(&key.as_ref()) { value } else { "***".into() };
-            let pair = format!("{key}={value}");
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            let pair = match url::form_urlencoded::parse(part.as_bytes()).next() {
+                Some((key, value)) if is_plain(url, &key, &value) => format!("{key}={value}"),
+                Some((key, _)) if part.contains('=') => format!("{key}=***"),
+                // A token may stand there by itself.
+                _ => "***".to_owned(),
+            };
             seen.push(if seen.is_empty() { '?' } else { '&' });
             // Decoded for people, so that what is no plain text must be kept out.
             seen.extend(pair.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }));
@@ -113,11 +139,25 @@ mod tests {
             ("https://r/x?_state=hunter22&digest=sha256:ab", "https://r/x?_state=***&digest=sha256:ab"),
             ("https://s3/x?X-Amz-Signature=hunter22#hunter22", "https://s3/x?X-Amz-Signature=***"),
             ("https://r/t?scope=repository:a:pull%0d%1b", "https://r/t?scope=repository:a:pull__"),
+            (
+                "https://r/t?service=hub&scope=repository:a:pull&x",
+                "https://r/t?service=hub&scope=repository:a:pull&***",
+            ),
+            ("https://cdn/x?hunter22", "https://cdn/x?***"),
+            (
+                "https://cdn/x?from=hunter22&service=hunter22&scope=hunter22",
+                "https://cdn/x?from=***&service=***&scope=***",
+            ),
+            ("https://cdn/x?digest=hunter22&mount=sha256:ab", "https://cdn/x?digest=***&mount=sha256:ab"),
+            (
+                "https://r/v2/a/blobs/uploads/?mount=sha256:ab&from=b",
+                "https://r/v2/a/blobs/uploads/?mount=sha256:ab&from=b",
+            ),
         ] {
             assert_eq!(redacted(&Url::parse(url).unwrap()), shown);
         }
         assert!(redacted(&Url::parse(&format!("https://r/{}", "x".repeat(9999))).unwrap()).len() < 500);
-        assert!(redacted(&Url::parse(&format!("https://r/?n={}", "x".repeat(9999))).unwrap()).len() < 500);
+        assert!(redacted(&Url::parse(&format!("https://r/v2/?n={}", "x".repeat(9999))).unwrap()).len() < 500);
     }
 
     #[test]

@@ -10,6 +10,9 @@ use super::redact::redacted;
 /// No more redirects are followed one after the other.
 pub(crate) const MAX_REDIRECTS: u32 = 10;
 
+/// No address that is followed has more bytes.
+const MAX_LOCATION: usize = 16 << 10;
+
 /// Whether two addresses have scheme, host and port in common: only then do they share credentials.
 pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme() && a.host() == b.host() && a.port_or_known_default() == b.port_or_known_default()
@@ -22,6 +25,9 @@ pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
 pub(crate) fn location(from: &Url, headers: &HeaderMap) -> Result<Option<Url>, NetError> {
     let Some(text) = headers.get(LOCATION) else { return Ok(None) };
     let refuse = |to: String, reason| NetError::Redirect { to, reason };
+    if text.len() > MAX_LOCATION {
+        return Err(refuse("an address".to_owned(), "it is too long"));
+    }
     let text = text.to_str().map_err(|_| refuse("an unreadable address".to_owned(), "it is no address"))?;
     let to = from.join(text).map_err(|_| refuse("an unreadable address".to_owned(), "it is no address"))?;
     if !to.username().is_empty() || to.password().is_some() {

@@ -16,6 +16,7 @@ use super::{PythonVersion, Spool};
 use crate::oci::Digest;
 use crate::shown::Shown;
 use crate::tree::{Entry, Kind, PathError, TreePath};
+use crate::unfinished;
 
 /// The largest source that is compiled.
 pub const MAX_SOURCE: u64 = 32 << 20;
@@ -197,11 +198,14 @@ pub struct Compiler {
 
 impl Compiler {
     /// Finds an interpreter of exactly that version among some programs. `cache` is the directory for what was compiled
-    /// (a bucket of the store); `None` keeps nothing.
+    /// (a bucket of the store); `None` keeps nothing. What builds that were killed left unfinished there is removed.
     ///
     /// # Errors
     /// [`BytecodeError::NoCompiler`], with the versions of those that are there.
     pub fn find(version: PythonVersion, candidates: &[Program], cache: Option<PathBuf>) -> Result<Self, BytecodeError> {
+        if let Some(cache) = &cache {
+            unfinished::collect(cache, unfinished::is_name);
+        }
         let mut found = Vec::new();
         for program in candidates {
             let Ok((process, hello)) = Process::start(program) else { continue };
@@ -321,7 +325,7 @@ fn write_cached(path: &Path, result: &Compiled) -> Result<(), BytecodeError> {
         Compiled::Invalid(text) => (b'e', text.as_bytes()),
     };
     let directory = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    let mut file = unfinished::begin_in(directory, unfinished::MARK.as_ref(), 0o600).map_err(failed)?;
     file.write_all(&[kind]).map_err(failed)?;
     file.write_all(Digest::of(data).raw()).map_err(failed)?;
     file.write_all(data).map_err(failed)?;
@@ -453,6 +457,12 @@ mod tests {
             fs::write(entry.unwrap().path(), b"c damaged").unwrap();
         }
         assert_eq!(compiler.compile(&path("b.py"), text, Optimise::None).unwrap(), first);
+        // What a build left that was killed goes, what another one is writing stays.
+        let left = directory.path().join(".lapstrake-abcdef");
+        fs::write(&left, "c half").unwrap();
+        let held = unfinished::begin_in(directory.path(), unfinished::MARK.as_ref(), 0o600).unwrap();
+        Compiler::find(version, &[Program::new(&program)], Some(directory.path().to_owned())).unwrap();
+        assert!(!left.exists() && held.path().exists());
     }
 
     #[test]

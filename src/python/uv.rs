@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use pep440_rs::Version;
 
 pub use self::cache::forget_signed;
-use self::talk::{explain, without_credentials};
+use self::talk::explain;
 use super::requirements::Indexes;
 use super::{Libc, PackageName, Target};
+use crate::logins::hide_credentials;
 
 /// The most bytes of a lock that is taken from `uv`, and of what it says.
 const MAX_OUTPUT: u64 = 64 << 20;
@@ -348,7 +349,7 @@ fn run_for(program: &Path, invocation: &Invocation, patience: Duration) -> Resul
         return Err(UvError::TooLong);
     };
     let status = child.wait().map_err(failed)?;
-    let talk = without_credentials(&String::from_utf8_lossy(&talk.map_err(failed)?));
+    let talk = hide_credentials(&String::from_utf8_lossy(&talk.map_err(failed)?));
     if !status.success() {
         return Err(explain(&talk));
     }
@@ -511,7 +512,7 @@ mod tests {
         make("echo \"$# $2 $ONLY ${HOME-none}\"; echo 'warning: from https://u:p@h/' >&2");
         let found = run(&program, &invocation).unwrap();
         assert_eq!(found.pylock, "2 b c this none\n");
-        assert_eq!(found.warnings, ["from https://…@h/"]);
+        assert_eq!(found.warnings, ["from https://***@h/"]);
         make("echo 'error: it broke' >&2; exit 2");
         assert_eq!(run(&program, &invocation).unwrap_err().to_string(), "`uv` failed: it broke");
         make("sleep 60");

@@ -18,7 +18,8 @@ use super::credentials::{Credential, Login};
 use super::endpoint::{Endpoint, Repository, Scheme, reach};
 use super::{Refusal, RegistryError, Unanswered};
 use crate::net::{
-    Answer, Call, MAX_REDIRECTS, NetError, Payload, Secret, Tries, basic, redacted, redirect, retry_after, same_origin,
+    Answer, Call, MAX_REDIRECTS, NetError, Payload, Secret, TlsSettings, Tries, basic, redacted, redirect, retry_after,
+    same_origin,
 };
 use crate::oci::json;
 
@@ -45,7 +46,7 @@ pub(super) struct AuthState {
     /// Whose credentials are used for which repository, once they were looked up.
     credentials: BTreeMap<String, Option<Credential>>,
     /// By whose they are, and for which wish of ours.
-    tokens: BTreeMap<(String, Scopes), Token>,
+    tokens: BTreeMap<(Vec<String>, Scopes), Token>,
     /// What the registry asked for beyond a wish of ours.
     wider: BTreeMap<Scopes, Scopes>,
 }
@@ -348,14 +349,16 @@ impl Core {
         }
     }
 
-    /// One request with its redirects. What carries a secret in its body is sent to the realm alone.
+    /// One request with its redirects. What carries a secret in its body is sent to the realm alone. A server is asked without
+    /// a look at its certificate only where the registry itself is.
     async fn follow_for_token(&self, endpoint: &Endpoint, scheme: Scheme, mut call: Call) -> Result<Answer, NetError> {
         let realm = call.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             if !same_origin(&call.url, &realm) {
                 call.headers.remove(AUTHORIZATION);
             }
-            let tls = self.tls(endpoint, scheme, &call.url);
+            let own = endpoint.tls(scheme, &call.url);
+            let tls = TlsSettings { unverified: own.unverified, ..self.tls(endpoint, scheme, &call.url) };
             let answer = self.network.client().exchange(&call, &tls).await?;
             match redirect(&answer.url, &call.method, answer.status, &answer.headers)? {
                 Some(to) if call.method == Method::GET => call.url = to,
@@ -369,9 +372,15 @@ impl Core {
     }
 }
 
-/// Whose tokens are whose.
-fn who(state: &AuthState, repository: &Repository) -> String {
-    state.credentials.get(&repository.path).cloned().flatten().map(|credential| credential.shown()).unwrap_or_default()
+/// Whose tokens are whose: never shown.
+fn who(state: &AuthState, repository: &Repository) -> Vec<String> {
+    state
+        .credentials
+        .get(&repository.path)
+        .iter()
+        .flat_map(|found| found.iter())
+        .flat_map(Credential::secrets)
+        .collect()
 }
 
 fn bearer_header(token: &Secret) -> HeaderValue {
@@ -416,6 +425,14 @@ fn check_realm(endpoint: &Endpoint, scheme: Scheme, realm: &str) -> Result<Url, 
 mod tests {
     use super::super::options::RegistryOptions;
     use super::*;
+
+    #[test]
+    fn scopes_are_for_what_is_asked() {
+        assert_eq!(pull("a/b"), Scopes::from(["repository:a/b:pull".to_owned()]));
+        assert_eq!(push("a", None), Scopes::from(["repository:a:pull,push".to_owned()]));
+        let both = ["repository:a:pull,push".to_owned(), "repository:b:pull".to_owned()];
+        assert_eq!(push("a", Some("b")), Scopes::from(both));
+    }
 
     #[test]
     fn realms_that_may_be_told() {

@@ -142,7 +142,8 @@ impl Core {
         Ok(Repository { endpoint: self.endpoint(registry)?, path: path.to_owned() })
     }
 
-    /// Whom to trust at an address: as its own settings say, where it has some; else as those of who sent us there.
+    /// Whom to trust at an address: as its own settings say, where it has some; else as those of who sent us there. Who we are is
+    /// told to nobody that another server sends us to.
     pub(super) fn tls(&self, endpoint: &Endpoint, scheme: Scheme, url: &Url) -> TlsSettings {
         let name = &url[url::Position::BeforeHost..url::Position::AfterPort];
         if name != endpoint.authority
@@ -150,7 +151,7 @@ impl Core {
             && let Ok(other) = self.endpoint(name)
         {
             let scheme = other.schemes().first().copied().filter(|scheme| *scheme == Scheme::Unverified);
-            return other.tls(scheme.unwrap_or(Scheme::Https), url);
+            return TlsSettings { client: None, ..other.tls(scheme.unwrap_or(Scheme::Https), url) };
         }
         endpoint.tls(scheme, url)
     }
@@ -215,8 +216,15 @@ impl Core {
         let (endpoint, path) = (&ask.repository.endpoint, &ask.repository.path);
         let who = self.who_asked(ask.repository).await;
         let scrubber = self.network.scrubber();
+        let own = endpoint.url(endpoint.scheme(), "").ok();
+        let is_own = own.is_some_and(|own| same_origin(&own, &answer.url));
+        let who = if is_own {
+            who
+        } else {
+            format!("another server, to which {} sent us without credentials", endpoint.name)
+        };
         let refusal = Refusal::read(&endpoint.name, &ask.method, answer, tries, who, scrubber).await;
-        RegistryError::Refused(Box::new(refusal.with_advice(&endpoint.name, path)))
+        RegistryError::Refused(Box::new(if is_own { refusal.with_advice(&endpoint.name, path) } else { refusal }))
     }
 
     /// A failure to get any answer.
@@ -268,11 +276,17 @@ impl Core {
             }
         }
         match (self.follow(ask, *last, endpoint.url(*last, path)?).await, first) {
+            // What speaks no plain http says so; why it could not be asked over TLS says more.
+            (Ok(answer), Some(Err(first))) if *last == Scheme::Http && answer.status == StatusCode::BAD_REQUEST => {
+                Err(first)
+            }
             (Ok(answer), _) => {
                 endpoint.confirm(*last);
                 Ok(answer)
             }
-            (Err(error), Some(Ok(answer))) if error.may_be_the_scheme() => Ok(answer),
+            (Err(error), Some(Ok(answer))) if error.may_be_the_scheme() && !error.is_about_a_certificate() => {
+                Ok(answer)
+            }
             // That a server speaks no TLS says less than why it could not be asked without; but that its certificate is
             // not trusted says more.
             (Err(error), Some(Err(first))) if !first.is_tls() && !error.is_about_a_certificate() => Err(first),
@@ -322,6 +336,11 @@ impl Core {
                     redirects += 1;
                     if redirects > MAX_REDIRECTS {
                         let reason = "there are more than 10 in a row";
+                        return Err(failed(&call.url, NetError::Redirect { to: redacted(&to), reason }));
+                    }
+                    let reads = call.method == Method::GET || call.method == Method::HEAD;
+                    if !reads && !same_origin(&to, &call.url) && !same_origin(&to, &own) {
+                        let reason = "what writes is sent to no other server";
                         return Err(failed(&call.url, NetError::Redirect { to: redacted(&to), reason }));
                     }
                     call.url = to;

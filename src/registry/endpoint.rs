@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use url::{Host, Url};
@@ -27,6 +28,9 @@ pub(super) struct Endpoint {
     pub(super) auth: tokio::sync::Mutex<AuthState>,
     /// How blobs are sent there.
     pub(super) strategy: Mutex<Strategy>,
+    /// Whether it is asked to take blobs over from other repositories: until that fails in a way that has nothing to do with
+    /// the blob.
+    pub(super) mounts: AtomicBool,
 }
 
 /// How a server is spoken to.
@@ -91,6 +95,7 @@ impl Endpoint {
             tls: trust(name, &settings, &options.certificate_directories)?,
             auth: tokio::sync::Mutex::default(),
             strategy: Mutex::new(options.chunk.map_or(Strategy::Whole, Strategy::chunks)),
+            mounts: AtomicBool::new(true),
         })
     }
 

@@ -54,7 +54,10 @@ impl Core {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}
                 Err(error) if error.is_cancelled() => return Err(error),
-                Err(error) => self.warn_once(&format!("the mirror {} is passed over: {error}", mirror.endpoint.name)),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                    self.warn_once(&format!("the mirror {} is passed over: {error}{cause}", mirror.endpoint.name));
+                }
             }
         }
         match last {

@@ -4,6 +4,7 @@
 //! shows that it wants that. After any answer that leaves open what happened, it is asked for again before anything is
 //! sent again, and then in a new session.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, RANGE};
@@ -90,13 +91,18 @@ impl Strategy {
         Strategy::Chunks(size.max(SMALLEST))
     }
 
+    /// The most bytes of one request.
+    fn most(self, size: u64) -> u64 {
+        match self {
+            Strategy::Chunks(chunk) => chunk.min(size),
+            Strategy::Whole | Strategy::Stream => size,
+        }
+    }
+
     /// What to try where this way was refused for a blob of that size.
     fn after(self, refusal: &super::Refusal, size: u64) -> Option<Strategy> {
         if refusal.kind() == RefusalKind::TooLarge {
-            let failed = match self {
-                Strategy::Chunks(chunk) => chunk.min(size),
-                Strategy::Whole | Strategy::Stream => size,
-            };
+            let failed = self.most(size);
             return LADDER.into_iter().find(|chunk| *chunk < failed).map(Strategy::Chunks);
         }
         let unsupported = matches!(refusal.status, 405 | 411 | 501) || refusal.says("UNSUPPORTED");
@@ -115,6 +121,8 @@ impl Core {
         let mut tries = Tries::new(self.network.retry());
         let (mut refused, mut changes) = (0, 0);
         let mut content = None;
+        // How this blob is sent, where that is not how the others are.
+        let mut own: Option<Strategy> = None;
         let mut mount_from = upload.mount_from;
         let mut sent = false;
         loop {
@@ -134,10 +142,12 @@ impl Core {
                 Mount::Session(session) => session,
                 Mount::Done | Mount::None => self.begin(upload, &scopes).await?,
             };
-            let mut strategy = *upload.repository.endpoint.strategy.lock().unwrap_or_else(PoisonError::into_inner);
-            if matches!(strategy, Strategy::Chunks(chunk) if upload.descriptor.size <= chunk) {
-                strategy = Strategy::Whole;
-            }
+            let size = upload.descriptor.size;
+            let shared = *upload.repository.endpoint.strategy.lock().unwrap_or_else(PoisonError::into_inner);
+            let strategy = own.unwrap_or(match shared {
+                Strategy::Chunks(chunk) if size <= chunk => Strategy::Whole,
+                shared => shared,
+            });
             sent = true;
             let error = match self.transfer(upload, content, &scopes, session, strategy, progress).await {
                 Ok(()) => return Ok(How::Uploaded),
@@ -147,13 +157,17 @@ impl Core {
             let mut told = None;
             match &error {
                 RegistryError::Refused(refusal) => {
-                    if let Some(other) = strategy.after(refusal, upload.descriptor.size).filter(|_| changes < 8) {
+                    if let Some(other) = strategy.after(refusal, size).filter(|_| changes < 8) {
                         changes += 1;
-                        // Learned once for all blobs; what another one has learned meanwhile is tried first.
+                        // Learned once for all blobs; what another one has learned meanwhile is tried first, where it is
+                        // less than what was refused here.
                         let mut shared =
                             upload.repository.endpoint.strategy.lock().unwrap_or_else(PoisonError::into_inner);
-                        if *shared == strategy {
+                        own = None;
+                        if *shared == strategy || other.most(u64::MAX) < shared.most(u64::MAX) {
                             *shared = other;
+                        } else if shared.most(size) >= strategy.most(size) {
+                            own = Some(other);
                         }
                         continue;
                     }
@@ -212,7 +226,11 @@ impl Core {
     /// Asks the registry to take the blob over from one of its other repositories.
     async fn mount(&self, upload: &Upload<'_>, from: &[String]) -> Result<Mount, RegistryError> {
         // Those that are named have it; where the first two cannot be used, neither can the others.
+        let mounts = &upload.repository.endpoint.mounts;
         for from in from.iter().filter(|from| **from != upload.repository.path).take(2) {
+            if !mounts.load(Ordering::Relaxed) {
+                break;
+            }
             let scopes = auth::push(&upload.repository.path, Some(from));
             let query = format!(
                 "blobs/uploads/?mount={}&from={}",
@@ -224,12 +242,13 @@ impl Core {
                 Ok(answer) if answer.status == StatusCode::ACCEPTED => {
                     return Ok(Mount::Session(self.session(&ask, upload, &answer)?));
                 }
-                Ok(answer) => {
-                    self.compare(&ask, upload, &answer)?;
-                    return Ok(Mount::Done);
-                }
-                // Not allowed, not known, not done here: then it is sent.
+                Ok(answer) if self.compare(&ask, upload, &answer).is_ok() => return Ok(Mount::Done),
+                // Another blob was mounted, or so it says: then this one is sent.
+                Ok(_) => mounts.store(false, Ordering::Relaxed),
+                // Not allowed, not known, not done here: the same.
                 Err(RegistryError::Refused(refusal)) if !refusal.is_temporary() => {}
+                // What fails again and again for mounts may well do for uploads.
+                Err(RegistryError::Refused(_)) => mounts.store(false, Ordering::Relaxed),
                 Err(RegistryError::Token { source, .. }) if !source.is_temporary() => {}
                 Err(error) => return Err(error),
             }
@@ -316,13 +335,10 @@ impl Core {
             offset += length;
             // A registry that kept less than it was sent would make a blob with a hole.
             if let Some(last) = answer.headers.get(RANGE).and_then(|range| range.to_str().ok()).and_then(last_byte)
-                && last + 1 != offset
+                && last.saturating_add(1) != offset
             {
-                return Err(self.nonsense(
-                    &ask,
-                    &answer.url,
-                    format!("it has {} bytes after {offset} were sent", last + 1),
-                ));
+                let has = last.saturating_add(1);
+                return Err(self.nonsense(&ask, &answer.url, format!("it has {has} bytes after {offset} were sent")));
             }
             if let Some(next) = self.next_url(&ask, upload.repository, &answer.url, &answer.headers)? {
                 url = next;

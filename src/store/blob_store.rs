@@ -335,7 +335,7 @@ impl BlobStore {
 
     /// Removes what builds that were killed left behind: files and directories under `tmp/` that nobody holds a lock on.
     fn collect_abandoned(&self) {
-        unfinished::collect(self.root(), UNFINISHED_TAG);
+        unfinished::collect(self.root(), |name| name.starts_with(UNFINISHED_TAG));
         let Ok(entries) = fs::read_dir(self.tmp()) else { return };
         for entry in entries.flatten() {
             let path = entry.path();

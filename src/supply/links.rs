@@ -9,22 +9,32 @@ pub(super) fn without_secrets(page: &[u8]) -> Option<Vec<u8>> {
         let rest = &page[at..];
         if *byte == b'?' {
             let end = address_end(rest);
-            if rest[..end].contains(&b'=') {
+            let is_query = rest[..end].contains(&b'=') || end > 1 && is_in_address(&page[..at]);
+            if is_query {
                 at += end;
                 continue;
             }
-        } else if rest.starts_with(b"://") {
-            let authority = &rest[3..address_end(rest)];
+        } else if let Some(scheme) = SCHEME_ENDS.iter().find(|scheme| rest.starts_with(scheme)) {
+            let authority = &rest[scheme.len()..address_end(rest).max(scheme.len())];
             let authority =
-                &authority[..authority.iter().position(|byte| b"/?".contains(byte)).unwrap_or(authority.len())];
-            kept.extend_from_slice(b"://");
-            at += 3 + authority.iter().rposition(|byte| *byte == b'@').map_or(0, |login| login + 1);
+                &authority[..authority.iter().position(|byte| b"/?\\".contains(byte)).unwrap_or(authority.len())];
+            kept.extend_from_slice(scheme);
+            at += scheme.len() + authority.iter().rposition(|byte| *byte == b'@').map_or(0, |login| login + 1);
             continue;
         }
         kept.push(*byte);
         at += 1;
     }
     (kept.len() < page.len()).then_some(kept)
+}
+
+/// What stands between scheme and host; JSON may escape slashes.
+const SCHEME_ENDS: [&[u8]; 2] = [b"://", b":\\/\\/"];
+
+/// Whether what comes before belongs to a word with a path or a file's name in it: then a token may follow by itself.
+fn is_in_address(before: &[u8]) -> bool {
+    let word = before.iter().rev().take_while(|byte| !byte.is_ascii_whitespace() && !b"\"'<>=".contains(byte));
+    word.into_iter().any(|byte| b"/.".contains(byte))
 }
 
 /// Where an address ends, in JSON and in HTML; its fragment is not looked at.
@@ -52,6 +62,8 @@ mod tests {
             ),
             (r#"{"reason":"see \"https://h/?a=s3cret\" @ all"}"#, r#"{"reason":"see \"https://h/\" @ all"}"#),
             ("<a href=../a.whl?token=s3cret>a</a>", "<a href=../a.whl>a</a>"),
+            ("<a href='a.whl?s3cret#sha256=00'>a</a>", "<a href='a.whl#sha256=00'>a</a>"),
+            (r#"{"url":"https:\/\/me:s3cret@h\/a.whl?s3cret"}"#, r#"{"url":"https:\/\/h\/a.whl"}"#),
         ] {
             assert_eq!(
                 without_secrets(page.as_bytes()).map(|kept| String::from_utf8(kept).unwrap()).as_deref(),

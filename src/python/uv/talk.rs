@@ -65,26 +65,6 @@ fn without_wheel(talk: &str) -> Option<&str> {
     before.rsplit(char::is_whitespace).next().filter(|word| !word.is_empty())
 }
 
-/// A text in which `user:password@` of URLs is `…@`.
-pub(super) fn without_credentials(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'`".contains(c)).unwrap_or(after.len());
-        match after[..end].rfind('@') {
-            Some(user) => {
-                out.push('…');
-                rest = &after[user..];
-            }
-            None => rest = after,
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,13 +98,5 @@ mod tests {
         assert!(matches!(explain(text), UvError::Offline));
         assert_eq!(explain("").to_string(), "`uv` failed: it gave no reason");
         assert_eq!(explain("error: \u{1b}[31mbad").to_string(), "`uv` failed: \\u{1b}[31mbad");
-        for (text, expected) in [
-            ("at https://u:p@host/x and http://t@h", "at https://…@host/x and http://…@h"),
-            ("https://host/a@b", "https://host/a@b"),
-            ("https://u:p@ss@host", "https://…@host"),
-            ("://", "://"),
-        ] {
-            assert_eq!(without_credentials(text), expected);
-        }
     }
 }

@@ -113,8 +113,9 @@ async fn run(program: PathBuf, server: &str) -> Result<Option<Login>, HelperErro
         let _ = input.write_all(server.as_bytes()).await;
     }
     let (answer, complaint) = (child.stdout.take(), child.stderr.take());
-    // Reading ends at the limit, which ends a helper that goes on.
-    let (answer, complaint) = tokio::join!(read(answer, MAX_ANSWER + 1), read(complaint, 4096));
+    // Reading the answer ends at the limit, which ends a helper that goes on; a complaint is read to its end, for a helper that
+    // cannot complain may not answer.
+    let (answer, complaint) = tokio::join!(read(answer, MAX_ANSWER + 1), read_and_drop(complaint, 4096));
     if answer.len() as u64 > MAX_ANSWER {
         return Err(HelperError::Long);
     }
@@ -134,6 +135,15 @@ async fn read(from: Option<impl AsyncRead + Unpin>, limit: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
         let _ = from.take(limit).read_to_end(&mut bytes).await;
+    }
+    bytes
+}
+
+/// The same; what comes after the limit is read, too, and dropped.
+async fn read_and_drop(mut from: Option<impl AsyncRead + Unpin>, limit: u64) -> Vec<u8> {
+    let bytes = read(from.as_mut(), limit).await;
+    if let Some(mut from) = from {
+        let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
     }
     bytes
 }
@@ -196,6 +206,9 @@ mod tests {
         let script = r#"read server; test "$1" = get || exit 9; printf '{"ServerURL":"%s","Username":"%s","Secret":"hunter22"}' x "$server""#;
         let login = ask(script, "test", "r.example.com").unwrap().unwrap();
         assert_eq!(login, Login::Password { user: "r.example.com".to_owned(), password: Secret::new("hunter22") });
+        // However much it has to say beside its answer.
+        let loud = ask(r#"head -c 300000 /dev/zero >&2; echo '{"Username":"u","Secret":"s"}'"#, "test", "r").unwrap();
+        assert_eq!(loud, Some(Login::Password { user: "u".to_owned(), password: Secret::new("s") }));
         let token = ask(r#"echo '{"Username":"<token>","Secret":"t"}'"#, "test", "r").unwrap();
         assert_eq!(token, Some(Login::IdentityToken(Secret::new("t"))));
         assert_eq!(ask("echo 'credentials not found in native keychain'; exit 1", "test", "r").unwrap(), None);

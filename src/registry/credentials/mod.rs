@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::net::Secret;
+use crate::net::{Secret, secret_forms};
 use config_file::ConfigFile;
 
 #[cfg(any(test, fuzzing))]
@@ -115,6 +115,10 @@ impl Credential {
     /// Whose it is and where it was found, for messages.
     pub(super) fn shown(&self) -> String {
         match &self.login {
+            // A token often stands where the user name is, alone.
+            Login::Password { password, .. } if password.is_empty() => {
+                format!("a user name without a password from {}", self.found)
+            }
             Login::Password { user, .. } => {
                 let user: String = user.chars().filter(|c| !c.is_control()).take(64).collect();
                 format!("user {user} from {}", self.found)
@@ -126,12 +130,8 @@ impl Credential {
 
     /// Every text in it that must not be shown.
     pub(super) fn secrets(&self) -> Vec<String> {
-        use base64::Engine;
         match &self.login {
-            Login::Password { user, password } => {
-                let pair = format!("{user}:{}", password.expose());
-                vec![password.expose().to_owned(), base64::engine::general_purpose::STANDARD.encode(pair)]
-            }
+            Login::Password { user, password } => secret_forms(user, password).into(),
             Login::IdentityToken(token) | Login::RegistryToken(token) => vec![token.expose().to_owned()],
         }
     }

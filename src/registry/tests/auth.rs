@@ -270,6 +270,30 @@ fn what_a_registry_echoes_is_not_shown() {
 }
 
 #[test]
+fn a_user_name_without_a_password_may_be_a_token() {
+    let fake = FakeRegistry::start(basic());
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{CANARY}:"));
+    let json = format!(r#"{{"auths":{{"{}":{{"auth":"{encoded}"}}}}}}"#, fake.name());
+    let bench = with(&fake, vec![inline(json)]);
+    let error = bench.registries.resolve(&reference(&fake, "a:1")).unwrap_err();
+    assert!(whole(&error).contains("a user name without a password"), "{}", whole(&error));
+    bench.clean();
+}
+
+#[test]
+fn a_refusal_of_another_server_is_no_matter_of_logins() {
+    let (fake, storage) = (FakeRegistry::start(basic()), FakeRegistry::plain());
+    fake.put_manifest("a", Some("1"), OCI_MANIFEST, b"{}");
+    let away = vec![("Location", format!("{}/x", storage.url()))];
+    fake.fault(on("GET", "manifests").skip(1).always(), Fault::Status(307, away, String::new()));
+    storage.fault(on("GET", "/x").always(), Fault::Status(403, vec![], String::new()));
+    let bench = Bench::as_bob(&[&fake]);
+    let error = bench.registries.manifest(&reference(&fake, "a:1")).unwrap_err();
+    assert!(whole(&error).contains("another server") && error.advice().is_none(), "{}", whole(&error));
+    bench.clean();
+}
+
+#[test]
 fn credentials_of_one_registry_are_not_for_another() {
     let (ours, theirs) = (FakeRegistry::start(basic()), FakeRegistry::start(basic()));
     theirs.put_manifest("a", Some("1"), OCI_MANIFEST, b"{}");

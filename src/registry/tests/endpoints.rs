@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::fake::{FakeRegistry, Fault, Locations, OCI_MANIFEST, Setup, on};
+use super::fake::{Auth, FakeRegistry, Fault, Locations, OCI_MANIFEST, Setup, on};
 use super::support::*;
 use crate::net::{ClientIdentity, Network, NetworkOptions, ProxySettings, RootSettings};
 use crate::oci::{Digest, Reference};
@@ -144,6 +144,101 @@ fn a_registry_that_wants_to_know_who_we_are() {
 }
 
 #[test]
+fn who_we_are_is_not_told_to_whom_another_server_sends_us() {
+    let certificates = Certificates::make();
+    let (fake, other) = (start(None), start(Some(certificates.server(true))));
+    let identity =
+        ClientIdentity { certificate: certificates.path("client.crt"), key: certificates.path("client.key") };
+    let settings = RegistrySettings {
+        security: Some(Security::Verified),
+        ca_files: vec![certificates.path("ca.crt")],
+        client: Some(identity),
+        ..RegistrySettings::default()
+    };
+    let bench = Bench::with(&quick(), one(&other, settings));
+    found(&bench, &other).unwrap();
+    let asked = other.log().len();
+    let away = vec![("Location", format!("{}/v2/a/manifests/1", other.url()))];
+    fake.fault(on("HEAD", "/manifests/").always(), Fault::Status(307, away, String::new()));
+    assert!(found(&bench, &fake).is_err());
+    assert_eq!(other.log().len(), asked);
+}
+
+#[test]
+fn a_password_goes_to_no_token_server_that_nobody_vouches_for() {
+    let (ours, theirs) = (Certificates::make(), Certificates::make());
+    let tokens = start(Some(theirs.server(false)));
+    let realm = Some(format!("https://localhost:{}/token", tokens.port()));
+    let fake = FakeRegistry::start(Setup {
+        tls: Some(ours.server(false)),
+        auth: Auth::Bearer { realm },
+        user: "bob".to_owned(),
+        password: CANARY.to_owned(),
+        ..Setup::default()
+    });
+    // That it is called insecure is said for what it is asked for itself.
+    let insecure = RegistrySettings { security: Some(Security::Insecure), ..RegistrySettings::default() };
+    let options = RegistryOptions {
+        credentials: vec![bob(&[&fake])],
+        registries: [(format!("localhost:{}", tokens.port()), insecure)].into(),
+        ..RegistryOptions::default()
+    };
+    let bench = Bench::with(&only(&ours.path("ca.crt")), options);
+    let error = found(&bench, &fake).unwrap_err();
+    assert!(error.contains("certificate"), "{error}");
+    assert_eq!(tokens.log().len(), 0);
+    bench.clean();
+}
+
+/// A server that does the first of these things with the first connection and so on, and hands all others on.
+fn in_front_of(fake: &FakeRegistry, first: &[Option<&'static str>]) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, behind, mut first) = (listener.local_addr().unwrap().port(), fake.port(), first.to_vec().into_iter());
+    std::thread::spawn(move || {
+        for connection in listener.incoming().take(20) {
+            let mut connection = connection.unwrap();
+            match first.next() {
+                Some(None) => drop(connection),
+                Some(Some(answer)) => {
+                    let _ = std::io::Read::read(&mut connection, &mut [0; 4096]);
+                    let _ = std::io::Write::write_all(&mut connection, answer.as_bytes());
+                }
+                None => {
+                    let there = std::net::TcpStream::connect(("127.0.0.1", behind)).unwrap();
+                    let pairs = [(connection.try_clone().unwrap(), there.try_clone().unwrap()), (there, connection)];
+                    for (mut from, mut to) in pairs {
+                        std::thread::spawn(move || {
+                            let _ = std::io::copy(&mut from, &mut to);
+                            let _ = to.shutdown(std::net::Shutdown::Both);
+                        });
+                    }
+                }
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_server_that_wants_tls_is_no_server_without() {
+    let certificates = Certificates::make();
+    let fake = start(Some(certificates.server(false)));
+    let wants_tls = Some("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    // Insecure: TLS fails in passing, and what is then asked without is refused.
+    let name = format!("127.0.0.1:{}", in_front_of(&fake, &[None, wants_tls]));
+    let insecure = RegistrySettings { security: Some(Security::Insecure), ..RegistrySettings::default() };
+    let options = RegistryOptions { registries: [(name.clone(), insecure)].into(), ..RegistryOptions::default() };
+    let bench = Bench::with(&quick(), options);
+    let there: Reference = format!("{name}/a:1").parse().unwrap();
+    let answer = bench.registries.resolve(&there).unwrap_or_else(|error| panic!("{}", whole(&error)));
+    assert!(answer.is_some());
+    // On this machine: that the certificate is not trusted is why.
+    let there: Reference = format!("127.0.0.1:{}/a:1", in_front_of(&fake, &[wants_tls])).parse().unwrap();
+    let error = Bench::with(&quick(), RegistryOptions::default()).registries.resolve(&there).unwrap_err();
+    assert!(whole(&error).contains("certificate"), "{}", whole(&error));
+}
+
+#[test]
 fn the_scheme_comes_out_with_the_first_answer() {
     let certificates = Certificates::make();
     let root = certificates.path("ca.crt");
@@ -229,6 +324,12 @@ fn mirrors_are_asked_first_and_for_reading_only() {
     assert_there(&origin, &image);
     assert_eq!(mirror.count("PUT", "") + mirror.count("POST", ""), 0);
     assert!(bench.heard.all().contains("is passed over"), "{}", bench.heard.all());
+    // Why is told.
+    let mut options = plain(&[&origin]);
+    options.registries.get_mut(&origin.name()).unwrap().mirrors = vec!["127.0.0.1:1".to_owned()];
+    let bench = Bench::with(&quick(), options);
+    assert!(bench.registries.resolve(&reference(&origin, "team/app:1")).unwrap().is_some());
+    assert!(bench.heard.all().contains("refused"), "{}", bench.heard.all());
 }
 
 #[test]

@@ -140,6 +140,8 @@ fn registries_that_do_not_mount_are_sent_to() {
         Mounts::Refused(403),
         Mounts::Refused(404),
         Mounts::Refused(405),
+        // Uploads may do where mounts never do.
+        Mounts::Refused(500),
     ] {
         let fake = FakeRegistry::start(Setup { mounts: mounts.clone(), ..Setup::default() });
         let bench = Bench::new(&[&fake]);
@@ -156,6 +158,16 @@ fn registries_that_do_not_mount_are_sent_to() {
         }
         bench.clean();
     }
+    // What was mounted is another blob, as it says.
+    let fake = FakeRegistry::plain();
+    let other = vec![("Docker-Content-Digest", nothing().to_string())];
+    fake.fault(on("POST", "mount=").always(), Fault::Status(201, other, String::new()));
+    let shared = bytes(7, 100_000);
+    let images = ["a", "b", "c"].map(|name| image(&fake, name, &["1"], &[bytes(1, 10), shared.clone()]));
+    let bench = Bench::with(&quick(), RegistryOptions { jobs: Some(1), ..plain(&[&fake]) });
+    push(&bench, &images);
+    images.iter().for_each(|image| assert_there(&fake, image));
+    assert_eq!(fake.count("POST", "mount="), 1, "it is believed once");
     // The token server may refuse the source's scope, and with it everything.
     let fake = FakeRegistry::start(Setup {
         auth: Auth::Bearer { realm: None },
@@ -430,6 +442,8 @@ fn chunks_where_a_registry_wants_them() {
         // As asked, and as long as the registry wants them.
         (Setup::default(), Some(1 << 20), 3),
         (Setup { min_chunk: Some(2 << 20), ..Setup::default() }, Some(1 << 20), 2),
+        // Larger ones than pass: a blob that is smaller than they are is cut, too.
+        (Setup { max_body: Some(1 << 20), ..Setup::default() }, Some(5 << 20), 3),
         // No body in a PUT: one PATCH for everything.
         (Setup { no_whole_put: true, ..Setup::default() }, None, 1),
         (Setup::default(), None, 0),
@@ -448,6 +462,20 @@ fn chunks_where_a_registry_wants_them() {
     let bench = Bench::with(&quick(), RegistryOptions { jobs: Some(1), ..plain(&[&fake]) });
     push(&bench, &[image(&fake, "a", &["1"], &[blob.clone(), bytes(5, 3 << 20)])]);
     assert_eq!(fake.log().iter().filter(|logged| logged.status == 413).count(), 1);
+}
+
+#[test]
+fn what_writes_is_sent_to_no_other_server() {
+    for (method, part) in [("PUT", "/manifests/"), ("POST", "uploads")] {
+        let (fake, other) = (FakeRegistry::plain(), FakeRegistry::plain());
+        let away = vec![("Location", format!("{}/v2/victim/manifests/latest", other.url()))];
+        fake.fault(on(method, part).always(), Fault::Status(307, away, String::new()));
+        let bench = Bench::new(&[&fake, &other]);
+        let error = bench.registries.push(&[image(&fake, "a", &["1"], &three())]).unwrap_err();
+        assert!(whole(&error).contains("sent to no other server"), "{}", whole(&error));
+        assert_eq!(other.log().len(), 0);
+        bench.clean();
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ lint:
 
 # Licences, sources, advisories and doubled versions of dependencies. Wants cargo-deny.
 deny:
-	cargo deny --log-level error check
+	cargo deny check
 
 # A short run of every fuzzer; `fuzz/run SECONDS` makes longer ones of what was built. Wants cargo-fuzz and a nightly toolchain.
 fuzz:

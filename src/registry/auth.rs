@@ -45,8 +45,8 @@ pub(super) struct AuthState {
     way: Option<Way>,
     /// Whose credentials are used for which repository, once they were looked up.
     credentials: BTreeMap<String, Option<Credential>>,
-    /// By whose they are, and for which wish of ours.
-    tokens: BTreeMap<(Vec<String>, Scopes), Token>,
+    /// By the wish of ours that they are for, which names the repository, and so whose they are.
+    tokens: BTreeMap<Scopes, Token>,
     /// What the registry asked for beyond a wish of ours.
     wider: BTreeMap<Scopes, Scopes>,
 }
@@ -129,7 +129,7 @@ impl Core {
             state.tokens.retain(|_, token| bearer_header(&token.value) != used.header);
         }
         if wants_more {
-            state.tokens.retain(|(_, wish), _| wish != scopes);
+            state.tokens.remove(scopes);
         }
         state.way = Some(way.clone());
         let found = self.for_way(&mut state, repository, scheme, &way, scopes).await?;
@@ -156,8 +156,7 @@ impl Core {
                 _ => None,
             }),
             Way::Bearer { realm, service } => {
-                let key = (who(state, repository), scopes.clone());
-                if let Some(token) = state.tokens.get(&key).filter(|token| token.expires > Instant::now()) {
+                if let Some(token) = state.tokens.get(scopes).filter(|token| token.expires > Instant::now()) {
                     return Ok(Some(Authorization { header: bearer_header(&token.value), fresh: false }));
                 }
                 let asked = state.wider.get(scopes).unwrap_or(scopes);
@@ -171,7 +170,7 @@ impl Core {
                         }
                     })?;
                 let header = bearer_header(&token.value);
-                state.tokens.insert(key, token);
+                state.tokens.insert(scopes.clone(), token);
                 Ok(Some(Authorization { header, fresh: true }))
             }
         }
@@ -372,17 +371,6 @@ impl Core {
     }
 }
 
-/// Whose tokens are whose: never shown.
-fn who(state: &AuthState, repository: &Repository) -> Vec<String> {
-    state
-        .credentials
-        .get(&repository.path)
-        .iter()
-        .flat_map(|found| found.iter())
-        .flat_map(Credential::secrets)
-        .collect()
-}
-
 fn bearer_header(token: &Secret) -> HeaderValue {
     let mut header =
         HeaderValue::from_str(&format!("Bearer {}", token.expose())).unwrap_or(HeaderValue::from_static("Bearer"));
@@ -460,6 +448,8 @@ mod tests {
             ("r.example.com", Unverified, "http://r.example.com/token", Err("http")),
             ("r.example.com", Unverified, "https://r.example.com:8443/token", Ok(())),
             ("r.example.com", Https, "https://bob:hunter22@auth.example.com/", Err("user name")),
+            ("r.example.com", Https, "https://hunter22@auth.example.com/", Err("user name")),
+            ("r.example.com", Https, "https://:hunter22@auth.example.com/", Err("user name")),
             ("r.example.com", Https, "file:///etc/passwd", Err("neither")),
             ("r.example.com", Https, "/token", Err("no address")),
             ("r.example.com", Https, "", Err("no address")),

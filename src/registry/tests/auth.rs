@@ -153,6 +153,50 @@ fn other_ways_to_a_token() {
 }
 
 #[test]
+fn more_is_asked_for_where_the_registry_wants_more() {
+    let fake = FakeRegistry::start(bearer());
+    for repository in ["a", "b", "c"] {
+        fake.put_manifest(repository, Some("1"), OCI_MANIFEST, b"{}");
+    }
+    let bench = Bench::as_bob(&[&fake]);
+    let found = |repository: &str| bench.registries.resolve(&reference(&fake, &format!("{repository}:1")));
+    let challenge = |scope: &str| {
+        let value = format!(r#"Bearer realm="{}/token",service="fake, \"service\"",scope="{scope}""#, fake.url());
+        Fault::Status(401, vec![("WWW-Authenticate", value)], String::new())
+    };
+    assert!(found("a").unwrap().is_some());
+    assert_eq!(fake.count("GET", "/token"), 1);
+    // A token that was got for this very request, and is not enough.
+    fake.fault(on("HEAD", "/v2/b/"), challenge("repository:b:pull,push"));
+    assert!(found("b").unwrap().is_some());
+    let asked: Vec<String> =
+        fake.log().into_iter().map(|logged| logged.target).filter(|to| to.contains("/token")).collect();
+    assert_eq!(asked.len(), 3);
+    assert!(!asked[1].contains("push") && asked[2].contains("push"), "{asked:?}");
+    // Others are as good as they were.
+    assert!(found("a").unwrap().is_some() && found("b").unwrap().is_some());
+    assert_eq!(fake.count("GET", "/token"), 3);
+    // One that should be enough, and is not, gets no better by getting it again.
+    fake.fault(on("HEAD", "/v2/c/").always(), challenge("repository:c:pull"));
+    assert!(found("c").unwrap_err().is(RefusalKind::Unauthorized));
+    assert_eq!(fake.count("GET", "/token"), 4);
+    bench.clean();
+}
+
+#[test]
+fn a_secret_in_a_body_goes_to_the_realm_alone() {
+    let (fake, other) = (FakeRegistry::start(bearer()), FakeRegistry::plain());
+    let away = vec![("Location", format!("{}/token", other.url()))];
+    fake.fault(on("POST", "/token").always(), Fault::Status(307, away, String::new()));
+    let json = format!(r#"{{"auths":{{"{}":{{"identitytoken":"{CANARY}"}}}}}}"#, fake.name());
+    let bench = with(&fake, vec![inline(json)]);
+    let error = bench.registries.resolve(&reference(&fake, "a:1")).unwrap_err();
+    assert!(whole(&error).contains("the request holds a secret"), "{}", whole(&error));
+    assert_eq!(other.log().len(), 0);
+    bench.clean();
+}
+
+#[test]
 fn what_a_token_server_must_not_do() {
     for (fault, part) in [
         (Fault::Status(200, vec![], "{".to_owned()), "not in JSON"),

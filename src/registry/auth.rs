@@ -396,7 +396,6 @@ fn check_realm(endpoint: &Endpoint, scheme: Scheme, realm: &str) -> Result<Url, 
         return refuse("the registry is spoken to over https, and it over http");
     }
     match scheme {
-        Scheme::Https if same_host => {}
         Scheme::Https if reach(&host) < endpoint.reach() => {
             return refuse("it is on this machine or a private network, and the registry is not");
         }

@@ -37,7 +37,7 @@ def tried(part, found):
     if part == "calls":
         return f"{found['points']} calls" + ("" if found["whole"] else ", a sample")
     if part == "random":
-        return f"{found['rounds']} ({found['killed']} before the run had ended)"
+        return f"{found['killed']} before the run had ended, of {found['rounds']}"
     if part == "interrupts":
         return f"{found['rounds']} ({found['interrupted']} while it ran); the slowest took {found['slowest']:.2f} s"
     if part == "builds":
@@ -61,14 +61,14 @@ def tried(part, found):
 
 
 def table(results, parts):
-    lines = ["| what happens | tried | wrong outcomes |", "| --- | --- | --- |"]
+    lines = ["| what happens | tried | wrong outcomes | of the state |", "| --- | --- | --- | --- |"]
     for part in parts:
         words = WHAT[part]
         found = results.get(part)
         if found is None:
-            lines.append(f"| {words} | not yet | |")
+            lines.append(f"| {words} | not yet | | |")
         else:
-            lines.append(f"| {words} | {tried(part, found)} | {len(found['wrong'])} |")
+            lines.append(f"| {words} | {tried(part, found)} | {len(found['wrong'])} | {found['at']} |")
     return "\n".join(lines)
 
 

@@ -344,6 +344,37 @@ mod tests {
         assert_eq!(user("", "r", "a"), "none");
         assert_eq!(user("{}", "r", "a"), "none");
         assert_eq!(user(r#"{"auths":null,"credsStore":""}"#, "r", "a"), "none");
+        let unnamed = r#"{"credHelpers":{"r":""},"auths":{"r":{"username":"u","password":"p"}}}"#;
+        assert_eq!(user(unnamed, "r", "a"), "u:p");
+    }
+
+    #[test]
+    fn helpers_are_asked_for_the_hub_by_its_old_name() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let helper = directory.path().join("docker-credential-echo");
+        let script = "#!/bin/sh\nread server\nprintf '{\"Username\":\"%s\",\"Secret\":\"s\"}' \"$server\"\n";
+        std::fs::write(&helper, script).unwrap();
+        std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let asked = |json: &str, registry: &str| loop {
+            let source = inline(json);
+            let file = ConfigFile::read(&source).unwrap();
+            let path = Some(directory.path().as_os_str());
+            match runtime.block_on(file.find(&source, registry, "a", path, &|_| {})) {
+                // Another test forked while the script was still open for writing.
+                Err(CredentialError::Helper { source: HelperError::Run(error), .. })
+                    if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+                Ok(Some(Credential { login: Login::Password { user, .. }, .. })) => break user,
+                other => panic!("{other:?}"),
+            }
+        };
+        let own = r#"{"credHelpers":{"docker.io":"echo","r.example.com/a":"echo"}}"#;
+        assert_eq!(asked(own, "docker.io"), HUB);
+        assert_eq!(asked(own, "r.example.com"), "r.example.com/a");
+        for (registry, server) in [("docker.io", HUB), ("r.example.com", "r.example.com")] {
+            assert_eq!(asked(r#"{"credsStore":"echo"}"#, registry), server);
+        }
     }
 
     #[test]
@@ -380,6 +411,11 @@ mod tests {
         assert!(ConfigFile::read(&source(&absent, true)).is_err());
         assert!(ConfigFile::read(&source(directory.path(), false)).is_err());
         assert!(ConfigFile::read(&source(std::path::Path::new("/dev/null"), true)).is_ok());
+        let file = directory.path().join("config.json");
+        std::fs::write(&file, r#"{"auths":{"r":{"username":"u","password":"p"}}}"#).unwrap();
+        assert!(ConfigFile::read(&source(&file, true)).unwrap().auths.contains_key("r"));
+        std::fs::write(&file, format!("{{{}}}", " ".repeat(MAX_FILE as usize))).unwrap();
+        assert!(ConfigFile::read(&source(&file, true)).is_err());
         let fifo = directory.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         let Err(error) = ConfigFile::read(&source(&fifo, false)) else { panic!("a FIFO was read") };

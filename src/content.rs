@@ -63,6 +63,14 @@ pub enum ContentError {
         /// The digest that its bytes should have.
         expected: Digest,
     },
+    /// A directory is where something is kept.
+    #[error("{path} is damaged: it is a directory")]
+    Directory {
+        /// What it is.
+        path: Shown,
+        /// The digest of what is kept there.
+        expected: Digest,
+    },
     /// Reading failed.
     #[error("reading {path}")]
     Read {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::compress::Decoder;
 use crate::content::Content;
 use crate::oci::Compression;
-use crate::tree::{Known, Node, NodeKind, TreePath};
+use crate::tree::{Known, Node, NodeKind, PASSWORDS, TreePath, is_accounts};
 
 /// The longest file that is kept, in bytes.
 const MAX_FILE: u64 = 2 << 20;
@@ -23,9 +23,6 @@ const MAX_FILES: u64 = 4 << 20;
 const LEVEL: i32 = 19;
 
 const FORM: &str = "zstd:";
-
-/// Files of accounts, with and without the copies that tools leave beside them.
-const ACCOUNTS: [&str; 6] = ["etc/group", "etc/gshadow", "etc/passwd", "etc/shadow", "etc/subgid", "etc/subuid"];
 
 /// What is kept of what was read. `is_text` says of which files the contents are kept elsewhere, if at all.
 pub(super) fn kept(known: &Known, is_text: impl Fn(&TreePath) -> bool) -> BTreeMap<TreePath, Content> {
@@ -43,17 +40,15 @@ pub(super) fn kept(known: &Known, is_text: impl Fn(&TreePath) -> bool) -> BTreeM
 /// How long a file is of which the contents may be kept; `None` of any other.
 fn length(known: &Known, path: &TreePath, is_text: impl Fn(&TreePath) -> bool) -> Option<u64> {
     let Some(Node { kind: NodeKind::File(located), mode, .. }) = known.nodes().get(path) else { return None };
-    let plain = path.as_bytes().strip_suffix(b"-").unwrap_or(path.as_bytes());
-    let is_private = mode & 0o004 == 0 || ACCOUNTS.iter().any(|one| one.as_bytes() == plain);
+    let is_private = mode & 0o004 == 0 || is_accounts(path);
     let is_named = std::str::from_utf8(path.as_bytes()).is_ok();
     (is_named && !is_private && !is_text(path) && located.length() <= MAX_FILE).then(|| located.length())
 }
 
 /// Why the contents of a file that was read are not kept.
 pub(super) fn why_not(path: &TreePath, known: &Known) -> &'static str {
-    let plain = path.as_bytes().strip_suffix(b"-").unwrap_or(path.as_bytes());
-    if ACCOUNTS.iter().any(|one| one.as_bytes() == plain) {
-        return "may hold passwords, and no lock does";
+    if is_accounts(path) {
+        return PASSWORDS;
     }
     match known.nodes().get(path).is_some_and(|node| node.mode & 0o004 == 0) {
         true => "is not for everybody to read, and a lock is",

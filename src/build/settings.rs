@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use super::layer_tree::LayerTree;
 use super::{BuildError, Builder, OpenBase};
-use crate::code::{Cause, Coded, ErrorCode, Told, io_or};
+use crate::base::LayerStack;
+use crate::code::{Cause, ErrorCode, io_or};
 use crate::content::Content;
 use crate::image::{Change, Settings};
 use crate::oci::{ContainerConfig, Platform};
-use crate::recipe::{FileMode, Image, ImageName, Labels, NameOrId, OwnerSpec, Setting};
+use crate::recipe::{FileMode, Image, ImageName, Labels, NameOrId, OwnerSpec, Setting, Span};
 use crate::shown::Shown;
 use crate::source::users::{AccountFiles, Accounts, User, UsersError, add_users};
-use crate::tree::{Entry, FileTree, Located, NamedDirectory, Origin, Owner, Placer, Rootfs, TreePath};
+use crate::tree::{Entry, FileTree, Located, NamedDirectory, Origin, Owner, Placer, TreePath};
 
 /// What an image comes to over its base.
 pub(super) struct Resolved {
@@ -30,37 +31,54 @@ pub(super) struct Resolved {
     users: Vec<String>,
 }
 
-/// The accounts of a base, and the first file of them that is no UTF-8 text: names in it can be looked up, but it cannot be
-/// written again. Those with passwords are read only where they are to be written: no lock holds them.
-fn account_files(rootfs: &Rootfs, writes: bool) -> Result<(AccountFiles, Option<TreePath>), Told> {
-    let told = |error: &dyn Coded| Told::new(error.code(), error.to_string());
-    let mut odd = None;
-    let mut read = |path: &str| -> Result<Option<String>, Told> {
-        let path = TreePath::parse(path).map_err(|error| told(&error))?;
-        let Some((path, _, located)) = rootfs.file(&path).map_err(|error| told(&error))? else { return Ok(None) };
-        if let Located::Unknown { path, .. } = located {
-            rootfs.needs_contents(path);
-        }
-        let Located::Content(content) = located else {
+/// A longer file is none of accounts.
+const MAX_ACCOUNTS: u64 = 16 << 20;
+
+/// The accounts of a base, wherever its links lead, and the first file of them that is no UTF-8 text: names in it can be looked
+/// up, but it cannot be written again. Those with passwords are read only where they are to be written: no lock holds them.
+fn account_files(
+    builder: &Builder<'_>,
+    span: Span,
+    stack: &LayerStack,
+    writes: bool,
+) -> Result<(AccountFiles, Option<TreePath>), BuildError> {
+    let names = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"];
+    let mut found = Vec::new();
+    for name in &names[..if writes { 4 } else { 2 }] {
+        let path = TreePath::parse(name).map_err(|error| builder.at(span, error))?;
+        let file = stack.rootfs().file(&path).map_err(|error| builder.at(span, error))?;
+        let file = file.map(|(path, _, located)| (path, located));
+        if let Some((path, _)) = file.as_ref().filter(|(_, located)| located.length() > MAX_ACCOUNTS) {
             let text = format!("{path} of the base is too large to be a file of accounts");
-            return Err(Told::new(ErrorCode::Dpkg, text));
+            return Err(builder.told(ErrorCode::Dpkg, span, text));
+        }
+        found.push(file);
+    }
+    // Most are kept with what is known of the base; behind links and under other names they are read out of their layers.
+    let located: Vec<&Located> = found.iter().flatten().map(|(_, located)| *located).collect();
+    let contents = stack.extract(&located, builder.store);
+    let contents =
+        contents.map_err(|error| builder.caused(span, "reading the accounts of the base".to_owned(), error))?;
+    let mut contents = contents.into_iter();
+    let (mut texts, mut odd) = (Vec::new(), None);
+    for file in found {
+        let Some((path, content)) = file.and_then(|(path, _)| Some((path, contents.next()?))) else {
+            texts.push(None);
+            continue;
         };
-        let bytes = content.read_all(16 << 20).map_err(|error| {
-            Told::new(io_or(&error, ErrorCode::BaseDamaged), format!("reading {path} of the base: {error}"))
+        let bytes = content.read_all(MAX_ACCOUNTS).map_err(|error| {
+            let text = format!("reading {path} of the base: {error}");
+            builder.told(io_or(&error, ErrorCode::BaseDamaged), span, text)
         })?;
-        rootfs.was_read(&path, &bytes);
-        Ok(Some(String::from_utf8(bytes).unwrap_or_else(|error| {
+        stack.rootfs().was_read(&path, &bytes);
+        texts.push(Some(String::from_utf8(bytes).unwrap_or_else(|error| {
             odd.get_or_insert(path);
             String::from_utf8_lossy(error.as_bytes()).into_owned()
-        })))
-    };
-    let files = AccountFiles {
-        passwd: read("etc/passwd")?,
-        group: read("etc/group")?,
-        shadow: if writes { read("etc/shadow")? } else { None },
-        gshadow: if writes { read("etc/gshadow")? } else { None },
-    };
-    Ok((files, odd))
+        })));
+    }
+    let mut texts = texts.into_iter();
+    let mut next = || texts.next().flatten();
+    Ok((AccountFiles { passwd: next(), group: next(), shadow: next(), gshadow: next() }, odd))
 }
 
 /// Resolves an image over its base.
@@ -70,8 +88,7 @@ pub(super) fn resolve(
     open: &OpenBase,
     platform: &Platform,
 ) -> Result<Resolved, BuildError> {
-    let files = account_files(open.stack.rootfs(), !image.users.is_empty());
-    let (before, odd) = files.map_err(|error| builder.at(image.from.span, error))?;
+    let (before, odd) = account_files(builder, image.from.span, &open.stack, !image.users.is_empty())?;
     let mut accounts = Accounts::read(&before);
     let mut users = Vec::new();
     let mut homes = Vec::new();

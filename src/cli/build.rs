@@ -336,7 +336,7 @@ fn build_and_write(
 /// The digest of a blob that turned out to be damaged, where that is why something failed.
 fn damaged(error: &(dyn std::error::Error + 'static)) -> Option<Digest> {
     causes(error).find_map(|error| match error.downcast_ref::<ContentError>() {
-        Some(ContentError::Damaged { expected, .. }) => Some(*expected),
+        Some(ContentError::Damaged { expected, .. } | ContentError::Directory { expected, .. }) => Some(*expected),
         _ => None,
     })
 }

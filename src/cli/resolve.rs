@@ -1,5 +1,6 @@
 //! `lapstrake resolve`: manifests with the digests of the images that they name.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +15,7 @@ use lapstrake::oci::Reference;
 use lapstrake::report::Reporter;
 use lapstrake::shown::bare;
 use lapstrake::unfinished;
+use tempfile::NamedTempFile;
 use walkdir::WalkDir;
 
 use super::args::Global;
@@ -287,6 +289,13 @@ fn manifests_in(directory: &Path) -> Outcome<Vec<PathBuf>> {
     }
 }
 
+/// A file that is written and on the disk, beside the one that it will be.
+struct Staged<'a> {
+    text: &'a Text,
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
 /// Writes the files that change: each whole. None is written where one cannot be, or is no longer what was read.
 fn replace_all(done: &[(&Text, Pinned)], reporter: &Reporter) -> Outcome {
     let mut staged = Vec::new();
@@ -301,23 +310,52 @@ fn replace_all(done: &[(&Text, Pinned)], reporter: &Reporter) -> Outcome {
         if there.nlink() > 1 {
             reporter.note(format!("{} has other names (hard links): they keep the old text", bare(&text.name)));
         }
-        staged.push((*text, stage(path, &pinned.text).map_err(failed)?));
+        let (file, path) = stage(path, &pinned.text).map_err(failed)?;
+        staged.push(Staged { text, file, path });
     }
     // Building took its time, and somebody may have gone on editing.
-    for (text, (_, path)) in &staged {
+    for Staged { text, path, .. } in &staged {
         if fs::read(path).map_err(|error| failed_to("reading", &text.name, error))? != text.text.as_bytes() {
             let told = format!("{} was changed since it was read", bare(&text.name));
             return Err(Failure::told(Code::Failed, ErrorCode::Changed, told).hint("run `lapstrake resolve` again"));
         }
     }
-    for (text, (file, path)) in staged {
-        unfinished::finish(file, &path).map_err(|(action, error)| failed_to(action, &text.name, error))?;
-    }
-    Ok(())
+    rename_all(staged)
 }
 
-/// A temporary file beside the one that it will be, behind links, with its mode and owner.
-fn stage(path: &Path, text: &str) -> io::Result<(tempfile::NamedTempFile, PathBuf)> {
+/// Gives files their names. Where one cannot have its own, those before it become what they were.
+fn rename_all(staged: Vec<Staged<'_>>) -> Outcome {
+    let mut renamed: Vec<(&Text, PathBuf)> = Vec::new();
+    let rename = || {
+        for Staged { text, file, path } in staged {
+            file.persist(&path).map_err(|error| failed_to("renaming to", &text.name, error.error))?;
+            renamed.push((text, path));
+        }
+        let directories: BTreeMap<&Path, &Text> =
+            renamed.iter().map(|(text, path)| (unfinished::directory_of(path), *text)).collect();
+        for (directory, text) in directories {
+            let synced = fs::File::open(directory).and_then(|directory| directory.sync_all());
+            synced.map_err(|error| failed_to("syncing the directory of", &text.name, error))?;
+        }
+        Ok(())
+    };
+    let result = rename();
+    let Err(failure) = result else { return Ok(()) };
+    let mut left = Vec::new();
+    for (text, path) in renamed {
+        let staged = stage(&path, &text.text).map_err(|error| ("writing", error));
+        if let Err((action, error)) = staged.and_then(|(file, path)| unfinished::finish(file, &path)) {
+            left.push(format!(
+                "{} has the new text, which cannot be taken back: {action} it: {error}",
+                bare(&text.name)
+            ));
+        }
+    }
+    Err(if left.is_empty() { failure } else { failure.hint(left.join("\n")) })
+}
+
+/// A temporary file beside the one that it will be, behind links, with its mode and owner; on the disk.
+fn stage(path: &Path, text: &str) -> io::Result<(NamedTempFile, PathBuf)> {
     let path = fs::canonicalize(path)?;
     let mut file = unfinished::begin(&path, 0o600)?;
     file.write_all(text.as_bytes())?;
@@ -325,5 +363,40 @@ fn stage(path: &Path, text: &str) -> io::Result<(tempfile::NamedTempFile, PathBu
     // Others' files stay theirs where this process may give files away. It takes the mode's set-ID bits: before the mode.
     let _ = std::os::unix::fs::fchown(file.as_file(), Some(there.uid()), Some(there.gid()));
     file.as_file().set_permissions(there.permissions())?;
+    file.as_file().sync_all()?;
     Ok((file, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails where an error at one file leaves another with the new text, or a file that is not finished.
+    #[test]
+    fn where_one_file_cannot_be_written_the_others_become_what_they_were() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["a.yaml", "b.yaml", "c.yaml"];
+        let texts = names.map(|name| {
+            let path = directory.path().join(name);
+            fs::write(&path, "old").unwrap();
+            Text { name: name.to_owned(), path: Some(path), text: "old".to_owned() }
+        });
+        fn staged(text: &Text) -> Staged<'_> {
+            let (file, path) = stage(text.path.as_ref().unwrap(), "new").unwrap();
+            Staged { text, file, path }
+        }
+        let all: Vec<Staged<'_>> = texts.iter().map(staged).collect();
+        let second = directory.path().join("b.yaml");
+        fs::remove_file(&second).unwrap();
+        fs::create_dir(&second).unwrap();
+        let failure = rename_all(all).unwrap_err();
+        assert!(failure.text().contains("renaming to b.yaml"), "{}", failure.text());
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap_or_default();
+        assert_eq!(names.map(read), ["old", "", "old"]);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+        fs::remove_dir(&second).unwrap();
+        fs::write(&second, "old").unwrap();
+        rename_all(texts.iter().map(staged).collect()).unwrap();
+        assert_eq!(names.map(read), ["new"; 3]);
+    }
 }

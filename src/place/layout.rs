@@ -150,16 +150,17 @@ impl ImageSource for Layout {
 /// Blobs that are there already are kept where their bytes are right: they are read, unless `kept` says that they are as
 /// they were written. Where nothing is to be changed, nothing is. New files are written first, waited for side by side, and
 /// then renamed. The index is renamed into place when everything that it lists is on the disk; what it no longer lists is removed after that. Two builds that
-/// write to one directory wait for each other. Gives the names of images that were there before, and are not any more.
+/// write to one directory wait for each other, which is told by `waiting`. Gives the names of images that were there before, and are not any more.
 pub(super) fn write(
     directory: &Path,
     artifacts: &[Artifact],
     kept: &dyn Kept,
     task: &Task,
+    waiting: &dyn Fn(),
 ) -> Result<Vec<String>, OutputError> {
     let index = listing::write(artifacts, true)?;
     // In this order: what is taken back is taken back under the lock.
-    let (handle, mut undo) = open_locked(directory)?;
+    let (handle, mut undo) = open_locked(directory, waiting)?;
     let before = survey(directory)?;
     // First what says whose directory it is: wherever this ends, the next build knows it again.
     if !before.has_layout_file {
@@ -243,13 +244,11 @@ pub(super) fn write(
 }
 
 /// Makes the directory where it is not there, and waits until nobody else writes to it.
-fn open_locked(directory: &Path) -> Result<(File, Undo), OutputError> {
+fn open_locked(directory: &Path, waiting: &dyn Fn()) -> Result<(File, Undo), OutputError> {
     loop {
         let mut undo = Undo::default();
-        let made = !directory.exists();
-        undo.make_directory(directory)?;
-        if made {
-            sync(unfinished::directory_of(directory))?;
+        for made in undo.make_directory(directory)? {
+            sync(unfinished::directory_of(made))?;
         }
         let handle = match open_directory(directory) {
             Ok(handle) => handle,
@@ -261,8 +260,11 @@ fn open_locked(directory: &Path) -> Result<(File, Undo), OutputError> {
             Err(error) => return Err(OutputError::io("opening", directory)(error)),
         };
         // Where the file system has no locks on directories (NFS), there is nobody to wait for.
-        if let Err(error @ rustix::io::Errno::INTR) = flock(&handle, FlockOperation::LockExclusive) {
-            return Err(OutputError::io("locking", directory)(error.into()));
+        if flock(&handle, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            waiting();
+            if let Err(error @ rustix::io::Errno::INTR) = flock(&handle, FlockOperation::LockExclusive) {
+                return Err(OutputError::io("locking", directory)(error.into()));
+            }
         }
         // Who was waited for may have failed, and taken away what it had made.
         if unfinished::leads_to(directory, &handle) {
@@ -428,7 +430,7 @@ mod tests {
     use crate::validate;
 
     fn put(directory: &Path, artifacts: &[Artifact]) -> Result<(), OutputError> {
-        write(directory, artifacts, &(), &Reporter::silent().task(Phase::Write, "test", None)).map(drop)
+        write(directory, artifacts, &(), &Reporter::silent().task(Phase::Write, "test", None), &|| {}).map(drop)
     }
 
     fn get(directory: &Path) -> Result<Vec<Artifact>, SourceError> {
@@ -498,7 +500,7 @@ mod tests {
         let out = directory.path();
         let memory = Memory::default();
         let put = |artifacts: &[Artifact]| {
-            write(out, artifacts, &memory, &Reporter::silent().task(Phase::Write, "test", None)).unwrap();
+            write(out, artifacts, &memory, &Reporter::silent().task(Phase::Write, "test", None), &|| {}).unwrap();
         };
         put(&two());
         // Blobs that were written within the tick of the index are not noted: the clock of files is coarse.

@@ -185,7 +185,9 @@ pub fn write(
     let task = reporter.task(Phase::Write, place.to_string(), Some(total));
     match place {
         Place::Layout { directory, .. } => {
-            let gone = layout::write(directory, artifacts, kept, &task)?;
+            let waiting =
+                || reporter.note(format!("waiting while another process writes to {}", bare(&place.to_string())));
+            let gone = layout::write(directory, artifacts, kept, &task, &waiting)?;
             if !gone.is_empty() {
                 let gone: Vec<String> = gone.iter().map(|name| bare(name)).collect();
                 reporter.note(format!(

@@ -20,19 +20,21 @@ impl Undo {
         self.files.push(path.to_owned());
     }
 
-    /// Makes a directory where it is not there, with its parents.
+    /// Makes a directory where it is not there, with its parents. Gives those that were made, the outermost first.
     ///
     /// # Errors
     /// Where that cannot be.
-    pub(super) fn make_directory(&mut self, path: &Path) -> Result<(), OutputError> {
-        let missing: Vec<&Path> =
+    pub(super) fn make_directory<'a>(&mut self, path: &'a Path) -> Result<Vec<&'a Path>, OutputError> {
+        let mut missing: Vec<&Path> =
             path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists()).collect();
-        self.directories.extend(missing.into_iter().rev().map(Path::to_owned));
+        missing.reverse();
+        self.directories.extend(missing.iter().map(|path| path.to_path_buf()));
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(path)
-            .map_err(OutputError::io("making the directory", path))
+            .map_err(OutputError::io("making the directory", path))?;
+        Ok(missing)
     }
 
     /// All went well.

@@ -13,10 +13,11 @@ use rustix::fs::{FlockOperation, flock};
 use walkdir::WalkDir;
 
 use super::BlobWriter;
-use super::upkeep::digest_of;
-use crate::content::Content;
+use super::upkeep::is_blob;
+use crate::content::{Content, ContentError};
 use crate::oci::{Descriptor, Digest};
 use crate::parallel;
+use crate::shown::Shown;
 use crate::unfinished;
 
 /// A directory of blobs, shared by all builds that use it at the same time.
@@ -102,7 +103,10 @@ pub enum StoreError {
     #[error("blob {0} is not in the cache")]
     Absent(Digest),
     /// The directory holds something else.
-    #[error("{0} holds files and is no cache of lapstrake: name an empty directory, or one that does not exist")]
+    #[error(
+        "{0} holds files and is no cache of lapstrake, for its CACHEDIR.TAG is not there or another one: name an empty directory or \
+         one that does not exist, or remove this one if it was a cache"
+    )]
     Foreign(PathBuf),
 }
 
@@ -275,13 +279,13 @@ impl BlobStore {
 
     /// Removes a blob that turned out to be damaged; `false` where there is none.
     pub fn forget(&self, digest: &Digest) -> bool {
-        fs::remove_file(self.path(digest)).is_ok()
+        remove(&self.path(digest)).is_ok()
     }
 
-    /// Removes a blob whose bytes are not what its digest says; `false` where they are, or there is none by now: who else
-    /// found it damaged has made it again.
+    /// Removes a blob whose bytes are not what its digest says, or that is no file; `false` where it is whole, or there is
+    /// none by now: who else found it damaged has made it again.
     pub fn forget_damaged(&self, digest: &Digest) -> bool {
-        digest_of(&self.path(digest)).is_ok_and(|actual| actual != *digest) && self.forget(digest)
+        is_blob(&self.path(digest), digest).is_ok_and(|whole| !whole) && self.forget(digest)
     }
 
     /// Begins to write a blob.
@@ -315,7 +319,14 @@ impl BlobStore {
         let path = self.path(digest);
         let directory = path.parent().unwrap_or(&path).to_owned();
         make_directory(&directory)?;
-        self.rename(file, &path)
+        self.rename(file, &path).map_err(|error| match error {
+            StoreError::Io { action, path, source } if source.kind() == io::ErrorKind::IsADirectory => {
+                let name = Shown::new(format!("blob {digest} in the cache").as_bytes());
+                let source = ContentError::Directory { path: name, expected: *digest }.into();
+                StoreError::Io { action, path, source }
+            }
+            error => error,
+        })
     }
 
     fn rename(&self, file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreError> {
@@ -330,6 +341,9 @@ impl BlobStore {
         let mut file = super::writer::locked_file(self)?;
         io::Write::write_all(&mut file, bytes).map_err(StoreError::io("writing", file.path()))?;
         file.as_file().sync_all().map_err(StoreError::io("syncing", file.path()))?;
+        if path.is_dir() {
+            remove(path).map_err(StoreError::io("removing", path))?;
+        }
         self.rename(file, path)
     }
 
@@ -414,6 +428,14 @@ fn is_empty(root: &Path) -> Result<bool, StoreError> {
             name != "lock" && !name.as_encoded_bytes().starts_with(UNFINISHED_TAG)
         })
     }))
+}
+
+/// Removes a file of the cache, or what stands in its place.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path)?.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    }
 }
 
 pub(super) fn make_directory(path: &Path) -> Result<(), StoreError> {
@@ -545,6 +567,11 @@ mod tests {
         assert!(!store.forget_damaged(&wanted.digest) && store.contains(&wanted));
         fs::write(store.path(&wanted.digest), b"hxllo").unwrap();
         assert!(store.forget_damaged(&wanted.digest) && !store.contains(&wanted));
+        fs::create_dir(store.path(&wanted.digest)).unwrap();
+        let error = store.put(b"hello").unwrap_err();
+        assert!(crate::shown::with_causes(&error).contains("is damaged: it is a directory"), "{error:?}");
+        assert!(store.forget_damaged(&wanted.digest) && !store.forget_damaged(&wanted.digest));
+        store.put(b"hello").unwrap();
     }
 
     /// Would fail if a cache that is made at that moment were taken for a directory of somebody else's.

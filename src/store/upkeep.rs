@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use walkdir::WalkDir;
 
 use super::StoreError;
-use super::blob_store::{BLOBS, Holds, OTHERS, RECORDS, TMP, lock_file};
+use super::blob_store::{self, BLOBS, Holds, OTHERS, RECORDS, TMP, lock_file};
 use super::file_hashes::{self, check_file_hashes};
 use super::record::check_record;
 use crate::oci::{Digest, Hasher};
@@ -47,6 +47,8 @@ struct Found {
     path: PathBuf,
     length: u64,
     used: SystemTime,
+    /// Whether it is a regular file, as all are that were written.
+    is_file: bool,
     blob: Option<Digest>,
     /// Tells whether it is as it was written, where that can be told.
     check: Option<fn(&Path) -> io::Result<bool>>,
@@ -87,7 +89,8 @@ impl Upkeep {
         let mut damaged = Vec::new();
         for file in self.files()? {
             let whole = match (file.blob, file.check) {
-                (Some(expected), _) => digest_of(&file.path).map(|actual| actual == expected),
+                (Some(expected), _) => is_blob(&file.path, &expected),
+                (None, Some(_)) if !file.is_file => Ok(false),
                 (None, Some(check)) => check(&file.path),
                 (None, None) => Ok(true),
             };
@@ -179,14 +182,19 @@ fn files(root: &Path) -> Result<Vec<Found>, StoreError> {
     let mut found = Vec::new();
     for bucket in [BLOBS].iter().chain(&RECORDS).chain(&OTHERS) {
         let top = root.join(bucket);
-        for entry in WalkDir::new(&top).follow_links(false).same_file_system(true).sort_by_file_name() {
+        let mut walk = WalkDir::new(&top).follow_links(false).same_file_system(true).sort_by_file_name().into_iter();
+        while let Some(entry) = walk.next() {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => continue,
                 Err(error) => return Err(StoreError::io("reading", &top)(error.into())),
             };
-            if entry.file_type().is_dir() {
+            let is_directory = entry.file_type().is_dir();
+            if is_directory && !is_in_place_of_a_file(bucket, entry.depth()) {
                 continue;
+            }
+            if is_directory {
+                walk.skip_current_dir();
             }
             let path = entry.path();
             let Ok(metadata) = entry.metadata() else { continue };
@@ -206,12 +214,21 @@ fn files(root: &Path) -> Result<Vec<Found>, StoreError> {
                 path: path.to_owned(),
                 length: metadata.len(),
                 used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                is_file: metadata.is_file(),
                 blob,
                 check: check_of(bucket),
             });
         }
     }
     Ok(found)
+}
+
+/// Whether a directory, so deep below that of a bucket, is where a file would be.
+fn is_in_place_of_a_file(bucket: &str, depth: usize) -> bool {
+    match bucket {
+        BLOBS => depth > 1,
+        bucket => depth > 0 && RECORDS.contains(&bucket),
+    }
 }
 
 /// What tells of the files of a bucket whether they are whole.
@@ -224,10 +241,15 @@ fn check_of(bucket: &str) -> Option<fn(&Path) -> io::Result<bool>> {
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {
-    fs::remove_file(path).map_err(StoreError::io("removing", path))
+    blob_store::remove(path).map_err(StoreError::io("removing", path))
 }
 
-pub(super) fn digest_of(path: &Path) -> io::Result<Digest> {
+/// Whether that is a regular file with the bytes of that digest. What is none is not opened: it may be a FIFO.
+pub(super) fn is_blob(path: &Path, expected: &Digest) -> io::Result<bool> {
+    Ok(fs::symlink_metadata(path)?.is_file() && digest_of(path)? == *expected)
+}
+
+fn digest_of(path: &Path) -> io::Result<Digest> {
     let mut file = File::open(path)?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 128 << 10];
@@ -266,6 +288,17 @@ mod tests {
         assert_eq!(upkeep.verify().unwrap().len(), 2);
         assert!(!path.exists() && !record.exists());
         assert!(upkeep.verify().unwrap().is_empty());
+        // Directories, with anything in them, and links are no files of ours.
+        fs::create_dir_all(path.join("below")).unwrap();
+        fs::write(path.join("below/x"), b"x").unwrap();
+        fs::create_dir(&record).unwrap();
+        let whole = directory.path().join(BLOBS).join(&good.hex()[..2]).join(&good.hex()[2..]);
+        let elsewhere = directory.path().join("elsewhere");
+        fs::rename(&whole, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &whole).unwrap();
+        assert_eq!(upkeep.verify().unwrap().len(), 3);
+        assert!(!path.exists() && !record.exists() && !whole.exists() && upkeep.verify().unwrap().is_empty());
+        fs::rename(&elsewhere, &whole).unwrap();
 
         let day = Duration::from_secs(86_400);
         let later = SystemTime::now() + day;

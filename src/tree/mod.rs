@@ -22,5 +22,7 @@ pub use known::{Contradiction, Known};
 pub use origin::Origin;
 pub use path::{PathError, TreePath};
 pub use place::{NamedDirectory, PlaceError, Placer, nearest_path};
+pub(crate) use rootfs::is_accounts;
 pub use rootfs::{Located, Node, NodeKind, ResolveError, Rootfs, Seen, SeenKind};
+pub(crate) use underlay::PASSWORDS;
 pub use underlay::{Missed, Misses};

@@ -164,6 +164,15 @@ pub(super) fn describe(seen: Seen<'_>) -> String {
     format!("a {word} of mode {:04o} and owner {}", seen.mode, seen.owner)
 }
 
+/// Files of accounts, which may hold passwords.
+const ACCOUNTS: [&str; 6] = ["etc/group", "etc/gshadow", "etc/passwd", "etc/shadow", "etc/subgid", "etc/subuid"];
+
+/// Whether a path is that of a file of accounts, or of the copy that tools leave beside it.
+pub(crate) fn is_accounts(path: &TreePath) -> bool {
+    let plain = path.as_bytes().strip_suffix(b"-").unwrap_or(path.as_bytes());
+    ACCOUNTS.iter().any(|one| one.as_bytes() == plain)
+}
+
 /// The most memory, in bytes, that the view of an image may take: some two million files.
 const MAX_WEIGHT: u64 = 384 << 20;
 
@@ -573,7 +582,14 @@ impl Rootfs {
     /// # Errors
     /// As [`Rootfs::resolve`]. `Ok(None)` where there is no file.
     pub fn file(&self, path: &TreePath) -> Result<Option<(TreePath, &Node, &Located)>, ResolveError> {
-        let path = self.resolve(path)?;
+        let asked = path;
+        let path = self.resolve(asked)?;
+        if path != *asked
+            && is_accounts(asked)
+            && let Some(under) = self.under()
+        {
+            under.holds_accounts(&path);
+        }
         Ok(match self.get(&path) {
             Some(node @ Node { kind: NodeKind::File(located), .. }) => Some((path, node, located)),
             _ => None,

@@ -111,6 +111,8 @@ struct Asked {
     contents: BTreeMap<TreePath, Content>,
     /// How many bytes these are.
     noted: usize,
+    /// Files of accounts, wherever links lead to them: what they hold is told to nobody.
+    accounts: BTreeSet<TreePath>,
     /// Files of which more was read than is noted, and why.
     unnoted: BTreeMap<TreePath, &'static str>,
 }
@@ -345,6 +347,19 @@ impl Underlay {
         }
     }
 
+    /// A link leads to that file in the place of one of accounts.
+    pub(super) fn holds_accounts(&self, path: &TreePath) {
+        if self.is_settled(path) {
+            return;
+        }
+        if let Base::Watched(base) = &self.base {
+            base.note(|asked| _ = asked.accounts.insert(path.clone()));
+        }
+        if let Some(below) = &self.below {
+            below.holds_accounts(path);
+        }
+    }
+
     /// Somebody read a part of a file.
     pub(super) fn read_in_part(&self, path: &TreePath) {
         if self.is_settled(path) {
@@ -506,6 +521,11 @@ impl Watched {
             heads.clone_from(&asked.heads);
             names.clone_from(&asked.names);
             learned.unsaid.clone_from(&asked.unnoted);
+            for path in &asked.accounts {
+                if contents.remove(path).is_some_and(|content| !content.is_empty()) {
+                    learned.unsaid.insert(path.clone(), PASSWORDS);
+                }
+            }
             for path in &asked.paths {
                 learned.path(self, path);
             }
@@ -534,6 +554,9 @@ struct Learning {
     complete: BTreeSet<TreePath>,
     unsaid: BTreeMap<TreePath, &'static str>,
 }
+
+/// Why nothing is said of what a file of accounts holds.
+pub(crate) const PASSWORDS: &str = "may hold passwords, and no lock does";
 
 /// Why nothing is said of what a directory holds.
 const CROWDED: &str = "holds more than 10,000 entries";

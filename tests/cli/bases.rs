@@ -62,6 +62,44 @@ fn every_kind_of_place() {
     assert!(tops.iter().all(|top| *top == tops[0]), "{tops:?}");
 }
 
+/// Would fail if accounts were found only in files that are members of their own, with the very names that are asked for.
+#[test]
+fn accounts_are_found_behind_links_and_other_names() {
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nme:x:7:8:me:/:/bin/sh\n";
+    let files = |tar: Tar, directory: &str, one: &str| {
+        tar.file(&format!("{directory}/{one}"), 0o644, passwd).file(&format!("{directory}/group"), 0o644, "root:x:0:\n")
+    };
+    let etc = || Tar::new().dir("etc/", 0o755, 0, 0);
+    let usr = || Tar::new().dir("usr/", 0o755, 0, 0).dir("usr/etc/", 0o755, 0, 0);
+    for (what, tar) in [
+        ("a link", files(etc(), "etc", "pw").link("etc/passwd", "pw")),
+        ("an absolute link", files(etc(), "etc", "pw").link("etc/passwd", "/etc/pw")),
+        ("a hard link", files(etc(), "etc", "pw").hard("etc/passwd", "etc/pw")),
+        ("a linked directory", files(usr(), "usr/etc", "passwd").link("etc", "usr/etc")),
+        ("a member behind a link", files(etc().link("l", "/etc"), "l", "passwd")),
+    ] {
+        let users = "[users.new]\nuid = 99\n[images.app]\nfrom = \"oci:base\"\nusers = [\"new\"]\n";
+        let layer = "[[images.app.layers]]\nfiles = { \"/x\" = \"x\" }\nowner = \"me:8\"\n";
+        let project = Project::new(&format!("{users}{layer}"));
+        Base::of(tar.end()).layout(&project.path("ctx/base"));
+        // The second time, what the layer holds is known.
+        for _ in 0..2 {
+            let image = project.build().image("app");
+            assert!(image.top().contains("f 0644 7:8 x 1"), "{what}: {}", image.top());
+            let at = match what {
+                "a link" | "an absolute link" => "etc/pw",
+                "a linked directory" => "usr/etc/passwd",
+                _ => "etc/passwd",
+            };
+            assert_eq!(image.file(at), format!("{passwd}new:x:99:99::/home/new:/sbin/nologin\n"), "{what}");
+        }
+        let large = etc().file("etc/pw", 0o644, &vec![b'#'; (16 << 20) + 1]).link("etc/passwd", "pw");
+        Base::of(large.end()).layout(&project.path("ctx/base"));
+        let told = project.run(&["build", "-o", "oci:out"]).fails(3);
+        assert!(told.contains("/etc/pw of the base is too large to be a file of accounts"), "{told}");
+    }
+}
+
 #[test]
 fn layers_of_every_compression_and_both_families() {
     for docker in [false, true] {

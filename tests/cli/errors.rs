@@ -41,6 +41,28 @@ fn wrong_recipes_end_with_3_and_say_where() {
 }
 
 #[test]
+fn images_in_a_circle_are_told_with_the_circle() {
+    let copy = "[[images.b.layers]]\nimage = { image = \"a\", copy = \"/x\" }\n";
+    for (recipe, words) in [
+        (
+            "[images.a]\nfrom = \"b\"\n[images.b]\nfrom = \"c\"\n[images.c]\nfrom = \"a\"\n",
+            "images stand on each other in a circle: a → b → c → a",
+        ),
+        (
+            &format!("[images.a]\nfrom = \"b\"\n[images.b]\nfrom = \"scratch\"\n{copy}"),
+            "images stand on each other in a circle: a → b → a",
+        ),
+        ("[images.app]\nfrom = \"app\"\n", "image `app` stands on itself"),
+        ("[images.app]\nfrom = \"base\"\n", "there is no image `base` in this recipe"),
+    ] {
+        for command in ["build", "lock"] {
+            let told = Project::new(recipe).run(&[command]).fails(3);
+            assert!(told.contains(words) && has_place(&told), "{recipe}\n{told}");
+        }
+    }
+}
+
+#[test]
 fn recipes_that_cannot_be_read() {
     let project = Project::empty();
     insta::assert_snapshot!(project.run(&["build"]).fails(3), @"

@@ -232,6 +232,60 @@ fn a_damaged_blob_of_the_cache_is_dropped_made_again_and_told() {
     }
 }
 
+/// Would fail if a directory in the place of a blob passed for nothing, or stood in the way of every build.
+#[test]
+fn a_directory_in_the_place_of_a_blob_or_record_is_dropped_and_told() {
+    let project = project();
+    let build = || project.run(&["build", "-o", "archive:out.tar", "--cache-dir", "cache"]).ok();
+    let wanted = build().digests();
+    let files = |bucket: &str| -> Vec<_> {
+        let entries = walkdir::WalkDir::new(project.path(bucket)).into_iter().map(Result::unwrap);
+        entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
+    };
+    let replace = |path: &Path| {
+        fs::remove_file(path).unwrap();
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("x"), "x").unwrap();
+    };
+    let blobs = files("cache/blobs-v1");
+    let [layer] = &blobs[..] else { panic!("{blobs:?}") };
+    replace(layer);
+    let told = project.run(&["cache", "verify", "--cache-dir", "cache"]).code(6);
+    assert!(told.stdout().contains("blobs-v1/") && told.told().contains("1 files were damaged"), "{}", told.told());
+    assert!(!layer.exists());
+    assert_eq!(build().digests(), wanted);
+    replace(layer);
+    let again = build();
+    assert_eq!(again.digests(), wanted);
+    assert!(again.stderr.contains("was damaged: it is dropped and made again"), "{}", again.stderr);
+    assert!(layer.is_file());
+    for record in ["layers-v2", "proofs-v1", "written-v1", "listings-v2"].iter().flat_map(|name| {
+        let bucket = format!("cache/{name}");
+        if project.path(&bucket).exists() { files(&bucket) } else { Vec::new() }
+    }) {
+        replace(&record);
+        assert_eq!(build().digests(), wanted, "{}", record.display());
+    }
+    project.run(&["cache", "verify", "--cache-dir", "cache"]).code(0);
+}
+
+/// Would fail if the refusal of a cache whose tag was changed did not say what to do.
+#[test]
+fn a_cache_whose_tag_is_damaged_is_left_alone_and_what_to_do_is_told() {
+    let project = project();
+    project.run(&["build", "-o", "oci:out", "--cache-dir", "cache"]).ok();
+    let tag = project.path("cache/CACHEDIR.TAG");
+    let mut bytes = fs::read(&tag).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&tag, &bytes).unwrap();
+    for arguments in [&["build", "-o", "oci:out"][..], &["cache", "verify"], &["cache", "clear"]] {
+        let run = project.run(&[arguments, &["--cache-dir", "cache"]].concat()).code(1);
+        let told = run.told();
+        assert!(told.contains("CACHEDIR.TAG") && told.contains("remove this one if it was a cache"), "{told}");
+    }
+    assert_eq!(fs::read(&tag).unwrap(), bytes);
+}
+
 /// Would fail if only the build that drops a damaged blob made up for it.
 #[test]
 fn a_damaged_blob_is_made_again_by_every_build_that_meets_it() {

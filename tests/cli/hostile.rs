@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::support::{Base, Project, Stored, Tar, gzip, sha256};
+use super::fake_registry::{FakeRegistry, Fault, on};
+use super::support::{BINARY, Base, Project, Stored, Tar, gzip, sha256};
 
 /// What is wrong with the run; nothing where it was refused as it must be.
 fn unfit(project: &Project, place: &str) -> Option<String> {
@@ -132,6 +133,100 @@ fn hostile_tars_are_refused_as_archives() {
         faults.push((what, unfit(&project, "a.tar")));
     }
     all_refused(faults);
+}
+
+/// Calls that make or write what has a name.
+const WRITING: &str =
+    "open,openat,openat2,creat,mkdir,mkdirat,symlink,symlinkat,link,linkat,mknod,mknodat,rename,renameat,renameat2";
+
+/// Would fail if what an archive or a layer of a base holds were ever unpacked: then its links could be followed, and changed
+/// meanwhile.
+#[test]
+fn nothing_is_unpacked_to_disk() {
+    let project = Project::new(
+        "[images.app]\nfrom = \"oci:base\"\n[[images.app.layers]]\narchive = \"a.tar\"\nto = \"/opt\"\n\
+         [[images.app.layers]]\nimage = { image = \"oci:base\", copy = \"/outside\" }\nto = \"/copied\"\n",
+    );
+    fs::create_dir(project.path("elsewhere")).unwrap();
+    let outside = project.path("elsewhere").display().to_string();
+    let members = |directory: &str| {
+        let tar = Tar::new().dir(directory, 0o755, 0, 0).file(&format!("{directory}unpacked"), 0o4755, "x");
+        tar.hard(&format!("{directory}unpacked-too"), &format!("{directory}unpacked")).link("unpacked-link", &outside)
+    };
+    let through = members("outside/").file("unpacked-link/unpacked", 0o644, "x").end();
+    Base::of(through).layout(&project.path("ctx/base"));
+    project.write("ctx/a.tar", members("d/").end());
+    let trace = project.path("trace");
+    fs::create_dir(&trace).unwrap();
+    let (calls, output) = (format!("trace={WRITING}"), trace.join("of"));
+    let before = ["-ff", "-qq", "-y", "-s", "4096", "-e", &calls, "-o", output.to_str().unwrap(), BINARY];
+    project.end(project.wrapped("strace", &before, &["build", "-o", "oci:out", "--cache-dir", "cache"])).ok();
+    let image = project.layout("out").image("app");
+    assert!(
+        image.top().contains("copied/outside/unpacked") && image.listings()[1].contains("opt/d/unpacked"),
+        "{}",
+        image.top()
+    );
+    let root = fs::canonicalize(project.root()).unwrap().display().to_string();
+    let mut written = 0;
+    for file in fs::read_dir(&trace).unwrap() {
+        for line in fs::read_to_string(file.unwrap().path()).unwrap().lines().filter(|line| line.contains('(')) {
+            let is_open = line.starts_with("open");
+            let writes = !is_open || ["O_WRONLY", "O_RDWR", "O_CREAT"].iter().any(|flag| line.contains(flag));
+            if line.contains(" = -1 ") || !writes {
+                continue;
+            }
+            written += 1;
+            let is_ours = ["cache", "tmp", "out"].iter().any(|name| {
+                ["/", "\"", ">"].iter().any(|end| {
+                    line.contains(&format!("{root}/{name}{end}")) || line.contains(&format!("\"{name}{end}"))
+                })
+            });
+            let is_node = ["symlink", "link", "mknod"].iter().any(|call| line.starts_with(call));
+            assert!(is_ours && !is_node && !line.contains("unpacked"), "{line}");
+        }
+    }
+    assert!(written > 10, "{written} calls");
+    assert_eq!(fs::read_dir(project.path("elsewhere")).unwrap().count(), 0);
+    for entry in walkdir::WalkDir::new(project.root()).into_iter().map(Result::unwrap) {
+        assert!(!entry.file_name().to_string_lossy().contains("unpacked"), "{}", entry.path().display());
+    }
+}
+
+/// Would fail if what a server says of another place could put lines into a request.
+#[test]
+fn line_breaks_in_a_redirect_reach_no_request() {
+    let registry = FakeRegistry::plain();
+    super::pinned_bases::push(&registry, "library/base", "1", &Base::debian());
+    let project = Project::new(&format!(
+        "[images.app]\nfrom = \"{}/library/base:1\"\n[[images.app.layers]]\nfiles = {{ \"/opt/x\" = \"x\" }}\n",
+        registry.name()
+    ));
+    for (number, location) in [
+        "/v2/elsewhere\r\nX-Injected: 1",
+        "/v2/elsewhere\r\n X-Injected: 1",
+        "/v2/elsewhere\nX-Injected: 1",
+        "/v2/elsewhere%0d%0aX-Injected:%201",
+        "/v2/elsewhere%20HTTP/1.1%0d%0aX-Injected:%201%0d%0a%0d%0aGET%20/v2/other",
+    ]
+    .iter()
+    .enumerate()
+    {
+        registry.clear_log();
+        registry
+            .fault(on("GET", "/blobs/"), Fault::Status(307, vec![("Location", (*location).to_owned())], String::new()));
+        project.run(&["build", "-o", "oci:out", "--cache-dir", &format!("cache-{number}")]);
+        let log = registry.log();
+        assert!(log.iter().any(|logged| logged.status == 307), "{location}: {log:?}");
+        let followed = log.iter().any(|logged| logged.target.starts_with("/v2/elsewhere"));
+        assert!(followed || !location.contains('%'), "{location}: {log:?}");
+        for logged in &log {
+            assert!(!logged.headers.keys().any(|name| name.eq_ignore_ascii_case("x-injected")), "{logged:?}");
+            assert!(!logged.target.contains(char::is_whitespace), "{logged:?}");
+            let known = ["/v2/", "/token"].iter().any(|start| logged.target.starts_with(start));
+            assert!(known && logged.target != "/v2/other", "{logged:?}");
+        }
+    }
 }
 
 /// A layout whose documents were changed, each below a digest that is right.

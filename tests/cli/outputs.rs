@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -591,4 +591,43 @@ fn a_build_of_part_says_what_the_layout_no_longer_has() {
         "{told}"
     );
     assert!(!build("three", &["web"]).contains(said), "once");
+}
+
+/// Would fail if somebody who waits for another build were not told what for.
+#[test]
+fn a_build_that_waits_for_another_one_says_so() {
+    let project = Project::new(ONE);
+    project.write("ctx/x", "x");
+    project.build();
+    let held = fs::File::open(project.path("out")).unwrap();
+    held.lock().unwrap();
+    let mut command = project.command(&["build", "-o", "oci:out"]);
+    let mut build = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(build.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let told = lines.find(|line| line.contains("waiting"));
+    assert_eq!(told.as_deref(), Some("note: waiting while another process writes to oci:out"));
+    assert_eq!(build.try_wait().unwrap(), None);
+    held.unlock().unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert!(build.wait().unwrap().success(), "{rest:?}");
+    // Nobody is waited for, and nothing is said.
+    let told = project.run(&["build", "-o", "oci:out"]).ok().told();
+    assert!(!told.contains("waiting"), "{told}");
+}
+
+/// Would fail if a power cut could take away a directory that was made for an output, with all that is in it.
+#[test]
+fn the_names_of_all_directories_that_are_made_are_on_the_disk() {
+    let project = Project::new(ONE);
+    project.write("ctx/x", "x");
+    let trace = project.path("trace");
+    let before = ["-f", "-qq", "-y", "-e", "trace=fsync", "-o", trace.to_str().unwrap(), super::support::BINARY];
+    project.end(project.wrapped("strace", &before, &["build", "-o", "oci:new/a/b/out"])).ok();
+    let text = fs::read_to_string(&trace).unwrap();
+    let root = fs::canonicalize(project.root()).unwrap();
+    for directory in ["", "new", "new/a", "new/a/b", "new/a/b/out", "new/a/b/out/blobs", "new/a/b/out/blobs/sha256"] {
+        let path = root.join(directory);
+        let path = path.to_str().unwrap().trim_end_matches('/');
+        assert!(text.contains(&format!("<{path}>")), "{path}: {text}");
+    }
 }

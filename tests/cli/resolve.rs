@@ -240,6 +240,27 @@ fn files_are_written_in_place_with_their_mode_and_only_where_something_changes()
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".lapstrake")), "{left:?}");
 }
 
+/// Would fail if files that were renamed before an error kept the new text.
+#[test]
+fn where_the_disk_fails_at_one_file_no_other_is_new() {
+    let (p, _) = project();
+    p.write("pod2.yaml", POD).write("pod3.yaml", POD);
+    let rename = "rename,renameat,renameat2";
+    let inject = format!("inject={rename}:error=EIO:when=2");
+    let before =
+        ["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={rename}"), "-e", &inject, super::support::BINARY];
+    let arguments = ["resolve", "-i", "--from", "out", "-k", "pod.yaml", "pod2.yaml", "pod3.yaml"];
+    let told = p.end(p.wrapped("strace", &before, &arguments)).fails(1);
+    assert!(told.contains("renaming to pod2.yaml"), "{told}");
+    for name in ["pod.yaml", "pod2.yaml", "pod3.yaml"] {
+        assert_eq!(fs::read_to_string(p.path(name)).unwrap(), POD, "{name}");
+    }
+    let names = fs::read_dir(p.root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.contains(".lapstrake-")).collect::<Vec<_>>(), [""; 0]);
+    p.run(&arguments).ok();
+    p.run(&["resolve", "--check", "--from", "out", "-k", "pod.yaml", "pod2.yaml", "pod3.yaml"]).ok();
+}
+
 #[test]
 fn what_cannot_be_pinned_is_an_error_where_it_must_be() {
     let (p, _) = project();

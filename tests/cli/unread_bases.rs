@@ -236,6 +236,33 @@ fn passwords_of_a_base_are_in_no_lock() {
     assert!(!read(&registry, &stored(&base)).is_empty());
 }
 
+/// Would fail if a lock took a file for one of no passwords because a link gives it another name, or if a base whose accounts
+/// are behind one could not be built on from a lock.
+#[test]
+fn passwords_behind_links_are_in_no_lock() {
+    let registry = FakeRegistry::plain();
+    let secret = "$y$j9T$salt$hash";
+    let tar = Tar::new()
+        .dir("etc/", 0o755, 0, 0)
+        .file("etc/group", 0o644, "root:x:0:\n")
+        .file("etc/pw", 0o644, &format!("root:{secret}:0:0:root:/root:/bin/sh\nme:x:7:8:me:/:/bin/sh\n"))
+        .link("etc/passwd", "pw");
+    let base = Base::of(tar.end());
+    push(&registry, "library/base", "1", &base);
+    let layers = "[[images.app.layers]]\nfiles = { \"/x\" = \"x\" }\nowner = \"me:8\"\n";
+    let project = Project::new(&on_base(&registry, "", layers));
+    let first = pushed(&project, "cache-1", &[]).ok();
+    std::fs::remove_file(project.path("lapstrake.lock")).unwrap();
+    let told = project.run(&["lock", "--cache-dir", "cache-2"]).ok().told();
+    assert!(told.contains("have to read") && told.contains("/etc/pw may hold passwords, and no lock does"), "{told}");
+    let text: lapstrake::lock::Lock = lock(&project).parse().unwrap();
+    assert!(text.images.iter().all(|pin| pin.files.is_empty()), "{}", lock(&project));
+    assert!(!lock(&project).contains(secret), "{}", lock(&project));
+    let run = pushed(&project, "cache-3", &["--locked"]).ok();
+    assert!(run.told().contains("the base is read") && run.told().contains("/etc/pw"), "{}", run.told());
+    assert_eq!(run.digests(), first.digests());
+}
+
 /// A build that locks packages watches their layer from then on, over a base of which the lock knows a part; images on top of
 /// it ask more. Would fail if nobody heard what they miss, if the layers below were lost once the base is read, or if the lock
 /// then told more of the base than somebody looked at.

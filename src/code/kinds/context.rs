@@ -20,7 +20,7 @@ impl Coded for ContentError {
                 io_or(source, ErrorCode::Unreadable)
             }
             ContentError::Changed { .. } => ErrorCode::Changed,
-            ContentError::Damaged { .. } => ErrorCode::CacheDamaged,
+            ContentError::Damaged { .. } | ContentError::Directory { .. } => ErrorCode::CacheDamaged,
         }
     }
 }

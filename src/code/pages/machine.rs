@@ -35,13 +35,14 @@ pub(crate) const CACHE_FOREIGN: Page = Page {
     title: "this directory is no cache of lapstrake",
     meaning: "A directory that holds other files is never used as a cache, nor cleared.",
     why: "`--cache-dir` or `LAPSTRAKE_CACHE_DIR` names a directory of something else.",
-    remedy: "Name an empty directory, or one that does not exist.",
+    remedy: "Name an empty directory, or one that does not exist. If it is a cache of lapstrake whose `CACHEDIR.TAG` was \
+             lost or changed, remove the directory: all of it is made or fetched again.",
     example: "$ lapstrake build --cache-dir ~/.cache/lapstrake",
 };
 
 pub(crate) const CACHE_DAMAGED: Page = Page {
     title: "the cache is damaged",
-    meaning: "A file of the cache has other bytes than its digest says, or is missing.",
+    meaning: "A file of the cache has other bytes than its digest says, is missing, or a directory is in its place.",
     why: "A disk that lies, a machine that lost power, or something that wrote there.",
     remedy: "`lapstrake cache verify` drops what is damaged; it is made or fetched anew.",
     example: "$ lapstrake cache verify",

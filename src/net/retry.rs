@@ -166,6 +166,7 @@ mod tests {
         let mut tries = Tries::new(&RetryPolicy::default());
         let told = [5, 5, 60].map(|told| tries.pause(Some(Duration::from_secs(told))).unwrap());
         assert!(!tries.is_worth_telling(told[1]) && tries.is_worth_telling(told[2]));
+        assert!(!tries.is_worth_telling(RetryPolicy::default().longest_pause.mul_f64(1.25)), "as long as usual");
     }
 
     #[test]

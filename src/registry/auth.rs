@@ -290,9 +290,8 @@ impl Core {
             return Err(nonsense("the token is no text for a header"));
         }
         self.network.scrubber().learn(value);
-        let life = answer.get("expires_in").and_then(Value::as_u64).unwrap_or(DEFAULT_LIFE).min(24 * 3600);
-        // Not used to its last moment: the request has to arrive, and clocks differ.
-        let expires = Instant::now() + Duration::from_millis(life * 900);
+        let life = answer.get("expires_in").and_then(Value::as_u64).unwrap_or(DEFAULT_LIFE);
+        let expires = Instant::now() + used_for(life);
         Ok(Token { value: Secret::new(value), expires })
     }
 
@@ -371,6 +370,12 @@ impl Core {
     }
 }
 
+/// How long a token is used that lives so many seconds, or a day: not to its last moment, since the request has to arrive, and
+/// clocks differ.
+fn used_for(life: u64) -> Duration {
+    Duration::from_millis(life.min(24 * 3600) * 900)
+}
+
 fn bearer_header(token: &Secret) -> HeaderValue {
     let mut header =
         HeaderValue::from_str(&format!("Bearer {}", token.expose())).unwrap_or(HeaderValue::from_static("Bearer"));
@@ -419,6 +424,13 @@ mod tests {
         assert_eq!(push("a", None), Scopes::from(["repository:a:pull,push".to_owned()]));
         let both = ["repository:a:pull,push".to_owned(), "repository:b:pull".to_owned()];
         assert_eq!(push("a", Some("b")), Scopes::from(both));
+    }
+
+    #[test]
+    fn tokens_are_not_used_to_their_last_moment() {
+        assert_eq!(used_for(0), Duration::ZERO);
+        assert_eq!(used_for(60), Duration::from_secs(54));
+        assert_eq!(used_for(u64::MAX), Duration::from_secs(77_760));
     }
 
     #[test]

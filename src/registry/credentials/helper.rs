@@ -25,6 +25,41 @@ const MAX_ANSWER: u64 = 1 << 20;
 /// What a helper answers, with exit code 1, where it knows nothing.
 const NOT_FOUND: &str = "credentials not found";
 
+/// What the helpers that people use say where they fail, in small letters: of all that is said, no more than these is shown.
+const KNOWN: [&str; 24] = [
+    // pass
+    "pass not initialized",
+    "pass store is uninitialized",
+    "password store is empty",
+    "gpg: decryption failed",
+    "no secret key",
+    "no pinentry",
+    "inappropriate ioctl for device",
+    // secretservice
+    "cannot autolaunch d-bus without x11",
+    "org.freedesktop.secrets was not provided by any .service files",
+    "prompt dismissed",
+    // osxkeychain
+    "user interaction is not allowed",
+    "the user name or passphrase you entered is not correct",
+    // ecr-login
+    "no valid providers in chain",
+    "no ec2 imds role found",
+    "failed to refresh cached credentials",
+    "expiredtoken",
+    "accessdenied",
+    // gcloud, gcr
+    "you do not currently have an active account selected",
+    "there was a problem refreshing your current auth tokens",
+    "reauthentication",
+    "could not find default credentials",
+    // acr
+    "refresh token has expired",
+    "az login",
+    // any
+    "permission denied",
+];
+
 /// What went wrong with a helper. Of its output known words alone are shown: the rest may be what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
@@ -129,41 +164,6 @@ async fn read(from: Option<impl AsyncRead + Unpin>, limit: u64) -> Vec<u8> {
     }
     bytes
 }
-
-/// What the helpers that people use say where they fail, in small letters: of all that is said, no more than these is shown.
-const KNOWN: [&str; 24] = [
-    // pass
-    "pass not initialized",
-    "pass store is uninitialized",
-    "password store is empty",
-    "gpg: decryption failed",
-    "no secret key",
-    "no pinentry",
-    "inappropriate ioctl for device",
-    // secretservice
-    "cannot autolaunch d-bus without x11",
-    "org.freedesktop.secrets was not provided by any .service files",
-    "prompt dismissed",
-    // osxkeychain
-    "user interaction is not allowed",
-    "the user name or passphrase you entered is not correct",
-    // ecr-login
-    "no valid providers in chain",
-    "no ec2 imds role found",
-    "failed to refresh cached credentials",
-    "expiredtoken",
-    "accessdenied",
-    // gcloud, gcr
-    "you do not currently have an active account selected",
-    "there was a problem refreshing your current auth tokens",
-    "reauthentication",
-    "could not find default credentials",
-    // acr
-    "refresh token has expired",
-    "az login",
-    // any
-    "permission denied",
-];
 
 /// How a failed helper ended, and which known words are in what it said: anything else may be what it was asked for.
 fn presentable(said: &str, status: std::process::ExitStatus) -> String {

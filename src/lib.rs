@@ -30,6 +30,7 @@ pub mod page;
 pub mod parallel;
 pub mod pin;
 pub mod place;
+pub mod programs;
 pub mod python;
 pub mod recipe;
 pub mod registry;

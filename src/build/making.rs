@@ -80,7 +80,7 @@ pub(super) fn fault_of(error: &(dyn Error + 'static)) -> Fault {
                 SupplyError::NoMirror { .. } | SupplyError::NoIndex { .. } | SupplyError::Index { .. } => {
                     Fault::Unresolvable
                 }
-                SupplyError::Store(_) => Fault::Machine,
+                SupplyError::Store(_) | SupplyError::Setting { .. } => Fault::Machine,
                 _ => Fault::Network,
             };
         }

@@ -1,7 +1,7 @@
 //! `lapstrake build`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
+use std::io::Write;
 
 use lapstrake::build::{self, BuildError, Builder, Built, Locking};
 use lapstrake::code::{Coded, ErrorCode, causes, of_registries};
@@ -28,6 +28,7 @@ use super::lock;
 use super::log::{self, Lines};
 use super::meant;
 use super::progress::{Progress, Summary};
+use super::standard_output;
 use super::transfer::{push_all, references_of};
 use super::watch;
 use super::workshop::Workshop;
@@ -325,7 +326,7 @@ fn build_and_write(
                 to_push.extend(artifacts.iter().map(named));
             }
             local => {
-                place::write(local, &artifacts, &mut io::stdout().lock(), builder.store, &builder.reporter)
+                place::write(local, &artifacts, &mut standard_output(), builder.store, &builder.reporter)
                     .or_fail(Code::Failed)?;
             }
         }

@@ -27,7 +27,7 @@ use super::exit::{Code, Failure, OrFail, Outcome, Spot};
 use super::log;
 use super::meant;
 
-fn variable(name: &str) -> Option<OsString> {
+pub(super) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 

@@ -13,7 +13,7 @@ use lapstrake::shown::bare;
 use super::args::Cli;
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::log::{self, Lines};
-use super::{print, print_bytes};
+use super::{print, print_bytes, unwritten};
 
 /// Pages of codes are not wider.
 const WIDTH: usize = 80;
@@ -85,10 +85,15 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
             Ok(())
         }
     };
-    // A closed pipe is no reason to panic.
     match told {
         Ok(()) if error.use_stderr() => ExitCode::from(Code::Usage as u8),
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(Code::Failed as u8),
+        Err(error) => {
+            let failure = unwritten(error);
+            if !failure.quiet {
+                log::write(&Lines::told(&failure.render()));
+            }
+            ExitCode::from(failure.code as u8)
+        }
     }
 }

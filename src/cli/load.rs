@@ -1,6 +1,7 @@
 //! `build --load`: what was built is handed to the Docker or podman of this machine, through a pipe.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -9,11 +10,14 @@ use std::time::Duration;
 use lapstrake::code::ErrorCode;
 use lapstrake::oci::Platform;
 use lapstrake::place::{self, ArchiveKind, Artifact, FilePlace, Place};
+use lapstrake::programs;
 use lapstrake::report::Reporter;
 use lapstrake::shown::is_unseen;
 use lapstrake::store::BlobStore;
 
+use super::environment::variable;
 use super::exit::{Code, Failure, OrFail, Outcome};
+use super::signals;
 
 /// What `--load` looks for where no program is named.
 const PROGRAMS: [&str; 2] = ["docker", "podman"];
@@ -27,30 +31,40 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A program that takes images from `load`.
 #[derive(Debug)]
 pub(super) struct Loader {
+    /// What it is called.
     program: String,
+    path: PathBuf,
 }
 
 impl Loader {
     /// The program of that name; else Docker where a daemon answers, else podman.
     ///
     /// # Errors
-    /// Where neither is there.
+    /// Where it is not there, or neither is.
     pub(super) fn find(named: Option<&str>) -> Outcome<Self> {
+        let path = variable("PATH");
+        let find = |program: &str| -> Option<Self> {
+            let found = programs::find(program, path.as_deref())?;
+            Some(Loader { program: program.to_owned(), path: found })
+        };
         if let Some(program) = named.filter(|name| !name.is_empty()) {
-            return Ok(Loader { program: program.to_owned() });
+            if program.contains('/') {
+                return Ok(Loader { program: program.to_owned(), path: program.into() });
+            }
+            return find(program).ok_or_else(|| {
+                let text = format!("--load: there is no program {program} on PATH");
+                Failure::told(Code::Failed, ErrorCode::NotLoaded, text)
+            });
         }
         // `docker version` fails where only the client is installed.
-        let answers = |program: &&str| {
-            let asked = Command::new(program)
-                .arg("version")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
+        let answers = |loader: &Self| {
+            let mut command = Command::new(&loader.path);
+            command.arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let asked = signals::start(&mut command).and_then(|mut child| child.wait());
             asked.is_ok_and(|status| status.success())
         };
-        match PROGRAMS.iter().find(|program| answers(program)) {
-            Some(program) => Ok(Loader { program: (*program).to_owned() }),
+        match PROGRAMS.iter().filter_map(|program| find(program)).find(answers) {
+            Some(loader) => Ok(loader),
             None => Err(Failure::told(
                 Code::Failed,
                 ErrorCode::NotLoaded,
@@ -68,19 +82,12 @@ impl Loader {
         let machine = machine();
         let artifacts =
             artifacts.iter().map(|artifact| for_machine(artifact, &machine)).collect::<Outcome<Vec<_>>>()?;
-        let mut child = Command::new(&self.program)
-            .arg("load")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                Failure::told(
-                    Code::Failed,
-                    ErrorCode::NotLoaded,
-                    format!("starting {} for --load: {error}", self.program),
-                )
-            })?;
+        let mut command = Command::new(&self.path);
+        command.arg("load").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = signals::start(&mut command).map_err(|error| {
+            let text = format!("starting {} for --load: {error}", self.program);
+            Failure::told(Code::Failed, ErrorCode::NotLoaded, text)
+        })?;
         let said = listen(&mut child);
         let archive = Place::Archive { kind: ArchiveKind::Docker, file: FilePlace::Standard, pick: None };
         let written = match child.stdin.take() {

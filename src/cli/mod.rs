@@ -142,18 +142,42 @@ impl<W: Write> Write for InJson<W> {
 
 /// Writes to standard output bit by bit.
 pub(crate) fn print_with(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Outcome {
-    let mut out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
-    write(&mut out).and_then(|()| out.flush()).map_err(|error| {
-        let cause = match error.kind() {
-            // What stands in for an output that was closed from the start takes no writing.
-            io::ErrorKind::InvalidInput => "it is closed".to_owned(),
-            _ => error.to_string(),
-        };
-        let text = format!("writing to standard output: {cause}");
-        let failure = Failure::told(Code::Failed, ErrorCode::OutputUnwritable, text);
-        // Whoever reads has had enough.
-        Failure { quiet: error.kind() == io::ErrorKind::BrokenPipe, ..failure }
-    })
+    let mut out = io::BufWriter::with_capacity(64 << 10, standard_output());
+    write(&mut out).and_then(|()| out.flush()).map_err(unwritten)
+}
+
+/// That nothing could be written to standard output.
+fn unwritten(error: io::Error) -> Failure {
+    let error = or_closed(error);
+    let text = format!("writing to standard output: {error}");
+    let failure = Failure::told(Code::Failed, ErrorCode::OutputUnwritable, text);
+    // Whoever reads has had enough.
+    Failure { quiet: error.kind() == io::ErrorKind::BrokenPipe, ..failure }
+}
+
+/// Standard output. Errors of it say where it was closed from the start.
+pub(crate) fn standard_output() -> impl Write {
+    Standard(io::stdout().lock())
+}
+
+struct Standard(io::StdoutLock<'static>);
+
+impl Write for Standard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(or_closed)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(or_closed)
+    }
+}
+
+/// What stands in for an output that was closed from the start takes no writing.
+fn or_closed(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => io::Error::other("it is closed"),
+        _ => error,
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! SIGINT and SIGTERM: the process ends with the code that shells expect, and leaves nothing behind.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lapstrake::unfinished;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, RawPid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
@@ -15,6 +17,9 @@ use super::log::{self, Lines};
 
 /// How long the run may go on to tidy up after itself.
 const GRACE: Duration = Duration::from_millis(400);
+
+/// How long a program runs at most that a thread has started which does not know of the signal yet.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How often what is unfinished is looked for: threads may still be making files.
 const SWEEPS: usize = 20;
@@ -59,6 +64,19 @@ pub(crate) fn came() -> bool {
     state().phase != Phase::Running
 }
 
+/// Starts a program; after a signal none.
+///
+/// # Errors
+/// Where it cannot be started, or is not.
+pub(crate) fn start(command: &mut Command) -> io::Result<Child> {
+    // Held until it is there: what is started before a signal is found by it.
+    let state = state();
+    match state.phase {
+        Phase::Running => command.spawn(),
+        Phase::Interrupted | Phase::Ended => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
+
 /// To be called when the run has ended: where a signal came, the process ends here, and with that signal's code.
 pub(crate) fn ended() {
     let mut state = state();
@@ -86,12 +104,18 @@ pub(crate) fn listen() {
         if let Some(signal) = signals.forever().next() {
             let mut state = state();
             state.phase = Phase::Interrupted;
-            end_children();
-            let waited = CHANGED.wait_timeout_while(state, GRACE, |state| state.phase != Phase::Ended);
-            let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let deadline = Instant::now() + GRACE;
+            loop {
+                end_children();
+                let left = deadline.saturating_duration_since(Instant::now());
+                if state.phase == Phase::Ended || left.is_zero() {
+                    break;
+                }
+                let waited = CHANGED.wait_timeout(state, left.min(PAUSE));
+                (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            }
             let (tmp, temporary) = (state.tmp.clone(), state.temporary.clone());
             drop(state);
-            end_children();
             for _ in 0..SWEEPS {
                 if !unfinished::abandon(tmp.as_deref()) {
                     break;
@@ -106,13 +130,24 @@ pub(crate) fn listen() {
     });
 }
 
-/// Ends the programs that this process has started: they would write on where nobody looks.
+/// Ends the programs that this process has started, and what those have: they would write on where nobody looks.
+///
+/// They are in this process's group, and not in groups of their own, which a terminal would not let ask for a password.
 fn end_children() {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else { return };
-    for thread in threads.flatten() {
-        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        for child in children.split_whitespace().filter_map(|child| child.parse().ok().and_then(Pid::from_raw)) {
-            let _ = kill_process(child, Signal::KILL);
-        }
-    }
+    children("self").into_iter().for_each(end);
+}
+
+fn end(program: Pid) {
+    // First stopped, so that it starts no more while it is looked at.
+    let _ = kill_process(program, Signal::STOP);
+    children(&program.as_raw_pid().to_string()).into_iter().for_each(end);
+    let _ = kill_process(program, Signal::KILL);
+}
+
+/// What a process has started and is still there.
+fn children(process: &str) -> Vec<Pid> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
+    let lists = threads.flatten().map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let pids = |list: String| -> Vec<RawPid> { list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect() };
+    lists.flat_map(pids).filter_map(Pid::from_raw).collect()
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io;
 
 use lapstrake::code::ErrorCode;
 use lapstrake::oci::Reference;
@@ -16,9 +15,9 @@ use super::args::{CopyArgs, Global, PushArgs};
 use super::environment::{LazyRegistries, open_source, open_store, reference, write_file};
 use super::exit::{Code, Failure, OrFail, Outcome};
 use super::meant;
-use super::print;
 use super::progress::Progress;
 use super::written::{self, Named};
+use super::{print, standard_output};
 
 /// As many commands are written out in a hint.
 const COMMANDS: usize = 12;
@@ -92,7 +91,7 @@ pub(crate) fn copy(global: &Global, args: &CopyArgs) -> Outcome {
             Ok(())
         }
         local => {
-            let written = place::write(local, &artifacts, &mut io::stdout().lock(), &store, &reporter);
+            let written = place::write(local, &artifacts, &mut standard_output(), &store, &reporter);
             let written = written.or_fail(Code::Failed)?;
             if local.is_standard() {
                 return Ok(());

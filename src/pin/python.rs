@@ -271,7 +271,7 @@ impl Error {
             Error::Supply(SupplyError::NoMirror { .. } | SupplyError::NoIndex { .. } | SupplyError::Index { .. }) => {
                 Fault::Unresolvable
             }
-            Error::Supply(SupplyError::Store(_)) => Fault::Machine,
+            Error::Supply(SupplyError::Store(_) | SupplyError::Setting { .. }) => Fault::Machine,
             Error::Supply(_) | Error::Uv(uv::UvError::Network(_)) => Fault::Network,
             Error::Tmp { source, .. } => of_disk(source),
             _ => Fault::Unresolvable,
@@ -370,7 +370,7 @@ fn indexes_of(ask: &Ask<'_>, inputs: &Inputs, supply: &dyn Supply) -> Result<Ind
         let address = url("`--index-url`", text)?;
         list.add("default", supply.python_index("default", Some(&address))?, false);
     } else {
-        let machine = supply.python_indexes();
+        let machine = supply.python_indexes()?;
         if machine.is_empty() && said.find_links.is_empty() {
             list.add("default", supply.python_index("default", None)?, false);
         }

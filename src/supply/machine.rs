@@ -12,7 +12,7 @@ use url::Url;
 
 use super::credentials::Origin;
 use super::programs::default_index;
-use super::settings::as_root;
+use super::settings::{Unusable, as_root};
 use super::{Document, Settings, Supply, SupplyError, Wanted, documents, local_file};
 use crate::code::Cause;
 use crate::content::Content;
@@ -354,15 +354,19 @@ impl Supply for Machine<'_> {
         if let Some(index) = recipe {
             return Ok(self.named(index));
         }
-        let found = self.python_indexes().into_iter().find(|(known, _)| known == name);
+        let found = self.python_indexes()?.into_iter().find(|(known, _)| known == name);
         found.map(|(_, address)| address).ok_or_else(|| {
             self.tell_passed_over();
             SupplyError::NoIndex { index: name.to_owned() }
         })
     }
 
-    fn python_indexes(&self) -> Vec<(String, Url)> {
+    fn python_indexes(&self) -> Result<Vec<(String, Url)>, SupplyError> {
+        self.tell_passed_over();
         let settings = self.settings();
+        if let Some(Unusable { what, why }) = settings.unusable.clone() {
+            return Err(SupplyError::Setting { what, why });
+        }
         let extra =
             settings.python_extra.iter().enumerate().map(|(at, url)| (format!("extra-{}", at + 1), url.clone()));
         let default = settings.python_index.clone().or_else(|| {
@@ -370,10 +374,12 @@ impl Supply for Machine<'_> {
             self.default_index.get_or_init(ask).clone()
         });
         // As uv has it: what a further index has is not looked for in the default one.
-        extra.chain(default.map(|url| ("default".to_owned(), url))).collect()
+        Ok(extra.chain(default.map(|url| ("default".to_owned(), url))).collect())
     }
 
     fn with_login(&self, address: &Url) -> Url {
+        // A login that the other program needs may stand there.
+        self.tell_passed_over();
         let mut address = address.clone();
         if let Some(login) = self.settings().credentials.find(&address) {
             // These fail for addresses without a host alone, and those have no login.

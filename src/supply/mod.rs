@@ -66,11 +66,14 @@ pub trait Supply: Sync {
     /// (`extra-1` is the first).
     ///
     /// # Errors
-    /// [`SupplyError::NoIndex`].
+    /// [`SupplyError::NoIndex`], [`SupplyError::Setting`].
     fn python_index(&self, name: &str, recipe: Option<&Url>) -> Result<Url, SupplyError>;
 
     /// All indexes of the machine's settings: name for the lock and address, the most preferred first.
-    fn python_indexes(&self) -> Vec<(String, Url)>;
+    ///
+    /// # Errors
+    /// [`SupplyError::Setting`].
+    fn python_indexes(&self) -> Result<Vec<(String, Url)>, SupplyError>;
 
     /// An address with the login that the machine has for it, for another program's environment and nothing else: it is
     /// neither shown nor kept.
@@ -136,6 +139,16 @@ pub enum SupplyError {
     NoIndex {
         /// The index, by its name in the lock.
         index: String,
+    },
+    /// What might say where the index is cannot be used.
+    #[error(
+        "{what} might say where Python packages come from, and cannot be used: {why}; mend it, or set LAPSTRAKE_PYTHON_INDEX, which is asked first"
+    )]
+    Setting {
+        /// A file or variable of pip or uv.
+        what: String,
+        /// Why.
+        why: String,
     },
     /// Not in the cache, and nothing may be downloaded.
     #[error("{what} is not in the cache, and --offline downloads nothing: build or lock once without --offline")]

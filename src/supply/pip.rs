@@ -12,7 +12,7 @@ pub struct PipConf {
 }
 
 /// A value in each of the two sections that say where `pip install` looks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sections<T> {
     /// `[global]`.
     pub global: Option<T>,
@@ -20,11 +20,23 @@ pub struct Sections<T> {
     pub install: Option<T>,
 }
 
+impl<T> Default for Sections<T> {
+    fn default() -> Self {
+        Sections { global: None, install: None }
+    }
+}
+
 impl<T> Sections<T> {
     /// These values where there are some, else those of `weaker`.
     #[must_use]
     pub fn or(self, weaker: Self) -> Self {
         Sections { global: self.global.or(weaker.global), install: self.install.or(weaker.install) }
+    }
+
+    /// The same with other values.
+    #[must_use]
+    pub fn map<U>(self, change: impl Fn(T) -> U) -> Sections<U> {
+        Sections { global: self.global.map(&change), install: self.install.map(&change) }
     }
 
     /// The one that counts.

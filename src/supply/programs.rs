@@ -2,11 +2,25 @@
 //! program's built-in default is the machine's affair too, and no host is written down here.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use url::Url;
+
+use crate::programs::find;
+
+/// How long a program may take to say it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// No help text is longer.
+const MAX_HELP: u64 = 1 << 20;
 
 /// How a program is made to say what its default is, and after which words it does.
 const QUESTIONS: [(&str, &[&str], &str); 4] = [
@@ -19,31 +33,42 @@ const QUESTIONS: [(&str, &[&str], &str); 4] = [
 /// The default index of the first of these programs that is there and says one. `uv` is where it was found already; the
 /// others are looked for on `PATH` of that environment, which is also theirs.
 pub(super) fn default_index(uv: Option<&Path>, environment: &BTreeMap<OsString, OsString>) -> Option<Url> {
-    let path = environment.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
-    let find = |name: &str| -> Option<PathBuf> {
-        if name == "uv" && uv.is_some() {
-            return uv.map(Path::to_owned);
-        }
-        let mut candidates = std::env::split_paths(&path).filter(|directory| directory.is_absolute());
-        candidates.find_map(|directory| Some(directory.join(name)).filter(|candidate| candidate.is_file()))
-    };
+    default_index_within(uv, environment, PATIENCE)
+}
+
+fn default_index_within(
+    uv: Option<&Path>,
+    environment: &BTreeMap<OsString, OsString>,
+    patience: Duration,
+) -> Option<Url> {
+    let path = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
     QUESTIONS.iter().find_map(|(name, arguments, after)| {
-        let output = Command::new(find(name)?)
-            .args(*arguments)
-            .env_clear()
-            .envs(
-                environment
-                    .iter()
-                    .filter(|(name, _)| ["PATH", "HOME", "VIRTUAL_ENV"].iter().any(|known| name == known)),
-            )
-            // What lies in the working directory is nobody's program.
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        index_in(&String::from_utf8_lossy(&output.stdout), after)
+        let known = uv.filter(|_| *name == "uv").map(Path::to_owned);
+        let mut command = Command::new(known.or_else(|| find(name, path))?);
+        let passed_on = |name: &OsStr| ["PATH", "HOME", "VIRTUAL_ENV"].iter().any(|known| name == *known);
+        command.args(*arguments).env_clear().envs(environment.iter().filter(|(name, _)| passed_on(name)));
+        // What lies in the working directory is nobody's program.
+        let help = said(command.current_dir("/"), patience)?;
+        index_in(&String::from_utf8_lossy(&help), after)
     })
+}
+
+/// What a program says; `None` where it cannot be run, or takes too long.
+fn said(command: &mut Command, patience: Duration) -> Option<Vec<u8>> {
+    // A group of its own, to end what it may have started, too; it asks nobody anything on a terminal.
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let mut child = command.spawn().ok()?;
+    let pipe = child.stdout.take();
+    let (send, take) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let mut help = Vec::new();
+        let _ = pipe.map(|pipe| pipe.take(MAX_HELP).read_to_end(&mut help));
+        let _ = send.send(help);
+    });
+    let help = take.recv_timeout(patience).ok();
+    let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+    let _ = child.wait();
+    help
 }
 
 /// The first address after some words of a help text, however it is broken into lines.
@@ -84,5 +109,41 @@ mod tests {
         let found = default_index(None, &environment).unwrap();
         assert_eq!(found.as_str(), "https://index.example.com/simple");
         assert_eq!(default_index(None, &BTreeMap::new()), None);
+    }
+
+    /// Breaks where a program that does not answer is waited for, or leaves what it started.
+    #[test]
+    fn a_program_that_does_not_answer_is_given_up_with_all_that_it_started() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for (name, text) in [
+            ("pip3", format!("sleep 600 & echo $! > {}; wait", at("pid").display())),
+            ("pip", "echo '--index-url <url> (default https://index.example.com/simple)'".to_owned()),
+        ] {
+            std::fs::write(at(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:/usr/bin:/bin", directory.path().display());
+        let environment: BTreeMap<OsString, OsString> = [("PATH".into(), path.into())].into();
+        let lost = at("uv");
+        // Another test may fork while a script is still open for writing: then it cannot be run.
+        let found = (0..5).find_map(|_| {
+            let found = default_index_within(Some(&lost), &environment, Duration::from_secs(2));
+            found.filter(|_| at("pid").exists())
+        });
+        assert_eq!(found.unwrap().as_str(), "https://index.example.com/simple");
+        let pid = std::fs::read_to_string(at("pid")).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        // Whoever takes over what lost its parent may take its time.
+        let is_gone = || state().rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']));
+        assert!(
+            (0..200).any(|_| is_gone() || {
+                thread::sleep(Duration::from_millis(10));
+                false
+            }),
+            "{}",
+            state()
+        );
     }
 }

@@ -12,7 +12,8 @@
 //! | logins | those in the addresses, `UV_INDEX_NAME_USERNAME` and `_PASSWORD` | apt's `auth.conf` and `auth.conf.d`; `NETRC`, else `~/.netrc` |
 //! | the program uv | `LAPSTRAKE_UV`, `PATH` | `~/.local/bin/uv`, `~/.cargo/bin/uv` |
 //!
-//! The file of another program that cannot be read is passed over, which is told; a variable of our own is an error.
+//! The file of another program that cannot be read is passed over, which is told; a variable of our own is an error. So is, where
+//! an index is asked for, whatever of pip's and uv's might name it and is not understood: packages would come from another one.
 
 mod apt;
 mod indexes;
@@ -59,6 +60,17 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Files of other programs that were passed over, and why.
     pub passed_over: Vec<String>,
+    /// What might name the Python index that is meant, and cannot be used.
+    pub unusable: Option<Unusable>,
+}
+
+/// A file or variable of another program that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Which.
+    pub what: String,
+    /// Why. Nothing of what it holds is told.
+    pub why: String,
 }
 
 /// A variable of ours holds what it cannot.
@@ -113,6 +125,10 @@ fn address(text: &str) -> Option<Url> {
     good.then(|| as_root(url))
 }
 
+fn shown(path: &Path) -> String {
+    Shown::new(path.as_os_str().as_encoded_bytes()).to_string()
+}
+
 struct Reader<'a> {
     variable: &'a dyn Fn(&str) -> Option<OsString>,
     root: &'a Path,
@@ -152,23 +168,26 @@ impl Reader<'_> {
         path.strip_prefix("/").map_or_else(|_| path.to_owned(), |below| self.root.join(below))
     }
 
-    /// The text of a file; `None` where there is none, or it cannot be read, which is told.
-    fn file(&mut self, path: &Path) -> Option<String> {
+    /// The text of a file; `None` where there is none.
+    fn read(&self, path: &Path) -> io::Result<Option<String>> {
         let read = read_regular(&self.outside(path), MAX_FILE)
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8")));
         match read {
-            Ok(text) => Some(text),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
-            Err(error) => {
-                self.pass_over(path, error);
-                None
-            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            read => read.map(Some),
         }
     }
 
+    /// The text of a file; `None` where there is none, or it cannot be read, which is told.
+    fn file(&mut self, path: &Path) -> Option<String> {
+        self.read(path).unwrap_or_else(|error| {
+            self.pass_over(path, error);
+            None
+        })
+    }
+
     fn pass_over(&mut self, path: &Path, why: impl std::fmt::Display) {
-        let path = Shown::new(path.as_os_str().as_encoded_bytes());
-        self.settings.passed_over.push(format!("{path} is passed over: {why}"));
+        self.settings.passed_over.push(format!("{} is passed over: {why}", shown(path)));
     }
 
     /// The files of a directory with one of these endings, by name; only those with names that apt would read.

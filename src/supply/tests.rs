@@ -525,7 +525,7 @@ fn places_come_from_the_recipe_then_from_the_settings() {
     let error = machine.python_index("extra-3", None).unwrap_err();
     assert!(error.to_string().contains("`extra-3`"), "{error}");
     assert_eq!(bench.heard.0.lock().unwrap().len(), 1, "told once, where it may matter");
-    let names: Vec<String> = machine.python_indexes().into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = machine.python_indexes().unwrap().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["extra-1", "extra-2", "default"]);
     assert_eq!(machine.python_index("extra-2", None).unwrap(), url("https://example.org/extra/"));
     assert_eq!(machine.python_index("default", Some(&recipe)).unwrap(), url("https://example.net/debian/"));
@@ -536,6 +536,31 @@ fn places_come_from_the_recipe_then_from_the_settings() {
     for bad in ["", "..", "a/b", "/tmp"] {
         assert!(machine.directory(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn no_index_stands_in_for_one_that_is_not_understood() {
+    let bench = bench();
+    let unusable = Some(settings::Unusable { what: "`/etc/pip.conf`".to_owned(), why: "line 1 is broken".to_owned() });
+    let machine = bench.machine(Settings {
+        python_index: Some(url("https://example.com/simple/")),
+        passed_over: vec!["`/etc/netrc` is passed over".to_owned()],
+        unusable,
+        ..Settings::default()
+    });
+    let recipe = url("https://example.net/simple/");
+    assert_eq!(machine.python_index("default", Some(&recipe)).unwrap(), recipe);
+    assert!(bench.heard.0.lock().unwrap().is_empty());
+    let errors = [machine.python_indexes().map(|_| ()), machine.python_index("default", None).map(|_| ())];
+    for error in errors.map(Result::unwrap_err) {
+        let text = error.to_string();
+        assert!(
+            matches!(error, SupplyError::Setting { .. }) && text.starts_with("`/etc/pip.conf` might say"),
+            "{text}"
+        );
+        assert!(text.contains(": line 1 is broken; ") && text.contains("LAPSTRAKE_PYTHON_INDEX"), "{text}");
+    }
+    assert_eq!(bench.heard.0.lock().unwrap().len(), 1, "the rest is told before another program starts");
 }
 
 #[test]

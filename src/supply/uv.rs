@@ -106,14 +106,6 @@ impl UvConf {
             extra: extra.into_iter().map(Secret::new).collect(),
         })
     }
-
-    /// These settings with those of a weaker file behind them.
-    #[must_use]
-    pub fn or(mut self, weaker: Self) -> Self {
-        self.indexes.extend(weaker.indexes);
-        self.extra.extend(weaker.extra);
-        UvConf { index: self.index.or(weaker.index), ..self }
-    }
 }
 
 #[cfg(test)]
@@ -144,9 +136,6 @@ mod tests {
         assert_eq!(conf.index, Some(Secret::new("https://example.com/pip")));
         assert_eq!(conf.extra, [Secret::new("https://example.com/extra")]);
         assert!(!format!("{conf:?}").contains("pass"));
-        let both = UvConf::parse("index-url = \"https://example.com/user\"").unwrap().or(conf);
-        assert_eq!(both.index, Some(Secret::new("https://example.com/user")));
-        assert_eq!((both.indexes.len(), both.extra.len()), (4, 1));
     }
 
     #[test]

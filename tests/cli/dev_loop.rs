@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::Project;
 
@@ -184,4 +184,61 @@ fn images_are_handed_to_the_program_that_is_there() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("neither a Docker daemon nor podman"), "{said}");
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not yet");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Breaks where a run goes on to the next program after a signal, or leaves what a program has started.
+#[test]
+fn after_a_signal_no_program_is_started_and_none_is_left() {
+    let project = Project::new(RECIPE);
+    project.write("ctx/app/main.py", "one");
+    program(&project, "docker", "sleep 600 & echo $! > pid.new; mv pid.new pid; wait");
+    program(&project, "podman", "echo > asked; cat > /dev/null");
+    let path = format!("{}:/usr/bin:/bin", project.path("bin").display());
+    let mut command = project.command(&["build", "--load"]);
+    command.env("PATH", &path).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_until("docker is asked", || project.path("pid").exists());
+    let id = child.id().to_string();
+    assert!(project.wrapped("kill", &["-s", "TERM", &id], &[]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(143), "{said}");
+    assert!(said.ends_with("interrupted\n") && !said.contains("podman"), "{said}");
+    assert!(!project.path("asked").exists(), "podman was asked after the signal");
+    let pid = fs::read_to_string(project.path("pid")).unwrap();
+    let state = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    wait_until("what docker has started is gone", || {
+        state().rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
+    });
+}
+
+/// Breaks where a file of the directory that is built is run since `PATH` has a relative entry.
+#[test]
+fn programs_are_not_looked_for_in_what_is_built() {
+    let project = Project::new(RECIPE);
+    project.write("ctx/app/main.py", "one");
+    for name in ["docker", "podman"] {
+        program(&project, name, "echo > asked; while read -r line; do :; done");
+    }
+    let run = |arguments: &[&str], path: &str| {
+        let mut command = project.command(arguments);
+        command.env("PATH", path);
+        project.end(command)
+    };
+    let told = run(&["build", "--load"], "bin:.").fails(1);
+    assert!(told.contains("neither a Docker daemon nor podman"), "{told}");
+    let told = run(&["build", "--load=podman"], "bin:.").fails(1);
+    assert!(told.contains("there is no program podman on PATH"), "{told}");
+    assert!(!project.path("asked").exists(), "a program of the project was run");
+    // One that is named by its path is meant.
+    run(&["build", "--load=bin/podman"], "/usr/bin:/bin").ok();
+    assert!(project.path("asked").exists());
 }

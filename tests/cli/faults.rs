@@ -57,13 +57,21 @@ fn directories_that_cannot_be_read_are_errors() {
 fn output_that_is_closed_full_or_not_read_is_an_error() {
     let project = project();
     for redirection in [">&-", ">/dev/full", "<&- >&-", "| exec head -c 0"] {
-        for arguments in ["build", "build -o -", "schema", "--help", "inspect oci:lapstrake-out", "cache size"] {
+        for arguments in
+            ["build", "build -o -", "schema", "--help", "--version", "inspect oci:lapstrake-out", "cache size"]
+        {
             let script = format!("set -o pipefail; \"$0\" {arguments} {redirection}");
             let run = project.end(project.wrapped("bash", &["-c", &script, BINARY], &[]));
             // What fits into a pipe may be written before the reader is gone.
             if run.code != Some(0) || !redirection.starts_with('|') {
                 assert_eq!(run.code, Some(1), "{script}: {}", run.stderr);
             }
+            let why = match redirection {
+                ">/dev/full" => "No space left on device",
+                redirection if redirection.starts_with('|') => "",
+                _ => "it is closed",
+            };
+            assert!(run.stderr.contains(why), "{script}: {}", run.stderr);
             assert!(!run.stderr.contains("panicked"), "{script}: {}", run.stderr);
         }
     }

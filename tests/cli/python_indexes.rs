@@ -61,6 +61,40 @@ fn a_package_comes_from_the_first_index_that_has_its_name() {
     assert_eq!(mirrored.server.count("/python/simple/flask/"), 0);
 }
 
+/// Breaks where the settings that name the company's index are broken, and its packages are taken from a public one without a word.
+#[test]
+fn no_other_index_stands_in_for_settings_that_are_broken() {
+    const CANARY: &str = "hunter22canary";
+    let mirrored = indexed();
+    asking(&mirrored, "flask\n");
+    let (public, address) = (mirrored.server.url("/python/simple"), format!("{CANARY}/simple"));
+    let (pip, uv) = ("home/.config/pip/pip.conf", "home/.config/uv/uv.toml");
+    for (file, variables, wanted) in [
+        (Some((pip, "[global\nindex-url = hunter22canary\n")), &[][..], "pip.conf` might say"),
+        (Some((uv, "index-url = \"hunter22canary\n")), &[("PIP_INDEX_URL", &*public)], "uv.toml` might say"),
+        (None, &[("UV_DEFAULT_INDEX", &*address)], "UV_DEFAULT_INDEX might say"),
+        (None, &[("PIP_INDEX_URL", &*address)], "PIP_INDEX_URL might say"),
+        (None, &[("UV_CONFIG_FILE", "lost.toml"), ("PIP_INDEX_URL", &*public)], "UV_CONFIG_FILE might say"),
+        (None, &[("PIP_CONFIG_FILE", "lost.conf")], "PIP_CONFIG_FILE might say"),
+    ] {
+        if let Some((path, text)) = file {
+            mirrored.project.write(path, text);
+        }
+        let told = lock_at(&mirrored, variables).fails(1);
+        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(told.contains("L0006") && told.contains("LAPSTRAKE_PYTHON_INDEX"), "{told}");
+        assert!(!told.contains(CANARY), "{told}");
+        if let Some((path, _)) = file {
+            fs::remove_file(mirrored.project.path(path)).unwrap();
+        }
+    }
+    assert!(mirrored.server.log().is_empty(), "nobody is asked");
+    // What comes before them is good, and they are told before `uv` starts.
+    mirrored.project.write(pip, "[global\n");
+    let run = lock_at(&mirrored, &[("LAPSTRAKE_PYTHON_INDEX", &public)]).ok();
+    assert!(run.told().contains("pip.conf` is passed over: line 1"), "{}", run.told());
+}
+
 /// Breaks where a signature or token is written down, by us or by `uv`.
 #[test]
 fn signatures_and_tokens_are_written_nowhere() {

@@ -24,6 +24,15 @@ copy = ["."]
 to = "/app"
 """
 
+# What helpers say where they fail.
+HELPERS = [
+    f"echo 'pw={CANARY}'; exit 1",
+    f"echo {BASIC}; exit 1",
+    f"echo 'no login for bob {CANARY}' >&2; exit 3",
+    f"echo 'permission denied: {CANARY}'; exit 1",
+    f"echo '{CANARY}'",
+]
+
 LOGIN = f"bob:{CANARY}@registry.example.com"
 
 # What people write where they should not; none of it may be repeated.
@@ -92,7 +101,7 @@ def campaign(shop, tell=print):
             wrong.append(f"`{shown}` ends with {run.code}: {run.err}")
         for path in work.rglob("*"):
             search(str(path.relative_to(work)).encode(), f"the name of {path.name} after `{shown}`")
-            if path.is_file() and path.name not in ("login.json", "pod.yaml"):
+            if path.is_file() and path.name not in ("login.json", "pod.yaml", "docker-credential-canary"):
                 counts["files"] += 1
                 search(path.read_bytes(), f"{path.relative_to(work)} after `{shown}`")
         for data in [*registry.blobs.values(), *registry.manifests.values(), *(text.encode() for text in registry.targets)]:
@@ -143,6 +152,17 @@ def campaign(shop, tell=print):
             look(work, registry, ["build", "--push"])
             look(work, registry, ["inspect", f"{registry.name}/app:1"])
             registry.stop()
+    for script in HELPERS:
+        registry = Registry(password=BASIC)
+        work = place(registry)
+        (work / "login.json").write_text(json.dumps({"credsStore": "canary"}))
+        (work / "bin").mkdir()
+        (work / "bin/docker-credential-canary").write_text(f"#!/bin/sh\n{script}\n")
+        (work / "bin/docker-credential-canary").chmod(0o755)
+        run = look(work, registry, ["inspect", f"{registry.name}/app:1"])
+        if "docker-credential-canary" not in run.err:
+            wrong.append(f"no helper is asked: {run.err}")
+        registry.stop()
     for base in [
         f'"{LOGIN}/x:1"', f'"https://{LOGIN}/x:1"', f'"oci:{LOGIN}/x"', f'"oci:{LOGIN}/x:@0"', f'"oci:bob:@{CANARY}@h"',
         f'"archive:bob:@{CANARY}"', f'"bob:{CANARY}@cafe"', f'"{CANARY}@localhost"',

@@ -77,7 +77,7 @@ class Shop:
         subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", self.inject, source], check=True)
 
     def environment(self, work):
-        environment = {"PATH": "/usr/bin:/bin", "HOME": work / "home", "TMPDIR": work / "tmp"}
+        environment = {"PATH": f"/usr/bin:/bin:{work}/bin", "HOME": work / "home", "TMPDIR": work / "tmp"}
         return {name: str(value) for name, value in environment.items()}
 
     def command(self, work, arguments, inject=()):

@@ -14,6 +14,7 @@ use super::file_json;
 use super::text::file_line;
 use crate::cli::comparison::unread;
 use crate::cli::exit::{Code, Failure, OrFail, Outcome};
+use crate::cli::standard_output;
 
 /// Prints the bytes of the file at that path, symlinks followed inside the image; of a directory, a line for each member.
 pub(super) fn print(
@@ -74,7 +75,7 @@ pub(super) fn print(
         ));
     };
     let mut bytes = content.open().map_err(|error: ContentError| Failure::new(Code::Failed, error))?;
-    let mut out = io::stdout().lock();
+    let mut out = standard_output();
     io::copy(&mut bytes, &mut out).and_then(|_| io::Write::flush(&mut out)).map_err(|error| {
         Failure::told(Code::Failed, ErrorCode::OutputUnwritable, format!("writing {asked} to standard output: {error}"))
     })

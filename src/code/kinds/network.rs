@@ -55,6 +55,7 @@ impl Coded for SupplyError {
         match self {
             SupplyError::NoMirror { .. } => ErrorCode::NoMirror,
             SupplyError::NoIndex { .. } => ErrorCode::NoIndex,
+            SupplyError::Setting { .. } => ErrorCode::Environment,
             SupplyError::Offline { .. } => ErrorCode::Offline,
             SupplyError::Gone { .. } | SupplyError::Nowhere { .. } => ErrorCode::Gone,
             SupplyError::Absent { source, .. } | SupplyError::Fetch { source, .. } => source.code(),

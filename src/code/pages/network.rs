@@ -222,6 +222,7 @@ pub(crate) const CREDENTIAL_HELPER: Page = Page {
     title: "a credential helper failed",
     meaning: "A file of logins says that a program, `docker-credential-NAME`, has the login, and it gave none.",
     why: "It is not installed here (a `config.json` of a desktop in a pipeline), is locked, or gave no answer in time.",
-    remedy: "Install or unlock it, or use a file without `credsStore` and `credHelpers`.",
-    example: "$ docker-credential-pass list",
+    remedy: "Install or unlock it, or use a file without `credsStore` and `credHelpers`. Of what it says only words are shown \
+             that cannot be the login; to see all of it, ask it yourself.",
+    example: "$ echo registry.example.com | docker-credential-pass get",
 };

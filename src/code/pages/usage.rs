@@ -57,9 +57,12 @@ pub(crate) const PLATFORM_NAME: Page = Page {
 
 pub(crate) const ENVIRONMENT: Page = Page {
     title: "a setting of the environment cannot be used",
-    meaning: "A variable of the environment, or a file of settings that it names, holds what has no meaning there.",
-    why: "`SOURCE_DATE_EPOCH` is no number of seconds, a proxy or an index is no URL, or a bundle of certificates is none.",
-    remedy: "The message names the variable: mend or unset it.",
+    meaning: "A variable of the environment, or a file of settings, holds what has no meaning there.",
+    why: "`SOURCE_DATE_EPOCH` is no number of seconds, a proxy or an index is no URL, or a bundle of certificates is none. A \
+          `pip.conf` or `uv.toml` that might name the index of a company is broken, unreadable or not where `PIP_CONFIG_FILE` or \
+          `UV_CONFIG_FILE` says: packages would come from another index.",
+    remedy: "The message names the variable or file: mend or unset it. `LAPSTRAKE_PYTHON_INDEX` is asked before pip's and \
+             uv's settings.",
     example: "$ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) lapstrake build",
 };
 

@@ -92,8 +92,8 @@ impl Supply for Fake {
         Err(SupplyError::NoIndex { index: name.to_owned() })
     }
 
-    fn python_indexes(&self) -> Vec<(String, Url)> {
-        Vec::new()
+    fn python_indexes(&self) -> Result<Vec<(String, Url)>, SupplyError> {
+        Ok(Vec::new())
     }
 
     fn uv(&self) -> Option<PathBuf> {

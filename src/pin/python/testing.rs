@@ -140,8 +140,8 @@ impl Supply for TestSupply {
         recipe.cloned().or_else(known).ok_or_else(|| SupplyError::NoIndex { index: name.to_owned() })
     }
 
-    fn python_indexes(&self) -> Vec<(String, Url)> {
-        self.indexes.clone()
+    fn python_indexes(&self) -> Result<Vec<(String, Url)>, SupplyError> {
+        Ok(self.indexes.clone())
     }
 
     fn with_login(&self, address: &Url) -> Url {

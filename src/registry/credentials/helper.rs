@@ -2,7 +2,6 @@
 //! (docker-credential-helpers).
 
 use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::process::Command;
 use super::Login;
 use crate::net::Secret;
 use crate::oci::json;
+use crate::programs::find;
 use crate::shown::Shown;
 
 /// How long a helper may take.
@@ -25,7 +25,42 @@ const MAX_ANSWER: u64 = 1 << 20;
 /// What a helper answers, with exit code 1, where it knows nothing.
 const NOT_FOUND: &str = "credentials not found";
 
-/// What went wrong with a helper. Its output is shown only where it cannot hold what it was asked for.
+/// What the helpers that people use say where they fail, in small letters: of all that is said, no more than these is shown.
+const KNOWN: [&str; 24] = [
+    // pass
+    "pass not initialized",
+    "pass store is uninitialized",
+    "password store is empty",
+    "gpg: decryption failed",
+    "no secret key",
+    "no pinentry",
+    "inappropriate ioctl for device",
+    // secretservice
+    "cannot autolaunch d-bus without x11",
+    "org.freedesktop.secrets was not provided by any .service files",
+    "prompt dismissed",
+    // osxkeychain
+    "user interaction is not allowed",
+    "the user name or passphrase you entered is not correct",
+    // ecr-login
+    "no valid providers in chain",
+    "no ec2 imds role found",
+    "failed to refresh cached credentials",
+    "expiredtoken",
+    "accessdenied",
+    // gcloud, gcr
+    "you do not currently have an active account selected",
+    "there was a problem refreshing your current auth tokens",
+    "reauthentication",
+    "could not find default credentials",
+    // acr
+    "refresh token has expired",
+    "az login",
+    // any
+    "permission denied",
+];
+
+/// What went wrong with a helper. Of its output known words alone are shown: the rest may be what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
     /// Its name is no plain word.
@@ -49,7 +84,7 @@ pub enum HelperError {
     /// It failed.
     #[error("it failed: {said}")]
     Failed {
-        /// What it said, where that may be shown.
+        /// How it ended, and what of its words may be shown.
         said: String,
     },
     /// It said something else.
@@ -89,14 +124,6 @@ async fn get_within(
         Ok(answer) => answer,
         Err(_) => Err(HelperError::Slow),
     }
-}
-
-fn find(program: &str, path: Option<&OsStr>) -> Option<PathBuf> {
-    // Relative entries of PATH would find programs in the directory that is being built.
-    let directories = std::env::split_paths(path?).filter(|directory| directory.is_absolute());
-    directories.map(|directory| directory.join(program)).find(|candidate| {
-        std::fs::metadata(candidate).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    })
 }
 
 async fn run(program: PathBuf, server: &str) -> Result<Option<Login>, HelperError> {
@@ -148,15 +175,14 @@ async fn read_and_drop(mut from: Option<impl AsyncRead + Unpin>, limit: u64) -> 
     bytes
 }
 
-/// The first line of what a failed helper said, unless it looks like an answer, or may quote what it is about.
+/// How a failed helper ended, and which known words are in what it said: anything else may be what it was asked for.
 fn presentable(said: &str, status: std::process::ExitStatus) -> String {
-    let line = said.lines().next().unwrap_or_default();
-    let lower = said.to_ascii_lowercase();
-    let may_tell = ["password", "passwd", "secret", "token"].iter().any(|word| lower.contains(word));
-    if line.is_empty() || may_tell || said.contains(['{', '"']) {
-        status.to_string()
-    } else {
-        Shown::new(line.as_bytes()).to_string()
+    let said = said.to_lowercase();
+    let known: Vec<String> =
+        KNOWN.iter().filter(|words| said.contains(**words)).map(|words| format!("`{words}`")).collect();
+    match known.is_empty() {
+        true => status.to_string(),
+        false => format!("{status}, with {}", known.join(", ")),
     }
 }
 
@@ -178,7 +204,7 @@ fn parse(answer: &[u8]) -> Result<Option<Login>, HelperError> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -234,14 +260,22 @@ mod tests {
             ("echo hunter22", "test", "r", "not the expected JSON"),
             (r#"echo '{"Username":"u","Secret":"hunter22\n"}'"#, "test", "r", "not the expected JSON"),
             (r#"echo '{"Username":"u"}'"#, "test", "r", "not the expected JSON"),
-            ("echo 'no permission'; exit 1", "test", "r", "`no permission`"),
-            ("echo 'no session' >&2; exit 3", "test", "r", "`no session`"),
+            (
+                "echo 'Error: pass not initialized: x'; exit 1",
+                "test",
+                "r",
+                "exit status: 1, with `pass not initialized`",
+            ),
+            ("echo 'hunter22: Permission denied' >&2; exit 3", "test", "r", "exit status: 3, with `permission denied`"),
+            ("echo 'pw=hunter22'; exit 1", "test", "r", "it failed: exit status: 1"),
+            ("echo dTpodW50ZXIyMg==; exit 1", "test", "r", "it failed: exit status: 1"),
+            ("echo 'login u hunter22' >&2; exit 1", "test", "r", "it failed: exit status: 1"),
             (r#"echo '{"Username":"u","Secret":"hunter22"}'; exit 1"#, "test", "r", "exit status: 1"),
             ("echo 'the secret is hunter22'; exit 1", "test", "r", "exit status: 1"),
             ("echo 'bad password hunter22'; exit 1", "test", "r", "exit status: 1"),
             ("echo 'invalid Token: hunter22' >&2; exit 1", "test", "r", "exit status: 1"),
             ("echo '\"hunter22'; exit 1", "test", "r", "exit status: 1"),
-            ("echo 'a first line'; echo hunter22; exit 1", "test", "r", "`a first line`"),
+            ("echo 'a first line'; echo hunter22; exit 1", "test", "r", "it failed: exit status: 1"),
             ("exit 2", "test", "r", "exit status: 2"),
             ("true", "absent", "r", "not in PATH"),
             ("true", "../test", "r", "its name"),
@@ -258,28 +292,13 @@ mod tests {
         ] {
             let error = ask(script, name, server).unwrap_err();
             let text = format!("{error} {error:?}");
-            assert!(text.contains(wanted) && !text.contains("hunter22"), "{script}: {text}");
+            assert!(text.contains(wanted), "{script}: {text}");
+            assert!(!text.contains("hunter22") && !text.contains("dTpo"), "{script}: {text}");
         }
     }
 
     #[test]
-    fn relative_entries_of_path_find_nothing() {
-        assert_eq!(find("sh", Some(OsStr::new("bin:.:"))), None);
-        assert!(find("sh", Some(OsStr::new("/nonexistent:/bin"))).is_some_and(|found| found == Path::new("/bin/sh")));
-        assert_eq!(find("sh", None), None);
-    }
-
-    #[test]
-    fn only_programs_are_found() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::create_dir(directory.path().join("directory")).unwrap();
-        std::fs::write(directory.path().join("text"), "").unwrap();
-        for (name, mode, is_found) in
-            [("directory", 0o755, false), ("text", 0o644, false), ("text", 0o744, true), ("text", 0o611, true)]
-        {
-            std::fs::set_permissions(directory.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(find(name, Some(directory.path().as_os_str())).is_some(), is_found, "{name} {mode:o}");
-        }
+    fn names_are_shown_as_words() {
         assert_eq!(shown("ecr-login_2.0"), "ecr-login_2.0");
         assert_eq!(shown("a/b\n"), "a?b?");
     }

@@ -191,9 +191,9 @@ fn a_password_goes_to_no_token_server_that_nobody_vouches_for() {
 }
 
 /// A server that does the first of these things with the first connection and so on, and hands all others on.
-fn in_front_of(fake: &FakeRegistry, first: &[Option<&'static str>]) -> u16 {
+fn in_front_of(fake: &FakeRegistry, first: Vec<Option<&'static str>>) -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let (port, behind, mut first) = (listener.local_addr().unwrap().port(), fake.port(), first.to_vec().into_iter());
+    let (port, behind, mut first) = (listener.local_addr().unwrap().port(), fake.port(), first.into_iter());
     std::thread::spawn(move || {
         for connection in listener.incoming().take(20) {
             let mut connection = connection.unwrap();
@@ -225,7 +225,7 @@ fn a_server_that_wants_tls_is_no_server_without() {
     let fake = start(Some(certificates.server(false)));
     let wants_tls = Some("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     // Insecure: TLS fails in passing, and what is then asked without is refused.
-    let name = format!("127.0.0.1:{}", in_front_of(&fake, &[None, wants_tls]));
+    let name = format!("127.0.0.1:{}", in_front_of(&fake, vec![None, wants_tls]));
     let insecure = RegistrySettings { security: Some(Security::Insecure), ..RegistrySettings::default() };
     let options = RegistryOptions { registries: [(name.clone(), insecure)].into(), ..RegistryOptions::default() };
     let bench = Bench::with(&quick(), options);
@@ -233,7 +233,7 @@ fn a_server_that_wants_tls_is_no_server_without() {
     let answer = bench.registries.resolve(&there).unwrap_or_else(|error| panic!("{}", whole(&error)));
     assert!(answer.is_some());
     // On this machine: that the certificate is not trusted is why.
-    let there: Reference = format!("127.0.0.1:{}/a:1", in_front_of(&fake, &[wants_tls])).parse().unwrap();
+    let there: Reference = format!("127.0.0.1:{}/a:1", in_front_of(&fake, vec![wants_tls])).parse().unwrap();
     let error = Bench::with(&quick(), RegistryOptions::default()).registries.resolve(&there).unwrap_err();
     assert!(whole(&error).contains("certificate"), "{}", whole(&error));
 }

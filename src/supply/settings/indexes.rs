@@ -1,9 +1,11 @@
 //! Which indexes of Python packages there are: our variable's, else uv's, else pip's.
 
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
 use url::Url;
 
-use super::{Reader, SettingsError};
-use crate::net::Secret;
+use super::{Reader, SettingsError, Unusable, shown};
 
 /// What the variable for indexes is called.
 pub(super) const PYTHON_INDEX: &str = "LAPSTRAKE_PYTHON_INDEX";
@@ -13,6 +15,19 @@ pub(super) const PYTHON_INDEX: &str = "LAPSTRAKE_PYTHON_INDEX";
 pub(super) struct Indexes {
     pub(super) default: Option<Url>,
     pub(super) extra: Vec<Url>,
+    /// What might name more of them, and cannot be used.
+    pub(super) unusable: Vec<Unusable>,
+}
+
+impl Indexes {
+    /// Notes an address that a file or variable names, where it is one.
+    pub(super) fn understood(&mut self, address: Option<Url>, place: &str) -> Option<Url> {
+        if address.is_none() {
+            let why = "it names an index by what is no http, https or file address".to_owned();
+            self.unusable.push(Unusable { what: place.to_owned(), why });
+        }
+        address
+    }
 }
 
 impl Reader<'_> {
@@ -20,9 +35,20 @@ impl Reader<'_> {
 
     pub(super) fn python(&mut self) -> Result<(), SettingsError> {
         let own = self.own_indexes()?;
-        let all = [own, self.uv_indexes(), self.pip_indexes()];
+        let mut all = [own, self.uv_indexes(), self.pip_indexes()];
         // Where nobody names a default, further ones are still some.
         let chosen = all.iter().position(|found| found.default.is_some());
+        // What cannot be used may name the one that is meant, but for what is weaker than the one that is chosen.
+        for (at, found) in all.iter_mut().enumerate() {
+            for unusable in std::mem::take(&mut found.unusable) {
+                if chosen.is_none_or(|chosen| at <= chosen) {
+                    self.settings.unusable.get_or_insert(unusable);
+                } else {
+                    let Unusable { what, why } = unusable;
+                    self.settings.passed_over.push(format!("{what} is passed over: {why}"));
+                }
+            }
+        }
         let chosen = chosen.or_else(|| all.iter().position(|found| !found.extra.is_empty()));
         if let Some(found) = chosen.and_then(|at| all.into_iter().nth(at)) {
             self.settings.python_index = found.default;
@@ -41,18 +67,30 @@ impl Reader<'_> {
         }
         // In the order in which they are written: the last one is asked last.
         let default = found.pop();
-        Ok(tidy(Indexes { default, extra: found }))
+        Ok(tidy(Indexes { default, extra: found, unusable: Vec::new() }))
     }
 
-    /// An index that `place` names; what is no address is told without a word of it.
-    pub(super) fn index(&mut self, text: &Secret, place: &str) -> Option<Url> {
-        let found = self.address(text.expose());
-        if found.is_none() {
-            self.settings
-                .passed_over
-                .push(format!("an index of {place} is passed over: it is no http, https or file address"));
+    /// What a file says of indexes, where there is one.
+    pub(super) fn index_file<T, E: Display>(
+        &self,
+        path: &Path,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+        unusable: &mut Vec<Unusable>,
+    ) -> Option<T> {
+        let parsed = match self.read(path) {
+            Ok(text) => parse(&text?).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        parsed.map_err(|why| unusable.push(Unusable { what: shown(path), why })).ok()
+    }
+
+    /// The file that a variable names, where it does; that it is not there is noted.
+    pub(super) fn named_file(&self, variable: &str, unusable: &mut Vec<Unusable>) -> Option<PathBuf> {
+        let path = PathBuf::from(self.raw(variable)?);
+        if matches!(self.read(&path), Ok(None)) {
+            unusable.push(Unusable { what: variable.to_owned(), why: "there is no file where it says".to_owned() });
         }
-        found
+        Some(path)
     }
 }
 

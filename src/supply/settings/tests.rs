@@ -186,7 +186,6 @@ fn files_of_pip_are_read_in_its_order() {
         (4, &[HOME, ("XDG_CONFIG_HOME", "/nowhere")], "https://example.com/legacy/"),
         (5, &[HOME, venv], "https://example.com/venv/"),
         (6, &[HOME, venv, named], "https://example.com/named/"),
-        (5, &[HOME, venv, named], "https://example.com/venv/"),
         (6, &[HOME, ("PIP_CONFIG_FILE", "/dev/null")], "-"),
         (6, &[HOME, named, ("PIP_INDEX_URL", "https://example.net/")], "https://example.net/"),
         (
@@ -231,26 +230,77 @@ fn logins_are_found_where_people_put_them() {
 fn a_broken_file_of_another_program_is_told_and_passed_over() {
     let files = [
         ("home/me/.netrc", "machine a login b password hunter22 hunter22"),
-        ("etc/pip.conf", "hunter22"),
-        ("home/me/.config/uv/uv.toml", "\nindex-url = \"https://hunter22"),
-        ("home/me/.config/pip/pip.conf", "[global]\nindex-url = ssh://me:hunter22@example.com/\n"),
         ("etc/apt/auth.conf.d/x.conf", "machine a password \"hunter22"),
         ("etc/apt/sources.list/directory", ""),
     ];
     let found = settings(&files, &[HOME]);
     let told = found.passed_over.join("\n");
-    assert_eq!(found.passed_over.len(), 6, "{told}");
+    assert_eq!(found.passed_over.len(), 3, "{told}");
     for wanted in [
         "`/home/me/.netrc` is passed over: line 1 ",
-        "`/etc/pip.conf` is passed over: line 1 ",
-        "uv.toml` is passed over: line 2 ",
-        "an index of pip's settings is passed over: ",
         "x.conf` is passed over: line 1 ",
         "`/etc/apt/sources.list` is passed over: it is a directory",
     ] {
         assert!(told.contains(wanted), "{told}\n{wanted}");
     }
     assert!(!told.contains("hunter22"), "{told}");
+}
+
+/// Breaks where packages of a company are taken from a public index, since its own could not be read.
+#[test]
+fn what_might_name_an_index_is_understood_or_an_error() {
+    const GOOD: &str = "https://example.com/good";
+    let pip = |text: &'static str| ("etc/pip.conf", text);
+    let uv = |text: &'static str| ("home/me/.config/uv/uv.toml", text);
+    let no_address = "it names an index by what is no http, https or file address";
+    let unusable = |files: &[(&str, &str)], variables: &[(&str, &str)]| {
+        let found = settings(files, &[&[HOME], variables].concat());
+        let told = format!("{:?} {:?}", found.unusable, found.passed_over);
+        assert!(!told.contains("hunter22"), "{told}");
+        (found.unusable.map(|found| format!("{}: {}", found.what, found.why)), found.passed_over)
+    };
+    for (files, variables, wanted) in [
+        (&[pip("[global\n")][..], &[][..], "`/etc/pip.conf`: line 1 is neither".to_owned()),
+        (&[pip("hunter22")], &[], "`/etc/pip.conf`: line 1 is neither".to_owned()),
+        (&[pip("[global]\nindex-url = ssh://me:hunter22@x/\n")], &[], format!("`/etc/pip.conf`: {no_address}")),
+        (&[pip("[install]\nextra-index-url = hunter22 x\n")], &[], format!("`/etc/pip.conf`: {no_address}")),
+        (&[("etc/pip.conf/directory", "")], &[], "`/etc/pip.conf`: it is a directory".to_owned()),
+        (&[], &[("PIP_INDEX_URL", "hunter22/simple")], format!("PIP_INDEX_URL: {no_address}")),
+        (&[], &[("PIP_EXTRA_INDEX_URL", "hunter22")], format!("PIP_EXTRA_INDEX_URL: {no_address}")),
+        (&[PIP], &[("PIP_CONFIG_FILE", "/lost")], "PIP_CONFIG_FILE: there is no file where it says".to_owned()),
+        (&[PIP], &[("UV_CONFIG_FILE", "/lost")], "UV_CONFIG_FILE: there is no file where it says".to_owned()),
+        (&[uv("\nindex-url = \"https://hunter22")], &[], "`/home/me/.config/uv/uv.toml`: line 2 is not".to_owned()),
+        (&[uv("index-url = \"hunter22\"")], &[], format!("`/home/me/.config/uv/uv.toml`: {no_address}")),
+        (&[uv("[[index]]\nurl = \"../hunter22\"")], &[], format!("`/home/me/.config/uv/uv.toml`: {no_address}")),
+        (&[], &[("UV_DEFAULT_INDEX", "hunter22/simple")], format!("UV_DEFAULT_INDEX: {no_address}")),
+        (&[], &[("UV_INDEX", "hunter22")], format!("UV_INDEX: {no_address}")),
+        (&[], &[("UV_INDEX_URL", "hunter22")], format!("UV_INDEX_URL: {no_address}")),
+        (&[], &[("UV_EXTRA_INDEX_URL", "hunter22")], format!("UV_EXTRA_INDEX_URL: {no_address}")),
+        // A stronger setting names an index, and the broken one might name a further one beside it.
+        (&[uv("[")], &[("UV_DEFAULT_INDEX", GOOD)], "`/home/me/.config/uv/uv.toml`: line 1 is not".to_owned()),
+        // A weaker one names an index, and the broken one might name the one that is meant.
+        (&[PIP], &[("UV_DEFAULT_INDEX", "hunter22")], format!("UV_DEFAULT_INDEX: {no_address}")),
+    ] {
+        let (found, passed_over) = unusable(files, variables);
+        assert!(found.as_ref().is_some_and(|found| found.starts_with(&wanted)), "{found:?} {wanted}");
+        assert!(passed_over.is_empty(), "{passed_over:?}");
+    }
+    // What is weaker than the index that is chosen plays no part, and is told.
+    for (files, variables, wanted) in [
+        (&[pip("[global\n")][..], &[("UV_DEFAULT_INDEX", GOOD)][..], "`/etc/pip.conf` is passed over: line 1"),
+        (&[uv("[")], &[(PYTHON_INDEX, GOOD)], "uv.toml` is passed over: line 1"),
+        (&[], &[(PYTHON_INDEX, GOOD), ("PIP_CONFIG_FILE", "/lost")], "PIP_CONFIG_FILE is passed over: there is no"),
+    ] {
+        let (found, passed_over) = unusable(files, variables);
+        assert!(found.is_none() && passed_over.len() == 1 && passed_over[0].contains(wanted), "{passed_over:?}");
+    }
+    // Of one program, what is overruled is not looked at, nor an index that is asked for by its name alone.
+    let overruled = [pip("[global]\nindex-url = hunter22\n"), uv("index-url = \"hunter22\"")];
+    let variables = [("PIP_INDEX_URL", GOOD), ("UV_DEFAULT_INDEX", GOOD)];
+    assert_eq!(unusable(&overruled, &variables), (None, Vec::new()));
+    let named = [uv("[[index]]\nname = \"x\"\nurl = \"../hunter22\"\nexplicit = true")];
+    assert_eq!(unusable(&named, &[]), (None, Vec::new()));
+    assert_eq!(unusable(&[], &[("PIP_CONFIG_FILE", "/dev/null")]), (None, Vec::new()));
 }
 
 #[test]

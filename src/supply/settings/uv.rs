@@ -1,13 +1,11 @@
 //! uv's own settings, and where the program is.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use url::Url;
-
 use super::indexes::{Indexes, tidy};
-use super::{Reader, SettingsError, address};
+use super::{Reader, SettingsError, Unusable, address, shown};
 use crate::net::Secret;
+use crate::programs::{directories, is_program};
 use crate::supply::credentials::Login;
 use crate::supply::uv::{UvConf, UvIndex};
 
@@ -16,55 +14,60 @@ pub(super) const UV: &str = "LAPSTRAKE_UV";
 
 impl Reader<'_> {
     pub(super) fn uv_indexes(&mut self) -> Indexes {
-        let place = "uv's settings";
-        let conf = self.uv_conf();
-        let listed = |name: &str| self.text(name).unwrap_or_default();
-        let mut indexes: Vec<UvIndex> =
-            listed("UV_INDEX").split_whitespace().map(|text| UvIndex::of_variable(text, false)).collect();
-        indexes.extend(self.text("UV_DEFAULT_INDEX").map(|text| UvIndex::of_variable(&text, true)));
-        let plain = |text: &str| UvIndex::of_variable(text, false).address;
-        let mut extra: Vec<Secret> = listed("UV_EXTRA_INDEX_URL").split_whitespace().map(plain).collect();
-        let index_url = self.text("UV_INDEX_URL").map(Secret::new);
-        let default = |address| UvIndex { name: None, address, default: true, searched: true };
-        indexes.extend(index_url.map(default));
-        indexes.extend(conf.indexes);
-        indexes.extend(conf.index.map(default));
-        extra.extend(conf.extra);
-
         let mut found = Indexes::default();
-        for index in indexes {
+        let files = self.uv_conf(&mut found.unusable);
+        let listed = |name: &str| self.text(name).unwrap_or_default();
+        let default = |address| UvIndex { name: None, address, default: true, searched: true };
+        // Each with the variable or file that says so.
+        let mut indexes: Vec<(UvIndex, &str)> = Vec::new();
+        let list = listed("UV_INDEX");
+        indexes.extend(list.split_whitespace().map(|text| (UvIndex::of_variable(text, false), "UV_INDEX")));
+        let text = self.text("UV_DEFAULT_INDEX");
+        indexes.extend(text.map(|text| (UvIndex::of_variable(&text, true), "UV_DEFAULT_INDEX")));
+        let text = self.text("UV_INDEX_URL");
+        indexes.extend(text.map(|text| (default(Secret::new(text)), "UV_INDEX_URL")));
+        for (conf, path) in &files {
+            indexes.extend(conf.indexes.iter().map(|index| (index.clone(), &**path)));
+        }
+        for (conf, path) in &files {
+            indexes.extend(conf.index.iter().map(|address| (default(address.clone()), &**path)));
+        }
+        let list = listed("UV_EXTRA_INDEX_URL");
+        let plain = |text: &str| UvIndex { default: false, ..default(UvIndex::of_variable(text, false).address) };
+        indexes.extend(list.split_whitespace().map(|text| (plain(text), "UV_EXTRA_INDEX_URL")));
+        for (conf, path) in &files {
+            let extra = |address: &Secret| UvIndex { default: false, ..default(address.clone()) };
+            indexes.extend(conf.extra.iter().map(|address| (extra(address), &**path)));
+        }
+        for (index, place) in indexes {
             self.logins_of_index(&index);
-            let Some(address) = self.index(&index.address, place) else { continue };
+            let address = self.address(index.address.expose());
             match index.default {
                 _ if !index.searched => {}
-                true => found.default = found.default.or(Some(address)),
-                false => found.extra.push(address),
+                true if found.default.is_some() => {}
+                true => found.default = found.understood(address, place),
+                false => {
+                    let address = found.understood(address, place);
+                    found.extra.extend(address);
+                }
             }
         }
-        let extra: Vec<Url> = extra.iter().filter_map(|text| self.index(text, place)).collect();
-        found.extra.extend(extra);
         tidy(found)
     }
 
-    fn uv_conf(&mut self) -> UvConf {
+    /// What the files say, the strongest first.
+    fn uv_conf(&self, unusable: &mut Vec<Unusable>) -> Vec<(UvConf, String)> {
         let mut files = Vec::new();
-        if let Some(file) = self.raw("UV_CONFIG_FILE") {
-            files.push(PathBuf::from(file));
+        if let Some(file) = self.named_file("UV_CONFIG_FILE", unusable) {
+            files.push(file);
         } else if self.text("UV_NO_CONFIG").is_none_or(|word| matches!(word.as_str(), "0" | "false" | "no")) {
             files.extend(self.config_home().map(|home| home.join("uv/uv.toml")));
             let system = self.config_directories().into_iter().map(|directory| directory.join("uv/uv.toml"));
             let mut system = system.chain([PathBuf::from("/etc/uv/uv.toml")]);
             files.extend(system.find(|path| self.outside(path).exists()));
         }
-        let mut conf = UvConf::default();
-        for path in files {
-            match self.file(&path).map(|text| UvConf::parse(&text)) {
-                Some(Ok(found)) => conf = conf.or(found),
-                Some(Err(error)) => self.pass_over(&path, error),
-                None => {}
-            }
-        }
-        conf
+        let mut read = |path: PathBuf| Some((self.index_file(&path, UvConf::parse, unusable)?, shown(&path)));
+        files.into_iter().filter_map(&mut read).collect()
     }
 
     /// The login of a named index, where variables hold one; it comes before that in its address.
@@ -97,15 +100,11 @@ impl Reader<'_> {
             None => PathBuf::from("uv"),
         };
         let on_path = self.raw("PATH").unwrap_or_default();
-        let mut candidates: Vec<PathBuf> =
-            std::env::split_paths(&on_path).filter(|path| path.is_absolute()).map(|path| path.join(&name)).collect();
+        let mut candidates: Vec<PathBuf> = directories(&on_path).map(|path| path.join(&name)).collect();
         for below in [".local/bin", ".cargo/bin"] {
             candidates.extend(self.home().map(|home| home.join(below).join(&name)));
         }
-        let runs = |path: &PathBuf| {
-            std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        };
-        self.settings.uv = candidates.iter().map(|path| self.outside(path)).find(runs);
+        self.settings.uv = candidates.iter().map(|path| self.outside(path)).find(|path| is_program(path));
         match (named, &self.settings.uv) {
             (Some(_), None) => Err(SettingsError { variable: UV, reason: "names a program that is not on PATH" }),
             _ => Ok(()),

@@ -100,13 +100,15 @@ pub(crate) fn ended() {
 pub(crate) fn listen() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+    // What was started before this program took the process's place (`exec`) is not its own.
+    let before = children("self");
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let mut state = state();
             state.phase = Phase::Interrupted;
             let deadline = Instant::now() + GRACE;
             loop {
-                end_children();
+                end_children(&before);
                 let left = deadline.saturating_duration_since(Instant::now());
                 if state.phase == Phase::Ended || left.is_zero() {
                     break;
@@ -132,9 +134,9 @@ pub(crate) fn listen() {
 
 /// Ends the programs that this process has started, and what those have: they would write on where nobody looks.
 ///
-/// They are in this process's group, and not in groups of their own, which a terminal would not let ask for a password.
-fn end_children() {
-    children("self").into_iter().for_each(end);
+/// Those that may ask for a password are in this process's group: others a terminal would not let do that.
+fn end_children(before: &[Pid]) {
+    children("self").into_iter().filter(|child| !before.contains(child)).for_each(end);
 }
 
 fn end(program: Pid) {

@@ -38,7 +38,7 @@ pub(crate) use fetch::take_login;
 pub(crate) use file::read_regular;
 pub(crate) use payload::{Payload, Progress};
 pub(crate) use redact::Scrubber;
-pub(crate) use redirect::{MAX_REDIRECTS, location, redirect, same_origin};
+pub(crate) use redirect::{MAX_REDIRECTS, is_over_tls, location, redirect, same_origin};
 pub(crate) use retry::{Tries, is_temporary, retry_after};
 
 /// The header for a user name and password (RFC 7617).

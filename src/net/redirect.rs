@@ -18,6 +18,11 @@ pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme() && a.host() == b.host() && a.port_or_known_default() == b.port_or_known_default()
 }
 
+/// Whether an address is the other one over TLS.
+pub(crate) fn is_over_tls(over: &Url, plain: &Url) -> bool {
+    (plain.scheme(), over.scheme()) == ("http", "https") && plain.host() == over.host() && plain.port() == over.port()
+}
+
 /// The address in a `Location` header, resolved (RFC 3986, 5). `None` where there is no such header.
 ///
 /// # Errors
@@ -75,6 +80,21 @@ mod tests {
         redirect(&Url::parse(from).unwrap(), &method, StatusCode::from_u16(status).unwrap(), &headers)
             .map(|to| to.map(String::from))
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_same_server_over_tls() {
+        let is = |over: &str, plain: &str| is_over_tls(&Url::parse(over).unwrap(), &Url::parse(plain).unwrap());
+        assert!(is("https://r/b", "http://r/a") && is("https://r:5000/", "http://r:5000/"));
+        for (over, plain) in [
+            ("https://r:5443/", "http://r:5000/"),
+            ("https://s/", "http://r/"),
+            ("http://r/", "http://r/"),
+            ("https://r/", "https://r/"),
+            ("http://r/", "https://r/"),
+        ] {
+            assert!(!is(over, plain), "{over} {plain}");
+        }
     }
 
     #[test]

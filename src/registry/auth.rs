@@ -356,7 +356,14 @@ impl Core {
                 call.headers.remove(AUTHORIZATION);
             }
             let own = endpoint.tls(scheme, &call.url);
-            let tls = TlsSettings { unverified: own.unverified, ..self.tls(endpoint, scheme, &call.url) };
+            let tls = match self.own_tls(endpoint, &call.url) {
+                Some(theirs) => TlsSettings {
+                    unverified: own.unverified && theirs.unverified,
+                    client: theirs.client.filter(|_| same_origin(&call.url, &realm)),
+                    ..theirs
+                },
+                None => own,
+            };
             let answer = self.network.client().exchange(&call, &tls).await?;
             match redirect(&answer.url, &call.method, answer.status, &answer.headers)? {
                 Some(to) if call.method == Method::GET => call.url = to,

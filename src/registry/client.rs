@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, WARNING};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WARNING,
+};
 use reqwest::{Method, StatusCode};
 use tokio::sync::Semaphore;
 use url::Url;
@@ -15,8 +17,8 @@ use super::endpoint::{Endpoint, Repository, Scheme};
 use super::options::{JOBS, RegistryOptions};
 use super::{Refusal, RegistryError, Unanswered};
 use crate::net::{
-    Answer, Call, MAX_REDIRECTS, NetError, Network, Payload, TlsSettings, Tries, redacted, redirect, retry_after,
-    same_origin,
+    Answer, Call, MAX_REDIRECTS, NetError, Network, Payload, TlsSettings, Tries, is_over_tls, redacted, redirect,
+    retry_after, same_origin,
 };
 use crate::report::Reporter;
 use crate::shown::Shown;
@@ -145,15 +147,23 @@ impl Core {
     /// Whom to trust at an address: as its own settings say, where it has some; else as those of who sent us there. Who we are is
     /// told to nobody that another server sends us to.
     pub(super) fn tls(&self, endpoint: &Endpoint, scheme: Scheme, url: &Url) -> TlsSettings {
+        match self.own_tls(endpoint, url) {
+            Some(own) => TlsSettings { client: None, ..own },
+            None => endpoint.tls(scheme, url),
+        }
+    }
+
+    /// The settings of another server at an address, where it has some.
+    pub(super) fn own_tls(&self, endpoint: &Endpoint, url: &Url) -> Option<TlsSettings> {
         let name = &url[url::Position::BeforeHost..url::Position::AfterPort];
         if name != endpoint.authority
             && self.options.registries.contains_key(name)
             && let Ok(other) = self.endpoint(name)
         {
             let scheme = other.schemes().first().copied().filter(|scheme| *scheme == Scheme::Unverified);
-            return TlsSettings { client: None, ..other.tls(scheme.unwrap_or(Scheme::Https), url) };
+            return Some(other.tls(scheme.unwrap_or(Scheme::Https), url));
         }
-        endpoint.tls(scheme, url)
+        None
     }
 
     /// Asks, with authorization where the registry wants it, and again where that may help. Gives an answer with one of
@@ -217,7 +227,7 @@ impl Core {
         let who = self.who_asked(ask.repository).await;
         let scrubber = self.network.scrubber();
         let own = endpoint.url(endpoint.scheme(), "").ok();
-        let is_own = own.is_some_and(|own| same_origin(&own, &answer.url));
+        let is_own = own.is_some_and(|own| same_origin(&own, &answer.url) || is_over_tls(&answer.url, &own));
         let who = if is_own {
             who
         } else {
@@ -276,8 +286,8 @@ impl Core {
             }
         }
         match (self.follow(ask, *last, endpoint.url(*last, path)?).await, first) {
-            // What speaks no plain http says so; why it could not be asked over TLS says more.
-            (Ok(answer), Some(Err(first))) if *last == Scheme::Http && answer.status == StatusCode::BAD_REQUEST => {
+            // What wants TLS says so without a registry's words; why it could not be asked over TLS says more.
+            (Ok(answer), Some(Err(first))) if *last == Scheme::Http && wants_tls(&answer) && !first.is_tls() => {
                 Err(first)
             }
             (Ok(answer), _) => {
@@ -339,7 +349,8 @@ impl Core {
                         return Err(failed(&call.url, NetError::Redirect { to: redacted(&to), reason }));
                     }
                     let reads = call.method == Method::GET || call.method == Method::HEAD;
-                    if !reads && !same_origin(&to, &call.url) && !same_origin(&to, &own) {
+                    let is_own = same_origin(&to, &call.url) || same_origin(&to, &own) || is_over_tls(&to, &call.url);
+                    if !reads && !is_own {
                         let reason = "what writes is sent to no other server";
                         return Err(failed(&call.url, NetError::Redirect { to: redacted(&to), reason }));
                     }
@@ -370,6 +381,12 @@ impl Core {
             self.reporter.warn(text);
         }
     }
+}
+
+/// Whether so answers a server that wants TLS, to one who speaks none: not as registries refuse.
+fn wants_tls(answer: &Answer) -> bool {
+    let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    answer.status == StatusCode::BAD_REQUEST && !kind.contains("json")
 }
 
 fn jobs(options: &RegistryOptions) -> usize {

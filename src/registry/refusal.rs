@@ -99,7 +99,9 @@ impl Refusal {
         let name = if repository.is_empty() { registry.to_owned() } else { format!("{registry}/{repository}") };
         let starts_upload = self.method == "POST" && self.url.contains("/blobs/uploads");
         self.advice = match self.kind() {
-            _ if self.status == 407 => Some("the proxy wants a login: put it into HTTPS_PROXY".to_owned()),
+            _ if self.status == 407 => {
+                Some("where a proxy says so, it wants a login: put it into HTTP_PROXY".to_owned())
+            }
             RefusalKind::Unauthorized | RefusalKind::Denied if anonymous => Some(format!(
                 "log in with `docker login {registry}` or `podman login {registry}`, or name a file with --authfile"
             )),

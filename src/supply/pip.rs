@@ -61,7 +61,8 @@ impl PipConf {
     pub fn parse(text: &str) -> Result<Self, PipError> {
         let mut section = None;
         let mut values: Vec<(String, String, String)> = Vec::new();
-        let mut continues = false;
+        // How far the name is indented that lines below may belong to.
+        let mut indent = None;
         for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let trimmed = line.trim();
             if trimmed.starts_with(['#', ';']) {
@@ -70,7 +71,8 @@ impl PipConf {
             if trimmed.is_empty() {
                 continue;
             }
-            if line.starts_with([' ', '\t']) && continues {
+            let own_indent = line.len() - line.trim_start().len();
+            if indent.is_some_and(|indent| own_indent > indent) {
                 if let Some((_, _, value)) = values.last_mut() {
                     value.push('\n');
                     value.push_str(trimmed);
@@ -80,7 +82,7 @@ impl PipConf {
             let wrong = PipError { line: number + 1 };
             if let Some(name) = trimmed.strip_prefix('[') {
                 section = Some(name.split_once(']').ok_or(wrong)?.0.to_owned());
-                continues = false;
+                indent = None;
                 continue;
             }
             let section = section.clone().ok_or(wrong)?;
@@ -88,7 +90,7 @@ impl PipConf {
             let name = trimmed[..at].trim_end().to_lowercase().replace('_', "-");
             let name = name.strip_prefix("--").unwrap_or(&name).to_owned();
             values.push((section, name, trimmed[at + 1..].trim_start().to_owned()));
-            continues = true;
+            indent = Some(own_indent);
         }
         let find = |section: &str, name: &str| {
             let found = values.iter().rev().find(|value| value.0 == section && value.1 == name);
@@ -123,6 +125,8 @@ mod tests {
         assert!(!format!("{conf:?}").contains("pass"));
         let stronger = PipConf::parse("[global]\nindex-url = https://example.com/user").unwrap();
         assert_eq!(stronger.index.or(conf.index).strongest(), Some(Secret::new("https://example.com/user")));
+        let indented = PipConf::parse("[global]\n  index-url = https://h/\n  trusted-host = h\n   i\n").unwrap();
+        assert_eq!(indented.index.global, Some(Secret::new("https://h/")));
         assert_eq!(PipConf::parse("").unwrap(), PipConf::default());
         assert_eq!(PipConf::parse("[global]\nindex-url =\n").unwrap(), PipConf::default());
     }

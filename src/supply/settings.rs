@@ -114,6 +114,10 @@ pub fn as_root(mut address: Url) -> Url {
 /// The address in a text, as a root; `None` where it is of no kind that can be read here.
 fn address(text: &str) -> Option<Url> {
     let text = text.trim();
+    // The rules for addresses would take it out (URL Standard, 4.4): two lines are no address.
+    if text.contains(char::is_control) {
+        return None;
+    }
     // apt's word for files that it copies.
     let text = text.strip_prefix("copy:").map_or_else(|| text.to_owned(), |path| format!("file:{path}"));
     let url = Url::parse(&text).ok()?;
@@ -166,6 +170,12 @@ impl Reader<'_> {
     /// Where a path is, seen from outside. A relative one is meant from where the program runs.
     fn outside(&self, path: &Path) -> PathBuf {
         path.strip_prefix("/").map_or_else(|_| path.to_owned(), |below| self.root.join(below))
+    }
+
+    /// Whether it can be told whether a file is there: in somebody else's home it cannot.
+    fn may_look(&self, path: &Path) -> bool {
+        let found = std::fs::symlink_metadata(self.outside(path));
+        !found.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
     }
 
     /// The text of a file; `None` where there is none.

@@ -26,7 +26,7 @@ const MAX_ANSWER: u64 = 1 << 20;
 const NOT_FOUND: &str = "credentials not found";
 
 /// What the helpers that people use say where they fail, in small letters: of all that is said, no more than these is shown.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 25] = [
     // pass
     "pass not initialized",
     "pass store is uninitialized",
@@ -58,6 +58,7 @@ const KNOWN: [&str; 24] = [
     "az login",
     // any
     "permission denied",
+    "executable file not found",
 ];
 
 /// What went wrong with a helper. Of its output known words alone are shown: the rest may be what it was asked for.

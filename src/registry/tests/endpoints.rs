@@ -232,6 +232,17 @@ fn a_server_that_wants_tls_is_no_server_without() {
     let there: Reference = format!("{name}/a:1").parse().unwrap();
     let answer = bench.registries.resolve(&there).unwrap_or_else(|error| panic!("{}", whole(&error)));
     assert!(answer.is_some());
+    // What a registry refuses is its own word.
+    let refuses = Some(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 36\r\nConnection: close\r\n\r\n\
+         {\"errors\":[{\"code\":\"NAME_INVALID\"}]}",
+    );
+    let name = format!("127.0.0.1:{}", in_front_of(&fake, vec![None, refuses]));
+    let insecure = RegistrySettings { security: Some(Security::Insecure), ..RegistrySettings::default() };
+    let options = RegistryOptions { registries: [(name.clone(), insecure)].into(), ..RegistryOptions::default() };
+    let there: Reference = format!("{name}/a:1").parse().unwrap();
+    let error = Bench::with(&quick(), options).registries.resolve(&there).unwrap_err();
+    assert!(whole(&error).contains("answered 400"), "{}", whole(&error));
     // On this machine: that the certificate is not trusted is why.
     let there: Reference = format!("127.0.0.1:{}/a:1", in_front_of(&fake, vec![wants_tls])).parse().unwrap();
     let error = Bench::with(&quick(), RegistryOptions::default()).registries.resolve(&there).unwrap_err();

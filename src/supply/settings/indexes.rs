@@ -70,14 +70,18 @@ impl Reader<'_> {
         Ok(tidy(Indexes { default, extra: found, unusable: Vec::new() }))
     }
 
-    /// What a file says of indexes, where there is one.
+    /// What a file says of indexes, where there is one. For pip and uv there is none in a directory that may not be searched.
     pub(super) fn index_file<T, E: Display>(
-        &self,
+        &mut self,
         path: &Path,
         parse: impl FnOnce(&str) -> Result<T, E>,
         unusable: &mut Vec<Unusable>,
     ) -> Option<T> {
         let parsed = match self.read(path) {
+            Err(error) if !self.may_look(path) => {
+                self.pass_over(path, error);
+                return None;
+            }
             Ok(text) => parse(&text?).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
@@ -87,7 +91,7 @@ impl Reader<'_> {
     /// The file that a variable names, where it does; that it is not there is noted.
     pub(super) fn named_file(&self, variable: &str, unusable: &mut Vec<Unusable>) -> Option<PathBuf> {
         let path = PathBuf::from(self.raw(variable)?);
-        if matches!(self.read(&path), Ok(None)) {
+        if !self.may_look(&path) || matches!(self.read(&path), Ok(None)) {
             unusable.push(Unusable { what: variable.to_owned(), why: "there is no file where it says".to_owned() });
         }
         Some(path)

@@ -34,7 +34,7 @@ impl Reader<'_> {
     }
 
     /// The index and the further ones of all files.
-    fn pip_conf(&self, unusable: &mut Vec<Unusable>) -> (Said<Secret>, Said<Vec<Secret>>) {
+    fn pip_conf(&mut self, unusable: &mut Vec<Unusable>) -> (Said<Secret>, Said<Vec<Secret>>) {
         let (mut index, mut extra) = (Sections::default(), Sections::default());
         if self.raw("PIP_CONFIG_FILE").is_some_and(|path| path == "/dev/null") {
             return (index, extra);

@@ -268,6 +268,7 @@ fn what_might_name_an_index_is_understood_or_an_error() {
         (&[], &[("PIP_INDEX_URL", "hunter22/simple")], format!("PIP_INDEX_URL: {no_address}")),
         (&[], &[("PIP_EXTRA_INDEX_URL", "hunter22")], format!("PIP_EXTRA_INDEX_URL: {no_address}")),
         (&[PIP], &[("PIP_CONFIG_FILE", "/lost")], "PIP_CONFIG_FILE: there is no file where it says".to_owned()),
+        (&[pip("[global]\nindex-url = https://h/\n more = x")], &[], format!("`/etc/pip.conf`: {no_address}")),
         (&[PIP], &[("UV_CONFIG_FILE", "/lost")], "UV_CONFIG_FILE: there is no file where it says".to_owned()),
         (&[uv("\nindex-url = \"https://hunter22")], &[], "`/home/me/.config/uv/uv.toml`: line 2 is not".to_owned()),
         (&[uv("index-url = \"hunter22\"")], &[], format!("`/home/me/.config/uv/uv.toml`: {no_address}")),

@@ -56,7 +56,7 @@ impl Reader<'_> {
     }
 
     /// What the files say, the strongest first.
-    fn uv_conf(&self, unusable: &mut Vec<Unusable>) -> Vec<(UvConf, String)> {
+    fn uv_conf(&mut self, unusable: &mut Vec<Unusable>) -> Vec<(UvConf, String)> {
         let mut files = Vec::new();
         if let Some(file) = self.named_file("UV_CONFIG_FILE", unusable) {
             files.push(file);

@@ -194,7 +194,8 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Breaks where a run goes on to the next program after a signal, or leaves what a program has started.
+/// Breaks where a run goes on to the next program after a signal, leaves what a program has started, or ends what was there
+/// before it took a shell's place.
 #[test]
 fn after_a_signal_no_program_is_started_and_none_is_left() {
     let project = Project::new(RECIPE);
@@ -202,7 +203,11 @@ fn after_a_signal_no_program_is_started_and_none_is_left() {
     program(&project, "docker", "sleep 600 & echo $! > pid.new; mv pid.new pid; wait");
     program(&project, "podman", "echo > asked; cat > /dev/null");
     let path = format!("{}:/usr/bin:/bin", project.path("bin").display());
-    let mut command = project.command(&["build", "--load"]);
+    let own = project.command(&["build", "--load"]);
+    let script = "sleep 600 > /dev/null 2>&1 & echo $! > before; exec \"$0\" \"$@\"";
+    let mut command = project.wrapped("sh", &["-c", script], &[]);
+    command.arg(own.get_program()).args(own.get_args());
+    command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("PATH", &path).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     wait_until("docker is asked", || project.path("pid").exists());
@@ -218,6 +223,9 @@ fn after_a_signal_no_program_is_started_and_none_is_left() {
     wait_until("what docker has started is gone", || {
         state().rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
     });
+    let before = fs::read_to_string(project.path("before")).unwrap();
+    let ended = project.wrapped("kill", &[before.trim()], &[]).status().unwrap();
+    assert!(ended.success(), "what was there before was ended");
 }
 
 /// Breaks where a file of the directory that is built is run since `PATH` has a relative entry.
